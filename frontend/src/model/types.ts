@@ -1,0 +1,175 @@
+// What the screen is told: the vocabulary between the client library (ws, api, model, client)
+// and the components. Server facts come in through `protocol.ts` and leave as these.
+
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+export type UserId = Branded<"UserId">;
+export type ConversationId = Branded<"ConversationId">;
+/** The client's name for one send; permanent, so that a retry can never double a message. */
+export type ClientKey = Branded<"ClientKey">;
+/** Place in a conversation's log: 1, 2, 3 … without gaps. */
+export type Seq = number;
+
+export interface Profile {
+  userId: UserId;
+  /** The handle people sign in with and search for. */
+  name: string;
+  displayName: string;
+}
+
+/** How far somebody has got in a conversation; only ever grows, `read` ≤ `received`. */
+export interface Marker {
+  received: Seq;
+  read: Seq;
+}
+
+export type MessageState =
+  | { at: "queued" }
+  | { at: "sending"; since: number }
+  | { at: "sent" }
+  | { at: "delivered"; to: number; of: number }
+  | { at: "read"; by: number; of: number }
+  | { at: "failed"; reason: string };
+
+/** A message on screen. `key` stays the same from typing to acknowledgement, so React never remounts it. */
+export interface TimelineMessage {
+  kind: "message";
+  key: string;
+  /** Missing until the server has given it a place. */
+  seq: Seq | null;
+  /** Missing when the system speaks. */
+  from: UserId | null;
+  mine: boolean;
+  text: string;
+  /** Milliseconds since the epoch: the server's time once acknowledged. */
+  at: number;
+  /** Only for one's own messages. */
+  state: MessageState | null;
+}
+
+/** A membership or title change, shown as one quiet line. */
+export interface TimelineNote {
+  kind: "note";
+  key: string;
+  seq: Seq;
+  at: number;
+  from: UserId | null;
+  note:
+    | { type: "created"; title: string | null; members: UserId[] }
+    | { type: "added"; users: UserId[] }
+    | { type: "removed"; user: UserId }
+    | { type: "left" }
+    | { type: "title"; title: string }
+    | { type: "role"; user: UserId; role: "owner" | "member" };
+}
+
+export type TimelineEntry = TimelineMessage | TimelineNote;
+
+export type OlderPages = "more" | "loading" | "failed" | "start-reached";
+
+export interface Timeline {
+  entries: TimelineEntry[];
+  older: OlderPages;
+  /** False until the newest page (or the cache) has been seen once. */
+  loaded: boolean;
+  /** Own read marker. */
+  read: Seq;
+  head: Seq;
+}
+
+export interface ConversationItem {
+  id: ConversationId;
+  kind: "direct" | "group";
+  /** Group title, or the other user's display name. */
+  name: string;
+  /** The other side of a direct conversation. */
+  peer: UserId | null;
+  memberCount: number;
+  role: "owner" | "member";
+  /** Newest message or own unsent one, for the preview. */
+  preview: { text: string; mine: boolean; from: UserId | null } | null;
+  draft: string | null;
+  updatedAt: number;
+  unread: number;
+  online: boolean;
+  /** Display names of those who type right now. */
+  typing: string[];
+}
+
+export interface Member {
+  user: UserId;
+  role: "owner" | "member";
+  marker: Marker;
+}
+
+export type ConnectionView =
+  | { at: "connecting"; since: number }
+  | { at: "online"; since: number; /** true for the first two seconds after a loss */ justBack: boolean }
+  | { at: "offline"; /** the browser says so */ waitingSends: number }
+  | { at: "unreachable"; retryAt: number; waitingSends: number }
+  | { at: "stopped"; reason: "signed-out" | "update-needed" | "defect"; detail: string };
+
+export type SessionView =
+  | { at: "signed-out"; /** why, and for whom, when a session ended by itself */ reason: string | null; name: string | null }
+  | { at: "signed-in"; me: Profile };
+
+/** What sign-in and the like answer: expected failures are values. */
+export type Outcome<T> = { ok: true; value: T } | { ok: false; problem: ProblemView };
+
+export interface ProblemView {
+  /** Stable, see PROTOCOL.md section 6; "network" when the server could not be reached. */
+  code: string;
+  /** A sentence to show. */
+  message: string;
+  retryAfterMs: number | null;
+}
+
+export interface Readable<T> {
+  get(): T;
+  subscribe(listener: () => void): () => void;
+}
+
+/**
+ * The one object the UI is given. Everything readable is a `Readable` (get + subscribe); every
+ * verb that can fail in an expected way returns an `Outcome`. Implemented in `client.ts`.
+ */
+export interface ChatClient {
+  readonly session: Readable<SessionView>;
+  readonly connection: Readable<ConnectionView>;
+  readonly conversations: Readable<{ items: ConversationItem[]; state: "loading" | "ready" | "failed" }>;
+  readonly totalUnread: Readable<number>;
+  timeline(conversation: ConversationId): Readable<Timeline>;
+  profile(user: UserId): Readable<Profile | null>;
+  members(conversation: ConversationId): Readable<Member[]>;
+
+  signIn(identifier: string, password: string): Promise<Outcome<Profile>>;
+  signUp(name: string, displayName: string, password: string): Promise<Outcome<Profile>>;
+  setUp(code: string, name: string, displayName: string, password: string): Promise<Outcome<Profile>>;
+  /** `discard`: also drops sends that wait in the outbox; without it the call fails with `unsent` when there are some. */
+  signOut(options: { discard: boolean }): Promise<Outcome<null>>;
+
+  searchPeople(query: string): Promise<Outcome<Profile[]>>;
+  openDirect(user: UserId): Promise<Outcome<ConversationId>>;
+  createGroup(title: string, members: UserId[]): Promise<Outcome<ConversationId>>;
+  addMembers(conversation: ConversationId, users: UserId[]): Promise<Outcome<null>>;
+  removeMember(conversation: ConversationId, user: UserId): Promise<Outcome<null>>;
+  setRole(conversation: ConversationId, user: UserId, role: "owner" | "member"): Promise<Outcome<null>>;
+  setTitle(conversation: ConversationId, title: string): Promise<Outcome<null>>;
+  leave(conversation: ConversationId): Promise<Outcome<null>>;
+
+  /** Queues and shows at once; what becomes of it is in the timeline's `MessageState`. */
+  send(conversation: ConversationId, text: string): void;
+  retry(conversation: ConversationId, key: string): void;
+  discard(conversation: ConversationId, key: string): void;
+  loadOlder(conversation: ConversationId): void;
+  /** The person has seen everything up to here (visible, at the bottom, page focused). */
+  markRead(conversation: ConversationId, seq: Seq): void;
+  setTyping(conversation: ConversationId, on: boolean): void;
+  draft(conversation: ConversationId): string;
+  setDraft(conversation: ConversationId, text: string): void;
+  /** Cut the back-off short. */
+  retryConnection(): void;
+  /** The longest text a message may have. */
+  readonly textLimits: Readable<{ bytes: number; chars: number }>;
+}
