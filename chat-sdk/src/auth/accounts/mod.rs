@@ -1,0 +1,4 @@
+//! Password accounts.
+mod store;
+pub use store::*;
+pub struct Accounts;

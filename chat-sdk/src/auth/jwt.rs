@@ -1,0 +1,2 @@
+//! JWT.
+pub struct Jwt; pub struct JwtAlgorithm; pub struct JwtConfigError;

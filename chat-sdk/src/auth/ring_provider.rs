@@ -1,0 +1,1 @@
+pub fn install_ring_provider(){}

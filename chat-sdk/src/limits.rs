@@ -1,0 +1,219 @@
+//! Every limit of a node, with its unit and its reason.
+//!
+//! Whatever a peer can make a node hold, wait for or repeat is bounded by a number here. Knows no
+//! other room; the relations between the numbers are checked by [`Limits::check`].
+
+use std::time::Duration;
+
+/// The limits of a node. Change what you need and keep the rest:
+///
+/// ```
+/// use chat_sdk::Limits;
+/// let limits = Limits { text_chars_max: 2_000, ..Limits::default() };
+/// assert!(limits.check().is_ok());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    // --- HTTP ---
+    /// Bytes of a request body. A message and its JSON escapes fit; nothing here is an upload.
+    pub body_bytes_max: usize,
+    /// Time for a whole body to arrive.
+    pub body_timeout: Duration,
+
+    // --- WebSocket ---
+    /// Bytes of one incoming frame or message, fragments added up.
+    pub frame_bytes_max: usize,
+    /// Time from the upgrade to `hello`.
+    pub hello_timeout: Duration,
+    /// Sockets that are between upgrade and `welcome`, in the whole node: bounds what a storm of
+    /// reconnects can make the store do at once.
+    pub handshakes_max: usize,
+    /// Live connections of the whole node.
+    pub connections_max: usize,
+    /// Live connections of one user: every device and some tabs.
+    pub connections_per_user_max: usize,
+    /// Live connections from one address (IPv6: one /64). High, because offices and mobile
+    /// networks put thousands behind one.
+    pub connections_per_address_max: usize,
+    /// How often a client pings. Proxies close idle connections after 60 s by default (nginx,
+    /// AWS ALB), some mobile networks after 30 s.
+    pub heartbeat: Duration,
+    /// Malformed frames of one connection before it is closed.
+    pub malformed_max: u32,
+    /// Frames a second of one connection, of any kind, before it is closed as flooding; bursts of
+    /// ten seconds' worth are allowed.
+    pub frames_per_second: u32,
+
+    // --- commands ---
+    /// Bytes of a message's text.
+    pub text_bytes_max: usize,
+    /// Characters of a message's text.
+    pub text_chars_max: usize,
+    /// Sends a second of one user on this node, over time.
+    pub sends_per_second: u32,
+    /// Sends that may come at once after a pause.
+    pub sends_burst: u32,
+    /// Commands of one connection that are at work at a time; then it is read no further.
+    pub commands_in_flight_max: usize,
+    /// How often a client may repeat a typing signal.
+    pub typing_interval: Duration,
+    /// Users one connection may watch.
+    pub watch_max: usize,
+    /// Positions in one `hello`.
+    pub positions_max: usize,
+    /// Positions in one `ping`.
+    pub ping_positions_max: usize,
+    /// Members of one group.
+    pub members_max: usize,
+    /// Users that can be named in one change of a group.
+    pub users_per_change_max: usize,
+
+    // --- catching up ---
+    /// Missed events of one conversation that are replayed; beyond, the client is told to load
+    /// the newest page instead.
+    pub replay_max: u64,
+    /// Events read from the store at once while catching up.
+    pub replay_page: u16,
+    /// Events a page of history may hold.
+    pub page_max: u16,
+    /// Events in a page of history if the request does not say.
+    pub page_default: u16,
+
+    // --- delivery ---
+    /// Bytes that wait for one connection: a burst of a hundred long messages. Beyond, the
+    /// connection is behind and catches up from the store when its socket drains.
+    pub mailbox_bytes_max: usize,
+    /// Time without any progress in writing before a connection is closed as slow.
+    pub stall_timeout: Duration,
+    /// Events a host's listener ([`Chat::events`](crate::Chat::events)) may lag behind before it is
+    /// told that it missed some.
+    pub events_backlog: usize,
+    /// How often a node compares the heads of what is followed here with the store, in case the bus
+    /// lost something without knowing.
+    pub position_check: Duration,
+    /// How often live credentials are asked about again.
+    pub credential_check: Duration,
+    /// How long a user still counts as online after their last connection ended: a reload or a
+    /// change of network is no departure.
+    pub presence_grace: Duration,
+
+    // --- writing ---
+    /// Writes that are committed together at most.
+    pub commit_writes_max: usize,
+    /// Writes that wait for a commit; then sends are refused as overloaded.
+    pub commit_queue_max: usize,
+    /// Time for one commit before the store counts as unavailable.
+    pub store_timeout: Duration,
+
+    // --- leaving ---
+    /// How long before its end a credential is announced as expiring.
+    pub expiry_notice: Duration,
+    /// Over how long clients are told to move when a node drains.
+    pub drain_window: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 64 * 1024,
+            body_timeout: Duration::from_secs(15),
+
+            frame_bytes_max: 64 * 1024,
+            hello_timeout: Duration::from_secs(10),
+            handshakes_max: 512,
+            connections_max: 100_000,
+            connections_per_user_max: 32,
+            connections_per_address_max: 10_000,
+            heartbeat: Duration::from_secs(25),
+            malformed_max: 10,
+            frames_per_second: 100,
+
+            text_bytes_max: 16 * 1024,
+            text_chars_max: 8_000,
+            sends_per_second: 20,
+            sends_burst: 60,
+            commands_in_flight_max: 32,
+            typing_interval: Duration::from_secs(3),
+            watch_max: 200,
+            positions_max: 1_000,
+            ping_positions_max: 100,
+            members_max: 10_000,
+            users_per_change_max: 100,
+
+            replay_max: 1_000,
+            replay_page: 100,
+            page_max: 100,
+            page_default: 50,
+
+            mailbox_bytes_max: 256 * 1024,
+            stall_timeout: Duration::from_secs(20),
+            events_backlog: 4_096,
+            position_check: Duration::from_secs(10),
+            credential_check: Duration::from_secs(30),
+            presence_grace: Duration::from_secs(5),
+
+            commit_writes_max: 256,
+            commit_queue_max: 4_096,
+            store_timeout: Duration::from_secs(5),
+
+            expiry_notice: Duration::from_secs(60),
+            drain_window: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Limits that contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("limits contradict each other: {0}")]
+pub struct InvalidLimits(&'static str);
+
+impl Limits {
+    /// How many connections may come from the client before it counts as silent: 2.5 heartbeats.
+    #[must_use]
+    pub fn silence_max(&self) -> Duration {
+        self.heartbeat * 5 / 2
+    }
+
+    /// Whether the numbers fit together.
+    ///
+    /// # Errors
+    /// Names the relation that does not hold.
+    pub fn check(&self) -> Result<(), InvalidLimits> {
+        let relations = [
+            // Every byte of a text may become six in JSON (\u0001), and the frame has a head.
+            (self.text_bytes_max * 2 + 1024 <= self.frame_bytes_max, "a text must fit into a frame"),
+            (self.text_bytes_max * 2 + 1024 <= self.body_bytes_max, "a text must fit into a body"),
+            (
+                self.text_bytes_max * 7 + 1024 <= self.mailbox_bytes_max,
+                "the longest event, escaped, must fit into an empty mailbox",
+            ),
+            (self.page_default <= self.page_max, "the default page must not exceed the largest"),
+            (self.page_default > 0 && self.replay_page > 0, "a page must hold something"),
+            (self.sends_per_second > 0 && self.sends_burst > 0, "somebody must be able to send"),
+            (self.commands_in_flight_max > 0, "a command must be able to run"),
+            (self.commit_writes_max > 0, "a commit must hold something"),
+            (!self.heartbeat.is_zero(), "a heartbeat must take time"),
+            (!self.position_check.is_zero(), "a position check must take time"),
+        ];
+        match relations.iter().find(|(holds, _)| !holds) {
+            Some((_, relation)) => Err(InvalidLimits(relation)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_fit_together() {
+        assert_eq!(Limits::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_contradiction_is_named() {
+        let limits = Limits { mailbox_bytes_max: 1024, ..Limits::default() };
+        assert!(limits.check().unwrap_err().to_string().contains("mailbox"));
+    }
+}

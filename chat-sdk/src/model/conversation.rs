@@ -1,0 +1,96 @@
+//! Conversations as their members see them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConversationId, Event, Marker, Seq, Timestamp, Title, UserId};
+
+/// Direct or group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// Two users, for ever.
+    Direct,
+    /// Members who come and go, some of them owners.
+    Group,
+}
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// Reads and writes.
+    Member,
+    /// Also adds, removes, names owners and changes the title.
+    Owner,
+}
+
+/// One member of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// As what.
+    pub role: Role,
+    /// How far they are.
+    #[serde(flatten)]
+    pub marker: Marker,
+}
+
+/// A conversation as one of its members sees it in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Direct or group.
+    pub kind: Kind,
+    /// Groups have one.
+    pub title: Option<Title>,
+    /// Of a direct one: the other user.
+    pub other: Option<UserId>,
+    /// The reader's role.
+    pub role: Role,
+    /// How many are members.
+    pub member_count: u64,
+    /// The last event's place.
+    pub head: Seq,
+    /// The reader's marker.
+    pub marker: Marker,
+    /// How many messages of others lie above `marker.read`.
+    pub unread: u64,
+    /// When the last event was written.
+    pub updated_at: Timestamp,
+    /// The newest message.
+    pub last: Option<Event>,
+    /// The markers of all members by user id; empty above [`Summary::MARKERS_MAX`] members.
+    pub markers: Vec<(UserId, Marker)>,
+}
+
+impl Summary {
+    /// Up to this many members a summary carries everybody's marker. Above, "read by" is a count
+    /// that nobody looks at name by name, and the list would be mostly markers.
+    pub const MARKERS_MAX: usize = 100;
+}
+
+/// One conversation of a user, as a connection needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Its head now.
+    pub head: Seq,
+    /// If it changed since the checkpoint asked about: its head then. `None`: unchanged, or no
+    /// checkpoint was given.
+    pub changed_since: Option<Seq>,
+}
+
+/// All conversations of a user, and what they left since a checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memberships {
+    /// Those they are a member of, in no order.
+    pub current: Vec<Membership>,
+    /// Those they were a member of at or after the checkpoint and no longer are; empty if no
+    /// checkpoint was given.
+    pub left: Vec<ConversationId>,
+}

@@ -1,0 +1,19 @@
+//! What is spoken of: ids, events, conversations, markers, identities.
+//!
+//! Plain values and their own rules. Knows no storage, no wire, no clock.
+
+pub mod conversation;
+pub mod event;
+pub mod id;
+pub mod identity;
+pub mod marker;
+pub mod text;
+pub mod time;
+
+pub use conversation::{Kind, Member, Membership, Memberships, Role, Summary};
+pub use event::{Body, Event};
+pub use id::{ClientKey, ConversationId, CredentialId, Epoch, InvalidId, Seq, UserId};
+pub use identity::{Identity, Profile};
+pub use marker::Marker;
+pub use text::{InvalidText, Text, Title};
+pub use time::Timestamp;

@@ -1,0 +1,309 @@
+//! The log's home: the [`Store`] port and its contract.
+//!
+//! Knows what must be kept and how exactly; not who asks for it, and nothing of sockets.
+
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::{future::Future, num::NonZeroU16};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{SqliteError, SqliteStore};
+use crate::model::{
+    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Memberships, Role, Seq,
+    Summary, Timestamp, Title, UserId,
+};
+
+/// Any error of somebody else's.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached or is too busy. Whether a write happened is unknown; repeating it
+    /// with the same key is safe.
+    #[error("store unavailable")]
+    Unavailable(#[source] BoxError),
+    /// It answered with something that should not be there: somebody should look.
+    #[error("store defect")]
+    Defect(#[source] BoxError),
+}
+
+/// A point in the store's history of commits, opaque to everybody else, at most 64 bytes of
+/// printable ASCII.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Checkpoint(pub String);
+
+/// Something to commit.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Write {
+    /// Create a conversation, unless it is there.
+    Open(Open),
+    /// Add an event to a log.
+    Append(Append),
+    /// Move a marker.
+    Mark(Mark),
+}
+
+/// Creates a conversation with its first event ([`Body::Created`], `seq` 1).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Open {
+    /// Its id.
+    pub conversation: ConversationId,
+    /// Direct or group.
+    pub kind: Kind,
+    /// Of a group.
+    pub title: Option<Title>,
+    /// Who opens it; `None`: the system.
+    pub by: Option<UserId>,
+    /// The client's name for the write.
+    pub key: Option<ClientKey>,
+    /// Everybody in it, the opener included. In a group the opener (or, when the system opens it,
+    /// the first member) becomes the owner; in a direct conversation both are plain members.
+    pub members: Vec<UserId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Adds an event to a log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Append {
+    /// Whose log.
+    pub conversation: ConversationId,
+    /// The author; `None`: the system, which may always.
+    pub by: Option<UserId>,
+    /// The author must be a member with at least this role at the moment of the commit.
+    pub requires: Role,
+    /// The client's name for the write.
+    pub key: Option<ClientKey>,
+    /// When.
+    pub at: Timestamp,
+    /// What. [`Body::Added`], [`Body::Removed`], [`Body::Left`], [`Body::Role`] and
+    /// [`Body::Title`] change the conversation in the same transaction.
+    pub body: Body,
+}
+
+/// Moves a member's marker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// Whose.
+    pub user: UserId,
+    /// To where; merged with what is there ([`Marker::merge`]).
+    pub marker: Marker,
+}
+
+/// What became of a [`Write`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Written {
+    /// An event stands in the log: this one now (`fresh`), or from an earlier write with the same
+    /// key (or, for [`Open`], of the same conversation).
+    Event {
+        /// It.
+        event: Event,
+        /// Whether it was added by this write.
+        fresh: bool,
+    },
+    /// The marker is at this place now.
+    Marker {
+        /// After the merge.
+        marker: Marker,
+        /// Whether this write moved it.
+        moved: bool,
+    },
+    /// Nothing was written, for this reason.
+    Refused(Refusal),
+}
+
+/// Why a write was refused. The other writes of its batch are not affected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no such conversation, or the author (or the owner of the marker) is not a member.
+    NotMember,
+    /// The author is a member, but not an owner.
+    NotOwner,
+    /// The key was used by the same author in the same conversation for another body.
+    KeyConflict,
+    /// Members would remain, but no owner.
+    LastOwner,
+    /// The user to be removed or given a role is not a member.
+    NoSuchMember,
+}
+
+/// On whose behalf something is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader<'a> {
+    /// A user, who sees what a member may see.
+    User(&'a UserId),
+    /// The node itself or the host.
+    System,
+}
+
+/// Which part of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Page {
+    /// The last ones.
+    Newest,
+    /// The last ones before this place, itself not included.
+    Before(Seq),
+    /// The first ones after this place, itself not included.
+    After(Seq),
+    /// Half before this place, this place itself, and half after it.
+    Around(Seq),
+}
+
+/// A part of a log.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Events {
+    /// In ascending order.
+    pub events: Vec<Event>,
+    /// Whether older ones (that the page asked for would hold) exist.
+    pub more_before: bool,
+    /// Whether newer ones exist.
+    pub more_after: bool,
+}
+
+/// Which events a page counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Only {
+    /// All.
+    Everything,
+    /// [`Body::Message`] alone.
+    Messages,
+}
+
+/// Heads of conversations at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heads {
+    /// Of those asked for that exist, in any order.
+    pub heads: Vec<(ConversationId, Seq)>,
+    /// The moment: everything committed up to it is counted in `heads`.
+    pub checkpoint: Checkpoint,
+}
+
+/// Where conversations are kept.
+///
+/// # What an implementation must keep
+///
+/// 1. **Durable.** When [`write`](Store::write) returns `Ok`, everything in its answer survives the
+///    death of any process. When it returns an error, each write of the batch either happened
+///    wholly or not at all.
+/// 2. **Gapless.** The events of a conversation are numbered 1, 2, 3 … in the order of their
+///    commits, also when several nodes write at once: a reader that sees number *n* sees all
+///    below it. A refused or repeated write takes no number.
+/// 3. **Once.** A write with a key is remembered for ever by (conversation, author, key). A
+///    repetition with an equal body answers [`Written::Event`] with the first event and
+///    `fresh: false`; with another body [`Refusal::KeyConflict`]. Two writes with the same key in one
+///    batch, or in two batches at once, are no exception. The key is looked at after the
+///    membership.
+/// 4. **Opened once.** [`Open`] of a conversation that exists answers with its first event and
+///    `fresh: false`, whatever else it says.
+/// 5. **In order.** The writes of one batch take effect one after the other, as if each had been a
+///    transaction of its own: an [`Append`] sees the [`Open`] before it. A batch is one commit, so
+///    that many senders share one flush to disk.
+/// 6. **Members only.** An [`Append`] by a user who is not a member (at the least with the role
+///    that it requires) at that moment is refused; so is a [`Mark`]. Reads with [`Reader::User`]
+///    answer `None` for somebody who is not a member, exactly as for a conversation that does not
+///    exist.
+/// 7. **Membership is what the log says.** `Added` makes members (who already is one keeps role
+///    and marker; who comes back keeps their marker), `Removed` and `Left` end it, `Role` changes it,
+///    `Title` renames. A change that leaves members without an owner is refused with
+///    [`Refusal::LastOwner`]; an empty group is allowed. `Removed` and `Role` of a user who is not
+///    a member are refused with [`Refusal::NoSuchMember`].
+/// 8. **Markers** are merged by [`Marker::merge`] with the head of that moment.
+/// 9. **Unread** is the number of events with [`Body::counts_as_unread`] above the reader's `read`
+///    whose author is not the reader.
+/// 10. **Text comes back as it went in**, byte for byte (it never holds U+0000).
+/// 11. **Epoch.** Stays the same for one life of the data, restarts included, and differs after a
+///     restore from a backup.
+///
+/// Dropping a future of these methods may or may not cancel the operation; it never leaves half of
+/// it. Methods may be called from many tasks at once. Nothing here may block the calling thread.
+///
+/// `chat_sdk::conformance::store` holds all of this against any implementation.
+pub trait Store: Send + Sync + 'static {
+    /// The name of this life of the data.
+    fn epoch(&self) -> impl Future<Output = Result<Epoch, StoreError>> + Send;
+
+    /// Commits a batch and answers each write in its place. An empty batch answers an empty list.
+    fn write(
+        &self,
+        batch: Vec<Write>,
+    ) -> impl Future<Output = Result<Vec<Written>, StoreError>> + Send;
+
+    /// All conversations of a user with their heads. With `since`, also which changed (an event or
+    /// any member's marker) after that checkpoint, with the head they had then, and which the user
+    /// left. May report more as changed, then with a `changed_since` that is not above the head at
+    /// the checkpoint; never less. A checkpoint that is not one of this store's counts as none.
+    fn memberships(
+        &self,
+        user: &UserId,
+        since: Option<&Checkpoint>,
+    ) -> impl Future<Output = Result<Memberships, StoreError>> + Send;
+
+    /// The heads of these conversations, and the checkpoint of that moment. Those that do not
+    /// exist are left out.
+    fn heads(
+        &self,
+        conversations: &[ConversationId],
+    ) -> impl Future<Output = Result<Heads, StoreError>> + Send;
+
+    /// The events after `after` up to and including `upto`, ascending, at most `limit` of them and
+    /// at least one if there is one. `None`: not readable for this reader.
+    fn read(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        after: Seq,
+        upto: Seq,
+        limit: NonZeroU16,
+    ) -> impl Future<Output = Result<Option<Vec<Event>>, StoreError>> + Send;
+
+    /// A page of a log for people, at most `limit` events. `None`: not readable for this reader.
+    fn page(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        page: Page,
+        only: Only,
+        limit: NonZeroU16,
+    ) -> impl Future<Output = Result<Option<Events>, StoreError>> + Send;
+
+    /// The conversations of a user, last active first, at most `limit`, after the one that was
+    /// last in the page before.
+    fn conversations(
+        &self,
+        user: &UserId,
+        after: Option<(Timestamp, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> impl Future<Output = Result<Vec<Summary>, StoreError>> + Send;
+
+    /// One conversation as this user sees it. `None`: not a member.
+    fn conversation(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+    ) -> impl Future<Output = Result<Option<Summary>, StoreError>> + Send;
+
+    /// The members with their markers, by user id, at most `limit`, after `after`. `None`: not
+    /// readable for this reader.
+    fn members(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        after: Option<&UserId>,
+        limit: NonZeroU16,
+    ) -> impl Future<Output = Result<Option<Vec<Member>>, StoreError>> + Send;
+}
