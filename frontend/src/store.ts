@@ -45,3 +45,26 @@ export function derive<T>(sources: readonly Readable<unknown>[], compute: (previ
     },
   };
 }
+
+/** The readable that `pick` names for the present value of `source`, also after that changed. */
+export function follow<S, T>(source: Readable<S>, pick: (value: S) => Readable<T>): Readable<T> {
+  return {
+    get: () => pick(source.get()).get(),
+    subscribe(listener) {
+      let endInner = pick(source.get()).subscribe(listener);
+      const endOuter = source.subscribe(() => {
+        endInner();
+        endInner = pick(source.get()).subscribe(listener);
+        listener();
+      });
+      return () => {
+        endOuter();
+        endInner();
+      };
+    },
+  };
+}
+
+export function constant<T>(value: T): Readable<T> {
+  return { get: () => value, subscribe: () => () => {} };
+}

@@ -28,9 +28,9 @@ function chatSocket(resume: Resume | null = null): ChatSocket {
     },
     holes: () => holes,
     pingPositions: () => pinged,
-    resume,
     env: network.env,
   });
+  if (resume !== null) socket.restore(resume);
   socket.onFrame((frame) => frames.push(frame));
   socket.state.subscribe(() => states.push(socket.state.get()));
   return socket;

@@ -33,7 +33,6 @@ export interface ChatSocketOptions {
   holes: () => Positions;
   /** What a heartbeat shall have checked; at most 100 are sent. */
   pingPositions: () => Positions;
-  resume: Resume | null;
   env: SocketEnv;
 }
 
@@ -68,7 +67,7 @@ export class ChatSocket {
   private phase: Phase = { at: "idle" };
   private readonly published = createStore<ConnectionState>({ at: "idle" });
   private readonly listeners = new Set<(frame: ServerFrame) => void>();
-  private readonly point: ResumePoint;
+  private point = new ResumePoint(null);
   private positionsMax = POSITIONS_MAX;
   private auths = 0;
   /** Frames that this client does not understand, for the curious. */
@@ -76,8 +75,11 @@ export class ChatSocket {
 
   readonly state: Readable<ConnectionState> = this.published;
 
-  constructor(private readonly options: ChatSocketOptions) {
-    this.point = new ResumePoint(options.resume);
+  constructor(private readonly options: ChatSocketOptions) {}
+
+  /** Where an earlier page stopped; before the first `connect`. */
+  restore(resume: Resume): void {
+    this.point = new ResumePoint(resume);
   }
 
   connect(): void {
