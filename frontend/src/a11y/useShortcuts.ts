@@ -14,12 +14,15 @@ export function combination(event: KeyboardEvent): string {
   return parts.join("+");
 }
 
+/** A dialog or a menu has the keyboard to itself. */
+export const layerOpen = () => document.querySelector('[role="dialog"], [role="menu"]') !== null;
+
 export function useShortcuts(shortcuts: Shortcuts): void {
   const latest = useRef(shortcuts);
   useEffect(() => { latest.current = shortcuts; });
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || event.isComposing) return;
+      if (event.defaultPrevented || event.isComposing || layerOpen()) return;
       const handler = latest.current[combination(event)];
       if (handler !== undefined && handler() !== false) event.preventDefault();
     };

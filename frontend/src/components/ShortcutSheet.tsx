@@ -15,7 +15,6 @@ const SECTIONS: { title: string; keys: [keys: string[], does: string][] }[] = [
       [["Alt+↑", "Alt+↓"], "Previous, next conversation"],
       [["Alt+Shift+↑", "Alt+Shift+↓"], "Previous, next unread"],
       [["F6", "Shift+F6"], "Next, previous part of the page"],
-      [["Shift+Esc"], "Mark everything as read"],
       [[`${MOD}/`], "This list"],
     ],
   },
