@@ -92,6 +92,7 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
   const retry = () => chat.retryConnection();
   return (
     <div className="flex h-dvh ps-[env(safe-area-inset-left)] pe-[env(safe-area-inset-right)] pt-[env(safe-area-inset-top)]">
+      <header className="sr-only"><h1>Chat</h1></header>
       {open !== null && (
         <a
           href="#conversation"
@@ -119,7 +120,8 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
         id="conversation"
         tabIndex={-1}
         aria-label={open?.name ?? "Conversation"}
-        className={clsx("flex min-h-0 min-w-0 flex-1 flex-col outline-none", selected === null && "max-md:hidden")}
+        // Out of sight, not out of the page: there is always one main part.
+        className={clsx("flex min-h-0 min-w-0 flex-1 flex-col outline-none", selected === null && "max-md:sr-only")}
       >
         <ErrorBoundary resetKey={selected ?? ""}>
           {open !== null ? (

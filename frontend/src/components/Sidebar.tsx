@@ -27,7 +27,7 @@ export function Sidebar({ me, selected, onOpen, onNewChat, onSwitch, onShortcuts
     <nav aria-label="Conversations" data-region="list" className="flex min-h-0 flex-1 flex-col">
       <div className="flex h-14 shrink-0 items-center gap-2 ps-4 pe-3">
         <UserMenu me={me} onShortcuts={onShortcuts} />
-        <h1 className="min-w-0 flex-1 truncate ps-1 text-[1.0625rem] font-semibold">{updating ? "Updating…" : "Chats"}</h1>
+        <h2 className="min-w-0 flex-1 truncate ps-1 text-[1.0625rem] font-semibold">{updating ? "Updating…" : "Chats"}</h2>
         <IconButton label="New message" icon={SquarePen} onClick={onNewChat} />
       </div>
       <div className="px-3 pb-2">

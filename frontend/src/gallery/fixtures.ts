@@ -52,6 +52,7 @@ export const states = timeline([
     { from: bob.userId, ago: 8 * MINUTE, text: "…" },
     { from: me.userId, ago: 7 * MINUTE, text: "Delivered", state: { at: "delivered", to: 1, of: 1 } },
     { from: bob.userId, ago: 7 * MINUTE, text: "…" },
+    { from: me.userId, ago: 6 * MINUTE, text: "Sent before: shows its state on hover only", state: { at: "sent" } },
     { from: me.userId, ago: 6 * MINUTE, text: "Sent", state: { at: "sent" } },
   ]),
   message(null, { from: me.userId, ago: 5 * MINUTE, text: "This one was refused by the server, and says why.", state: { at: "failed", reason: "the text is above its limit" } }, "p-1"),

@@ -48,6 +48,7 @@ export const scenes = {
   "loading-messages": withBob({ entries: [], older: "more", loaded: false, read: 0, head: 0 }),
   "older-failed": withBob({ ...fixtures.direct, older: "failed" }),
   "nothing-said": withBob(fixtures.timeline([])),
+  "error": scene(BOB),
   "not-found": scene(cid(999)),
 } satisfies Record<string, Scene>;
 

@@ -79,7 +79,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, ref }: 
 
   return (
     <form aria-label={`Message ${to}`} onSubmit={onSubmit} className="mx-auto w-full max-w-[760px] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-4">
-      <div className="flex items-end gap-1 rounded-bubble border border-field bg-canvas p-1 focus-within:border-ring focus-within:outline-1 focus-within:outline-ring">
+      <div className="flex items-end gap-1 rounded-bubble border border-field bg-canvas p-1 focus-within:border-ring">
         <textarea
           ref={field}
           rows={1}

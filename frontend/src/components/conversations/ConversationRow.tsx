@@ -64,7 +64,7 @@ export function ConversationRow({ item, selected, now, onOpen, focus }: Conversa
       <Avatar seed={item.peer ?? item.id} name={item.name} shape={item.kind === "group" ? "group" : "person"} online={item.online} />
       <span className="min-w-0 flex-1">
         <span className="flex items-baseline gap-2">
-          <bdi className={clsx("min-w-0 flex-1 truncate", unread ? "font-bold" : "font-semibold")}>{item.name}</bdi>
+          <span className={clsx("min-w-0 flex-1 truncate", unread ? "font-bold" : "font-semibold")}><bdi>{item.name}</bdi></span>
           <time
             dateTime={format.isoTime(item.updatedAt)}
             className={clsx("shrink-0 text-meta", selected ? "text-selected-muted" : unread ? "font-medium text-accent-text" : "text-muted")}

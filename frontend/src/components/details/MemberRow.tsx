@@ -25,7 +25,8 @@ export function MemberRow({ member, me, mayChange, onRole, onRemove }: MemberRow
     <li className="flex min-h-13 items-center gap-3 py-1">
       <PersonLine
         seed={member.user}
-        name={me ? `${name} (you)` : name}
+        name={name}
+        {...(me && { suffix: " (you)" })}
         detail={profile === null ? "" : `@${profile.name}`}
         end={member.role === "owner" && <span className="rounded-full border border-line px-2 py-0.5 text-meta text-muted">Owner</span>}
       />

@@ -46,7 +46,8 @@ export function JumpToLatest({ count, onJump }: { count: number; onJump: () => v
       type="button"
       onClick={onJump}
       aria-label={count > 0 ? `Jump to latest, ${format.count(count, "new message", "new messages")}` : "Jump to latest"}
-      className="absolute end-4 bottom-3 z-10 grid size-11 animate-appear place-items-center rounded-full border border-line bg-raised text-muted hover:bg-hover hover:text-text"
+      // Beside the column of messages where there is room, over its end where there is not.
+      className="absolute end-[max(1rem,calc(50%-440px))] bottom-3 z-10 grid size-11 animate-appear place-items-center rounded-full border border-line bg-raised text-muted hover:bg-hover hover:text-text"
     >
       <ArrowDown aria-hidden size={20} strokeWidth={1.75} />
       {count > 0 && (

@@ -43,7 +43,7 @@ export function MessageList(props: MessageListProps) {
   const rows = useMemo(() => toRows(entries, visit.read), [entries, visit]);
   const divider = rows.findIndex((row) => row.startsUnread);
   // With more unread than loaded, the divider is not where they begin: start at the end and offer the way up.
-  const unreadComplete = divider !== -1 && (divider > 0 || older === "start-reached");
+  const unreadComplete = divider !== -1 && (older === "start-reached" || (entries[0]?.seq ?? 0) <= (visit.read ?? 0) + 1);
   const activeRow = active === null ? -1 : rows.findIndex((row) => row.key === active);
   const activeIndex = activeRow === -1 ? rows.length - 1 : activeRow;
 

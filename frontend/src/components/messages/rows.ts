@@ -13,7 +13,7 @@ export interface Row {
   /** First of several by the same person in a short time: has the name and the picture. */
   startsGroup: boolean;
   endsGroup: boolean;
-  /** Last before somebody else speaks: on one's own side it shows the state, the others on hover. */
+  /** Last that the server has before somebody else speaks: it shows its state, those above on hover. */
   endsRun: boolean;
 }
 
@@ -39,7 +39,7 @@ export function rows(entries: TimelineEntry[], visitRead: number | null): Row[] 
     const continues: boolean = previous !== null && !startsDay && !startsUnread && belongs(previous.entry, entry);
     if (previous !== null) {
       previous.endsGroup = !continues;
-      previous.endsRun = !(previous.entry.kind === "message" && entry.kind === "message" && previous.entry.mine === entry.mine);
+      previous.endsRun = !(entry.kind === "message" && entry.mine && entry.seq !== null);
     }
     previous = { key: entry.key, entry, startsDay, startsUnread, startsGroup: !continues, endsGroup: true, endsRun: true };
     all.push(previous);

@@ -3,6 +3,7 @@ import { useRef, useState, type RefObject } from "react";
 import * as format from "../../format";
 import { useChat } from "../../hooks/ChatProvider";
 import { useConversations } from "../../hooks/useConversations";
+import { useSession } from "../../hooks/useSession";
 import type { ConversationId, ConversationItem } from "../../model/types";
 import { Modal } from "../ui/Modal";
 import { match } from "./match";
@@ -58,11 +59,13 @@ interface SwitcherProps extends Omit<QuickSwitcherProps, "open"> {
 function Switcher({ onClose, onOpenConversation, inputRef }: SwitcherProps) {
   const chat = useChat();
   const { items } = useConversations();
+  const session = useSession();
   const [query, setQuery] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const search = usePeopleSearch(query);
 
   const known = new Set(items.map((item) => item.peer));
+  if (session.at === "signed-in") known.add(session.me.userId);
   const people = search.people.filter((person) => !known.has(person.userId));
   const choices: Choice[] = [
     ...ranked(items, query).map((item) => conversationChoice(item, query)),

@@ -15,7 +15,7 @@ interface AvatarProps {
 const SIZES = { small: "size-8 text-[0.75rem]", normal: "size-11 text-[0.9375rem]", large: "size-20 text-[1.75rem]" };
 
 export function initials(name: string): string {
-  const words = name.trim().split(/\s+/u).filter((word) => word !== "");
+  const words = name.split(/[^\p{L}\p{N}\p{Emoji_Presentation}\p{M}]+/u).filter((word) => word !== "");
   const first = [...(words[0] ?? "?")][0] ?? "?";
   const last = words.length > 1 ? ([...(words.at(-1) ?? "")][0] ?? "") : "";
   return (first + last).toLocaleUpperCase();

@@ -2,7 +2,7 @@
 import { Dialog } from "@base-ui/react/dialog";
 import clsx from "clsx";
 import { X } from "lucide-react";
-import type { ReactNode, RefObject } from "react";
+import { useRef, type ReactNode, type RefObject } from "react";
 import { IconButton } from "./IconButton";
 
 interface ModalProps {
@@ -17,12 +17,15 @@ interface ModalProps {
 }
 
 export function Modal({ title, description, open, onClose, children, shape = "dialog", initialFocus }: ModalProps) {
+  // Without a better place the dialog itself: on "Close" the focus would look like advice.
+  const popup = useRef<HTMLDivElement>(null);
   return (
     <Dialog.Root open={open} onOpenChange={(next) => { if (!next) onClose(); }}>
       <Dialog.Portal>
         <Dialog.Backdrop className="fixed inset-0 z-40 animate-appear bg-scrim" />
         <Dialog.Popup
-          {...(initialFocus && { initialFocus })}
+          ref={popup}
+          initialFocus={initialFocus ?? popup}
           className={clsx(
             "fixed z-40 flex animate-appear flex-col bg-raised text-text outline-none",
             shape === "sheet"

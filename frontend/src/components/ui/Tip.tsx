@@ -15,7 +15,8 @@ export function Tip({ label, children, side = "top" }: TipProps) {
       <Tooltip.Trigger delay={400} render={children} />
       <Tooltip.Portal>
         <Tooltip.Positioner side={side} sideOffset={6} className="z-50">
-          <Tooltip.Popup className="animate-appear rounded-md bg-text px-2 py-1 text-meta text-canvas">
+          {/* Its words are the accessible name of what it belongs to; said once is enough. */}
+          <Tooltip.Popup aria-hidden className="animate-appear rounded-md bg-text px-2 py-1 text-meta text-canvas">
             {label}
           </Tooltip.Popup>
         </Tooltip.Positioner>
