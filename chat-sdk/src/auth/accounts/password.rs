@@ -15,7 +15,7 @@ use std::{
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
-    password_hash::phc::PasswordHash,
+    password_hash::{self, phc::PasswordHash},
 };
 use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization as _;
@@ -228,7 +228,7 @@ impl Pool {
         };
         let _waiting = Waiting::new(&self.load);
         self.jobs.try_send(job).map_err(|_| overloaded)?;
-        // A job is only lost if its thread died of a panic.
+        // A job without an answer found no memory.
         answered.await.map_err(|_| overloaded)
     }
 }
@@ -241,7 +241,9 @@ fn work(job: Job, done: &AtomicU64) {
             answer,
         } if !answer.is_closed() => {
             done.fetch_add(1, Ordering::Relaxed);
-            let _ = answer.send(hash(&password, salt));
+            if let Some(hash) = hash(&password, salt) {
+                let _ = answer.send(hash);
+            }
         }
         Job::Compare {
             password,
@@ -249,7 +251,9 @@ fn work(job: Job, done: &AtomicU64) {
             answer,
         } if !answer.is_closed() => {
             done.fetch_add(1, Ordering::Relaxed);
-            let _ = answer.send(compare(&password, stored.as_deref()));
+            if let Some(matched) = compare(&password, stored.as_deref()) {
+                let _ = answer.send(matched);
+            }
         }
         Job::Hash { .. } | Job::Compare { .. } => {}
     }
@@ -260,25 +264,41 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-fn hash(password: &Password, salt: [u8; 16]) -> String {
-    argon2()
-        .hash_password_with_salt(password.0.as_bytes(), &salt)
-        .expect("at most 256 bytes and a salt of 16 can be hashed")
-        .to_string()
+/// `None`: there are no 19 MiB to be had.
+fn hash(password: &Password, salt: [u8; 16]) -> Option<String> {
+    match argon2().hash_password_with_salt(password.0.as_bytes(), &salt) {
+        Ok(hash) => Some(hash.to_string()),
+        Err(why) => {
+            tracing::error!(%why, "a password could not be hashed");
+            None
+        }
+    }
 }
 
-fn compare(password: &Password, stored: Option<&str>) -> Match {
-    let stored = match PasswordHash::new(stored.unwrap_or(NOBODYS)) {
-        Ok(stored) => stored,
-        Err(why) => {
-            tracing::error!(%why, "an account's stored password is no PHC string");
-            return Match::No;
+/// `None`: there is no memory to be had.
+fn compare(password: &Password, stored: Option<&str>) -> Option<Match> {
+    let parsed = PasswordHash::new(stored.unwrap_or(NOBODYS));
+    let matched = parsed
+        .map_err(password_hash::Error::from)
+        .and_then(|stored| {
+            argon2().verify_password(password.0.as_bytes(), &stored)?;
+            Ok(if is_current(&stored) {
+                Match::Yes
+            } else {
+                Match::Outdated
+            })
+        });
+    match matched {
+        Ok(matched) => Some(matched),
+        Err(password_hash::Error::PasswordInvalid) => Some(Match::No),
+        Err(why @ password_hash::Error::OutOfMemory) => {
+            tracing::error!(%why, "a password could not be compared");
+            None
         }
-    };
-    match argon2().verify_password(password.0.as_bytes(), &stored) {
-        Err(_) => Match::No,
-        Ok(()) if is_current(&stored) => Match::Yes,
-        Ok(()) => Match::Outdated,
+        Err(why) => {
+            tracing::error!(%why, "an account's stored password is no hash");
+            Some(Match::No)
+        }
     }
 }
 
@@ -292,29 +312,34 @@ fn is_current(stored: &PasswordHash) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
     fn nobodys_hash_costs_what_a_real_one_costs_and_matches_nothing() {
         let nobodys = PasswordHash::new(NOBODYS).unwrap();
         assert!(is_current(&nobodys));
-        let real = hash(&Password::attempt("correct horse").unwrap(), [1; 16]);
+        let real = hash(&Password::attempt("correct horse").unwrap(), [1; 16]).unwrap();
         let real = PasswordHash::new(&real).unwrap();
         assert_eq!(nobodys.hash.map(|h| h.len()), real.hash.map(|h| h.len()));
         assert_eq!(nobodys.salt.map(|s| s.len()), real.salt.map(|s| s.len()));
-        assert_eq!(compare(&Password::attempt("").unwrap(), None), Match::No);
+        assert_eq!(
+            compare(&Password::attempt("").unwrap(), None),
+            Some(Match::No)
+        );
     }
 
     #[test]
     fn a_password_is_compared_by_what_was_typed_on_any_keyboard() {
-        let stored = hash(&Password::new("pässword-é", "x").unwrap(), [1; 16]);
+        let stored = hash(&Password::new("pässword-é", "x").unwrap(), [1; 16]).unwrap();
         let typed = Password::attempt("pa\u{308}ssword-e\u{301}").unwrap();
-        assert_eq!(compare(&typed, Some(&stored)), Match::Yes);
+        assert_eq!(compare(&typed, Some(&stored)), Some(Match::Yes));
         assert_eq!(
             compare(&Password::attempt("password-e").unwrap(), Some(&stored)),
-            Match::No
+            Some(Match::No)
         );
-        assert_eq!(compare(&typed, Some("not a hash")), Match::No);
+        assert_eq!(compare(&typed, Some("not a hash")), Some(Match::No));
     }
 
     #[test]
@@ -325,7 +350,7 @@ mod tests {
             .unwrap()
             .to_string();
         let right = Password::attempt("correct horse").unwrap();
-        assert_eq!(compare(&right, Some(&stored)), Match::Outdated);
+        assert_eq!(compare(&right, Some(&stored)), Some(Match::Outdated));
     }
 
     #[test]
@@ -348,9 +373,9 @@ mod tests {
         let mut refused = 0;
         for _ in 0..20 {
             let mut call = Box::pin(pool.compare(attempt(), None));
-            match futures_util::poll!(&mut call) {
-                std::task::Poll::Pending => waiting.push(call),
-                std::task::Poll::Ready(answer) => {
+            match (&mut call).now_or_never() {
+                None => waiting.push(call),
+                Some(answer) => {
                     assert_eq!(
                         answer,
                         Err(Overloaded {
