@@ -776,6 +776,7 @@ describe("several tabs", () => {
     second.watch(A);
     server.deafToSends = true;
     first.client.send(A, "one");
+    await run(1);
     second.client.send(A, "two");
     await run();
     expect(second.lines(A)).toEqual(["one (sending)", "two (queued)"]);
