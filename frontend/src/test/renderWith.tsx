@@ -7,6 +7,11 @@ import { FakeClient, type World } from "../gallery/FakeClient";
 import { world } from "../gallery/fixtures";
 import { ChatProvider } from "../hooks/ChatProvider";
 
+// What jsdom has not: it lays nothing out, so no query matches and nothing scrolls.
+window.matchMedia ??= (media: string) =>
+  ({ media, matches: false, addEventListener() {}, removeEventListener() {} }) as unknown as MediaQueryList;
+Element.prototype.scrollIntoView ??= () => {};
+
 export function renderWith(children: ReactNode, change: Partial<World> = {}) {
   const client = new FakeClient({ ...world, ...change });
   const user = userEvent.setup();
