@@ -28,7 +28,9 @@ class Browser {
   }
 
   post(tab: number, message: TabMessage): void {
-    for (const each of [...this.listeners]) if (each.tab !== tab) each.listener(structuredClone(message));
+    const copy = structuredClone(message);
+    // Later, as in a browser: two tabs never see the same moment.
+    for (const each of [...this.listeners]) if (each.tab !== tab) clock.after(2, () => each.listener(copy));
   }
 
   listen(tab: number, listener: (message: TabMessage) => void): () => void {
@@ -258,6 +260,21 @@ describe("sending", () => {
     tab.client.send(A, "hello");
     await run();
     expect(order.slice(0, 2)).toEqual(["written", "sent"]);
+  });
+
+  it("waits for the disk even when the connection comes back in between", async () => {
+    server.room(1, [ME, BOB]);
+    const [tab, browser] = await signedIn();
+    let written = (): void => {};
+    browser.persist.putSend = () => new Promise((resolve) => (written = resolve));
+    tab.client.send(A, "hello");
+    server.drop(ME);
+    await run(5_000);
+    expect(tab.client.connection.get().at).toBe("online");
+    expect(server.sendsSeen).toEqual([]);
+    written();
+    await run();
+    expect(server.sendsSeen).toHaveLength(1);
   });
 
   it("keeps the order of what is typed fast", async () => {
@@ -551,6 +568,19 @@ describe("markers and signals", () => {
     expect(tab.client.totalUnread.get()).toBe(0);
   });
 
+  it("repeats a mark that may have been lost with the connection", async () => {
+    const room = server.room(1, [ME, BOB]);
+    for (const text of ["1", "2", "3"]) server.say(room, BOB, text);
+    const [tab] = await signedIn();
+    await run(2_000);
+    tab.client.markRead(A, 3);
+    expect(network.last.of("mark").at(-1)).toEqual({ type: "mark", conversation: A, read: 3 });
+    server.drop(ME);
+    expect(room.members.get(ME)?.read).toBe(0);
+    await run(5_000);
+    expect(room.members.get(ME)?.read).toBe(3);
+  });
+
   it("follows what is read on another device", async () => {
     const room = server.room(1, [ME, BOB]);
     for (const text of ["1", "2", "3"]) server.say(room, BOB, text);
@@ -662,6 +692,23 @@ describe("reload", () => {
     expect(server.texts(room)).toEqual(["hello"]);
     expect(tab.lines(A)).toEqual(["hello (sent)"]);
     expect(await browser.persist.sends(ME)).toEqual([]);
+  });
+
+  it("does not show again what had arrived long before", async () => {
+    const room = server.room(1, [ME, BOB]);
+    const browser = new Browser();
+    let [tab] = await signedIn(browser);
+    server.losesAcks = true;
+    tab.client.send(A, "hello");
+    await settle();
+    clock.advance(0);
+    server.losesAcks = false;
+    for (let number = 0; number < 60; number += 1) server.whisper(room, BOB, `m${number}`);
+    tab = await reload(tab, browser);
+    await run(15_000);
+    tab.watch(A);
+    await run();
+    expect(tab.lines(A).at(-1)).toBe("m59");
   });
 
   it("keeps drafts, at once", async () => {
@@ -807,8 +854,10 @@ describe("several tabs", () => {
     server.room(1, [ME, BOB]);
     const [first, second] = await two();
     first.client.setDraft(A, "half");
+    await run();
     expect(second.client.draft(A)).toBe("half");
     await first.client.signOut({ discard: true });
+    await run();
     expect(second.client.session.get()).toEqual({ at: "signed-out", reason: null, name: null });
     await first.client.signIn(ME, "secret");
     await run();
