@@ -56,7 +56,6 @@ export class Rooms {
     this.ended = true;
   }
 
-  /** Where the conversation is listed, what the list shows counts as held. */
   room(id: ConversationId): Room {
     const found = this.rooms.get(id);
     if (found !== undefined) return found;
@@ -122,8 +121,8 @@ export class Rooms {
     room.older.set(page.value.length === 0 || startReached(room.log.get()) ? "start-reached" : "more");
   }
 
-  merge(room: Room, marker: MarkerOf): void {
-    room.members.update((members) => membersWithMarker(members, marker));
+  merge(id: ConversationId, marker: MarkerOf): void {
+    this.rooms.get(id)?.members.update((members) => membersWithMarker(members, marker));
   }
 
   private async loadNewest(room: Room): Promise<void> {
