@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_sdk::{
-    Body, Chat, ClientKey, Draft, Event, FromExtension, Text, To, UserId,
+    Body, Chat, ClientKey, Draft, Event, Events, FromExtension, Text, To, UserId,
     events::Heard,
     store::Page,
 };
@@ -12,7 +12,8 @@ use chat_sdk::{
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chat = Chat::builder(FromExtension).start().await?;
     let (ann, echo) = (UserId::new("ann")?, UserId::new("echo")?);
-    let bot = tokio::spawn(answer(chat.clone(), echo.clone()));
+    // Listens before anybody can speak: what was committed before is in the log, not here.
+    let bot = tokio::spawn(answer(chat.clone(), chat.events(), echo.clone()));
 
     let mut events = chat.events();
     let hello = Draft::new(ann.clone(), To::User(echo.clone()), Text::new("is anybody there?")?);
@@ -38,8 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Answers everything that is said to it. The key is made of the question's place, so a bot that
 /// is started again and sees an event twice answers once.
-async fn answer(chat: Chat, me: UserId) {
-    let mut events = chat.events();
+async fn answer(chat: Chat, mut events: Events, me: UserId) {
     while let Some(heard) = events.next().await {
         let Heard::Event(Event { conversation, seq, from: Some(from), body, .. }) = heard else {
             continue;
