@@ -1,5 +1,7 @@
 //! Password accounts as a server uses them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -191,7 +193,10 @@ async fn somebody_signs_up_logs_in_under_any_spelling_and_is_known() {
         assert!(holds(&accounts, &token).await);
     }
 
-    let profiles = accounts.profiles(&[first.user.clone()]).await.unwrap();
+    let profiles = accounts
+        .profiles(std::slice::from_ref(&first.user))
+        .await
+        .unwrap();
     assert_eq!(profiles.len(), 1);
     assert_eq!(
         (&*profiles[0].name, &*profiles[0].display_name),
@@ -870,7 +875,11 @@ async fn a_search_finds_beginnings_and_no_patterns() {
         .find(|account| account.name == "albert")
         .unwrap();
     assert_eq!(
-        accounts.profiles(&[gone.user.clone()]).await.unwrap()[0].display_name,
+        accounts
+            .profiles(std::slice::from_ref(&gone.user))
+            .await
+            .unwrap()[0]
+            .display_name,
         "Gone"
     );
 }

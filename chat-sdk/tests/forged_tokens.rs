@@ -1,6 +1,8 @@
 //! Tokens that must not let anybody in, one table of them, each refused like every other; and that
 //! the honest ones still pass.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     sync::{
         Arc, LazyLock,
