@@ -4,6 +4,8 @@ pub mod limits;
 pub mod model;
 pub mod auth;
 pub mod bus;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod directory;
 pub mod env;
 pub mod policy;
