@@ -189,9 +189,8 @@ fn create(
         return Ok(Creation::NameTaken);
     }
     if when == CreateWhen::NoAdminYet {
-        let admin = connection
-            .prepare_cached("SELECT 1 FROM accounts WHERE role = 'admin'")?
-            .exists(())?;
+        let admin =
+            connection.prepare_cached("SELECT 1 FROM accounts WHERE role = 'admin'")?.exists(())?;
         if admin {
             return Ok(Creation::AdminExists);
         }

@@ -4,7 +4,11 @@ use std::{fs, io, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Durability, error::{OpenError, SqliteError}, schema};
+use super::{
+    Durability,
+    error::{OpenError, SqliteError},
+    schema,
+};
 
 /// How long a connection waits for a lock of another process (an operator's shell, a backup)
 /// before it reports that the store is busy. Less than a node waits for its store, so that the
@@ -41,7 +45,6 @@ pub(super) fn reader(path: &Path) -> Result<Connection, SqliteError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "query_only", true)?;
     common(&connection)?;
     Ok(connection)
 }

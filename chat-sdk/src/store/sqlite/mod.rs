@@ -109,6 +109,7 @@ impl Default for SqliteOptions {
 /// ```
 #[derive(Clone)]
 pub struct SqliteStore {
+    path: Option<Arc<Path>>,
     threads: Arc<Threads>,
 }
 
@@ -149,7 +150,7 @@ impl SqliteStore {
         let readers = (0..options.readers.get())
             .map(|_| connect::reader(path))
             .collect::<Result<Vec<_>, _>>()?;
-        Self::start(writer, readers)
+        Self::start(Some(path.into()), writer, readers)
     }
 
     /// A database that ends with the last clone. Unlike [`MemoryStore`](super::MemoryStore) it goes
@@ -158,10 +159,20 @@ impl SqliteStore {
     /// # Errors
     /// SQLite or a thread cannot be started.
     pub fn in_memory() -> Result<Self, SqliteError> {
-        Self::start(connect::in_memory()?, Vec::new())
+        Self::start(None, connect::in_memory()?, Vec::new())
     }
 
-    fn start(writer: Connection, readers: Vec<Connection>) -> Result<Self, SqliteError> {
+    /// The file, as it was given to [`open`](Self::open). `None`: it is in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn start(
+        path: Option<Arc<Path>>,
+        writer: Connection,
+        readers: Vec<Connection>,
+    ) -> Result<Self, SqliteError> {
         let (writer, writing) = Writer::start(writer).map_err(OpenError::Thread)?;
         let (readers, reading) = if readers.is_empty() {
             (None, Vec::new())
@@ -170,6 +181,7 @@ impl SqliteStore {
             (Some(readers), reading)
         };
         Ok(Self {
+            path,
             threads: Arc::new(Threads {
                 doors: Mutex::new(Some(Doors { writer, readers })),
                 running: Mutex::new((reading, Some(writing))),
@@ -235,7 +247,12 @@ impl SqliteStore {
     }
 
     fn doors(&self) -> Result<Doors, StoreError> {
-        self.threads.doors.lock().expect("nothing panics while it holds this").clone().ok_or_else(closed)
+        self.threads
+            .doors
+            .lock()
+            .expect("nothing panics while it holds this")
+            .clone()
+            .ok_or_else(closed)
     }
 
     async fn write<T: Send + 'static>(
@@ -308,7 +325,7 @@ impl Drop for Threads {
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

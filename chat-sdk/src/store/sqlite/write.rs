@@ -233,9 +233,8 @@ fn impossible(
             .prepare_cached(sql)?
             .exists(params![conversation.as_bytes(), target.map(UserId::as_str)])
     };
-    if !exists(
-        "SELECT 1 FROM members WHERE conversation = ?1 AND user = ?2 AND role IS NOT NULL",
-    )? {
+    if !exists("SELECT 1 FROM members WHERE conversation = ?1 AND user = ?2 AND role IS NOT NULL")?
+    {
         return Ok(Some(Refusal::NoSuchMember));
     }
     let an_owner_remains = owner

@@ -1,0 +1,151 @@
+//! Cases, how they are run, and what is said about it.
+
+use std::{
+    fmt,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+
+/// A case that takes longer hangs. The longest takes a few seconds on a slow disk.
+const CASE_TIMEOUT: Duration = Duration::from_secs(120);
+
+pub(super) type Run<F> = fn(Trial<F>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One behaviour that a contract asks for.
+pub struct Case<F> {
+    /// The behaviour, as `group::behaviour`.
+    pub name: &'static str,
+    run: Run<F>,
+}
+
+impl<F> Case<F> {
+    pub(super) const fn new(name: &'static str, run: Run<F>) -> Self {
+        Self { name, run }
+    }
+}
+
+impl<F> fmt::Debug for Case<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Makes the list of cases out of the names of functions.
+macro_rules! cases {
+    ($group:literal: $($case:ident),* $(,)?) => {
+        vec![$($crate::conformance::report::Case::new(
+            concat!($group, "::", stringify!($case)),
+            |trial| Box::pin($case(trial)),
+        )),*]
+    };
+}
+pub(super) use cases;
+
+/// What one run of a case is given.
+pub(super) struct Trial<F> {
+    pub(super) factory: Arc<F>,
+    skipped: Arc<AtomicBool>,
+}
+
+impl<F> Trial<F> {
+    pub(super) fn share(&self) -> Self {
+        Self { factory: Arc::clone(&self.factory), skipped: Arc::clone(&self.skipped) }
+    }
+
+    /// The implementation cannot do what the case needs.
+    pub(super) fn skip(&self) {
+        self.skipped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What became of the cases.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many hold.
+    pub passed: usize,
+    /// Those that do not, and what they say.
+    pub failed: Vec<(&'static str, String)>,
+    /// Those that need something that the factory does not offer.
+    pub skipped: Vec<&'static str>,
+}
+
+impl Report {
+    /// Runs the cases, one after the other, each with a store of its own.
+    pub async fn of<F: Send + Sync + 'static>(
+        factory: &Arc<F>,
+        cases: impl IntoIterator<Item = Case<F>>,
+    ) -> Self {
+        let mut report = Self::default();
+        for case in cases {
+            let skipped = Arc::new(AtomicBool::new(false));
+            let trial = Trial { factory: Arc::clone(factory), skipped: Arc::clone(&skipped) };
+            let run = AssertUnwindSafe((case.run)(trial)).catch_unwind();
+            match tokio::time::timeout(CASE_TIMEOUT, run).await {
+                Ok(Ok(())) if skipped.load(Ordering::Relaxed) => report.skipped.push(case.name),
+                Ok(Ok(())) => report.passed += 1,
+                Ok(Err(panic)) => report.failed.push((case.name, message(&*panic))),
+                Err(_) => report.failed.push((case.name, "does not come to an end".to_owned())),
+            }
+        }
+        report
+    }
+
+    /// Goes on if every case that could be run holds.
+    ///
+    /// # Panics
+    /// With the names of those that do not, and what they say.
+    pub fn expect_conformance(&self) {
+        assert!(self.failed.is_empty(), "the contract is not kept:\n{self}");
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, why) in &self.failed {
+            writeln!(f, "failed  {name}: {why}")?;
+        }
+        for name in &self.skipped {
+            writeln!(f, "skipped {name}")?;
+        }
+        let (failed, skipped) = (self.failed.len(), self.skipped.len());
+        write!(f, "{} passed, {failed} failed, {skipped} skipped", self.passed)
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+        .unwrap_or_else(|| "panicked".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn holds(_: Trial<()>) {}
+    async fn fails(_: Trial<()>) {
+        panic!("no {}", "way");
+    }
+    async fn needs_more(trial: Trial<()>) {
+        trial.skip();
+    }
+
+    #[tokio::test]
+    async fn a_report_names_what_failed_and_what_was_skipped() {
+        let report = Report::of(&Arc::new(()), cases!["a": holds, fails, needs_more]).await;
+        assert_eq!(report.passed, 1);
+        assert_eq!(report.failed, [("a::fails", "no way".to_owned())]);
+        assert_eq!(report.skipped, ["a::needs_more"]);
+    }
+}

@@ -1,0 +1,112 @@
+//! Our stores keep the contract that we ship for everybody's.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use chat_sdk::{
+    Epoch, MemoryStore,
+    conformance::{self, Restore, StoreFactory},
+    store::{Durability, SqliteOptions, SqliteStore},
+};
+
+struct InMemory;
+
+impl StoreFactory for InMemory {
+    type Store = MemoryStore;
+
+    async fn open(&self) -> MemoryStore {
+        MemoryStore::new()
+    }
+
+    async fn backup(&self, store: &MemoryStore) -> Option<Restore<MemoryStore>> {
+        let backup = store.backup();
+        Some(Box::new(move |store| {
+            Box::pin(async move {
+                store.restore(&backup, Epoch::new("restored").unwrap());
+                store
+            })
+        }))
+    }
+}
+
+struct SqliteInMemory;
+
+impl StoreFactory for SqliteInMemory {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::in_memory().unwrap()
+    }
+}
+
+/// Stores in files of a directory that is removed in the end.
+struct SqliteFiles {
+    directory: PathBuf,
+    files: AtomicU64,
+}
+
+impl SqliteFiles {
+    fn new(purpose: &str) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("{purpose}-{}", std::process::id()));
+        Self { directory, files: AtomicU64::new(0) }
+    }
+
+    /// The contract does not depend on how often the disk is flushed, and the tests' disk is slow.
+    fn open_at(path: &Path) -> SqliteStore {
+        let mut options = SqliteOptions::default();
+        options.durability = Durability::UntilPowerFails;
+        SqliteStore::open_with(path, &options).unwrap()
+    }
+}
+
+impl Drop for SqliteFiles {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl StoreFactory for SqliteFiles {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        let file = self.files.fetch_add(1, Ordering::Relaxed);
+        Self::open_at(&self.directory.join(format!("{file}.db")))
+    }
+
+    async fn reopen(&self, store: SqliteStore) -> Option<SqliteStore> {
+        store.close().await;
+        Some(Self::open_at(store.path().unwrap()))
+    }
+
+    async fn backup(&self, store: &SqliteStore) -> Option<Restore<SqliteStore>> {
+        let backup = store.path().unwrap().with_extension("backup");
+        store.backup(&backup).await.unwrap();
+        Some(Box::new(move |store| {
+            Box::pin(async move {
+                store.close().await;
+                std::fs::copy(backup, store.path().unwrap()).unwrap();
+                let store = Self::open_at(store.path().unwrap());
+                store.new_epoch().await.unwrap();
+                store
+            })
+        }))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_in_memory_keeps_the_contract() {
+    conformance::store(InMemory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sqlite_store_in_memory_keeps_the_contract() {
+    conformance::store(SqliteInMemory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sqlite_store_in_a_file_keeps_the_contract() {
+    conformance::store(SqliteFiles::new("conformance")).await;
+}
