@@ -24,7 +24,7 @@ use chat_sdk::{
             SetUpError, SignUp, StartError, WeakPassword,
         },
     },
-    model::CredentialId,
+    CredentialId,
     store::StoreError,
 };
 
