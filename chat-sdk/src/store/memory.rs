@@ -1,2 +1,560 @@
-//! A store in memory: for tests, demonstrations and hosts that want nothing kept.
-pub struct MemoryStore;
+//! A store in memory: for tests, simulations, demonstrations and hosts that want nothing kept.
+//!
+//! The plainest thing that keeps the contract, and deterministic: ordered maps, no clock, no task,
+//! no await. What it holds ends with the last clone of it.
+
+#[cfg(feature = "accounts")]
+mod accounts;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use super::{
+    Append, Checkpoint, Events, Heads, Mark, Only, Open, Page, Reader, Refusal, Store, StoreError,
+    Write, Written, checkpoint::Stamps,
+};
+use crate::model::{
+    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Membership, Memberships,
+    Role, Seq, Summary, Timestamp, Title, UserId,
+};
+
+/// A store in memory. Clones share the data, as nodes share a database.
+///
+/// A `write` is done when its future is first polled, and no method ever waits, so a simulation
+/// that polls in a given order gets a given result. Nothing is ever forgotten: memory grows with
+/// what is written.
+///
+/// ```
+/// use chat_sdk::{MemoryStore, Store};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let store = MemoryStore::new();
+/// assert_eq!(store.epoch().await?, store.clone().epoch().await?);
+/// assert_ne!(store.epoch().await?, MemoryStore::new().epoch().await?);
+/// # Ok::<(), chat_sdk::store::StoreError>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore {
+    data: Arc<Mutex<Data>>,
+}
+
+/// What a [`MemoryStore`] held at one moment ([`MemoryStore::backup`]).
+#[derive(Clone)]
+pub struct MemoryBackup(Data);
+
+impl MemoryStore {
+    /// An empty store with a random epoch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_epoch(super::checkpoint::random_epoch())
+    }
+
+    /// An empty store with this epoch, for runs that must be equal to each other.
+    #[must_use]
+    pub fn with_epoch(epoch: Epoch) -> Self {
+        Self { data: Arc::new(Mutex::new(Data::new(epoch))) }
+    }
+
+    /// A copy of everything as it is now.
+    #[must_use]
+    pub fn backup(&self) -> MemoryBackup {
+        MemoryBackup(self.lock().clone())
+    }
+
+    /// A store of its own with what the backup holds, in a new life: with another epoch.
+    ///
+    /// ```
+    /// use chat_sdk::{Epoch, MemoryStore};
+    /// let store = MemoryStore::new();
+    /// let backup = store.backup();
+    /// let other = MemoryStore::from_backup(&backup, Epoch::new("second-life").unwrap());
+    /// ```
+    #[must_use]
+    pub fn from_backup(backup: &MemoryBackup, epoch: Epoch) -> Self {
+        let store = Self::with_epoch(epoch.clone());
+        store.restore(backup, epoch);
+        store
+    }
+
+    /// Puts what the backup holds in the place of everything here, for all clones at once, as when
+    /// somebody restores the database under running nodes.
+    pub fn restore(&self, backup: &MemoryBackup, epoch: Epoch) {
+        let mut data = backup.0.clone();
+        data.stamps = Stamps::of(&epoch);
+        data.epoch = epoch;
+        *self.lock() = data;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Data> {
+        self.data.lock().expect("nothing panics while it holds the data")
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for MemoryBackup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryBackup").finish_non_exhaustive()
+    }
+}
+
+impl Store for MemoryStore {
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        Ok(self.lock().epoch.clone())
+    }
+
+    async fn write(&self, batch: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+        Ok(self.lock().write(batch))
+    }
+
+    async fn memberships(
+        &self,
+        user: &UserId,
+        since: Option<&Checkpoint>,
+    ) -> Result<Memberships, StoreError> {
+        Ok(self.lock().memberships(user, since))
+    }
+
+    async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {
+        let data = self.lock();
+        let asked: BTreeSet<_> = conversations.iter().copied().collect();
+        let heads =
+            asked.into_iter().filter_map(|id| Some((id, data.logs.get(&id)?.head()))).collect();
+        Ok(Heads { heads, checkpoint: data.stamps.checkpoint(data.stamp) })
+    }
+
+    async fn read(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        after: Seq,
+        upto: Seq,
+        limit: NonZeroU16,
+    ) -> Result<Option<Vec<Event>>, StoreError> {
+        let data = self.lock();
+        Ok(data.readable(reader, conversation).map(|log| {
+            let (_, newer) = log.events.split_at(log.place_after(after));
+            newer
+                .iter()
+                .take_while(|event| event.seq <= upto)
+                .take(usize::from(limit.get()))
+                .cloned()
+                .collect()
+        }))
+    }
+
+    async fn page(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        page: Page,
+        only: Only,
+        limit: NonZeroU16,
+    ) -> Result<Option<Events>, StoreError> {
+        let data = self.lock();
+        Ok(data.readable(reader, conversation).map(|log| log.page(page, only, limit)))
+    }
+
+    async fn conversations(
+        &self,
+        user: &UserId,
+        after: Option<(Timestamp, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Result<Vec<Summary>, StoreError> {
+        let data = self.lock();
+        let mut places: Vec<_> = data
+            .seats_of(user)
+            .filter(|(_, log, seat)| seat.role.is_some() && !log.events.is_empty())
+            .map(|(id, log, _)| (log.updated_at(), id))
+            .filter(|place| after.is_none_or(|after| *place < after))
+            .collect();
+        places.sort_unstable_by(|one, other| other.cmp(one));
+        places.truncate(usize::from(limit.get()));
+        Ok(places.into_iter().filter_map(|(_, id)| data.summary(user, id)).collect())
+    }
+
+    async fn conversation(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<Summary>, StoreError> {
+        Ok(self.lock().summary(user, conversation))
+    }
+
+    async fn members(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        after: Option<&UserId>,
+        limit: NonZeroU16,
+    ) -> Result<Option<Vec<Member>>, StoreError> {
+        let data = self.lock();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(data.readable(reader, conversation).map(|log| {
+            log.seats
+                .range::<UserId, _>((from, Bound::Unbounded))
+                .filter_map(|(user, seat)| {
+                    Some(Member { user: user.clone(), role: seat.role?, marker: seat.marker })
+                })
+                .take(usize::from(limit.get()))
+                .collect()
+        }))
+    }
+}
+
+#[derive(Clone)]
+struct Data {
+    epoch: Epoch,
+    stamps: Stamps,
+    /// Counts commits.
+    stamp: u64,
+    logs: BTreeMap<ConversationId, Log>,
+    /// Which logs a user has a seat in, left ones included.
+    seated: BTreeMap<UserId, BTreeSet<ConversationId>>,
+    #[cfg(feature = "accounts")]
+    accounts: accounts::Book,
+}
+
+#[derive(Clone)]
+struct Log {
+    kind: Kind,
+    title: Option<Title>,
+    events: Vec<Event>,
+    /// In which commit each event was written; ascending.
+    stamps: Vec<u64>,
+    /// The commit of the last event or the last move of a marker.
+    changed: u64,
+    seats: BTreeMap<UserId, Seat>,
+    keys: BTreeMap<(Option<UserId>, ClientKey), Seq>,
+}
+
+/// One who is or was a member. Stays for ever, so that the marker of who comes back is there.
+#[derive(Clone, Default)]
+struct Seat {
+    /// `None`: not a member any more.
+    role: Option<Role>,
+    marker: Marker,
+    /// The commit in which they last came or went.
+    since: u64,
+}
+
+impl Data {
+    fn new(epoch: Epoch) -> Self {
+        Self {
+            stamps: Stamps::of(&epoch),
+            epoch,
+            stamp: 0,
+            logs: BTreeMap::new(),
+            seated: BTreeMap::new(),
+            #[cfg(feature = "accounts")]
+            accounts: accounts::Book::default(),
+        }
+    }
+
+    fn write(&mut self, batch: Vec<Write>) -> Vec<Written> {
+        self.stamp += 1;
+        batch
+            .into_iter()
+            .map(|write| match write {
+                Write::Open(open) => self.open(open),
+                Write::Append(append) => self.append(append).unwrap_or_else(Written::Refused),
+                Write::Mark(mark) => self.mark(&mark).unwrap_or_else(Written::Refused),
+            })
+            .collect()
+    }
+
+    fn open(&mut self, open: Open) -> Written {
+        if let Some(log) = self.logs.get(&open.conversation) {
+            return Written::Event { event: log.events[0].clone(), fresh: false };
+        }
+        let owner = match open.kind {
+            Kind::Direct => None,
+            Kind::Group => {
+                open.by.as_ref().filter(|by| open.members.contains(by)).or(open.members.first())
+            }
+        };
+        let mut log = Log {
+            kind: open.kind,
+            title: open.title.clone(),
+            events: Vec::new(),
+            stamps: Vec::new(),
+            changed: self.stamp,
+            seats: BTreeMap::new(),
+            keys: BTreeMap::new(),
+        };
+        for user in &open.members {
+            let role = if Some(user) == owner { Role::Owner } else { Role::Member };
+            let seat = Seat { role: Some(role), marker: Marker::default(), since: self.stamp };
+            log.seats.insert(user.clone(), seat);
+            self.seated.entry(user.clone()).or_default().insert(open.conversation);
+        }
+        let body = Body::Created { kind: open.kind, title: open.title, members: open.members };
+        let event = log.push(self.stamp, open.conversation, open.by, open.key, open.at, body);
+        self.logs.insert(open.conversation, log);
+        Written::Event { event, fresh: true }
+    }
+
+    fn append(&mut self, append: Append) -> Result<Written, Refusal> {
+        let Append { conversation, by, requires, key, at, body } = append;
+        let log = self.logs.get_mut(&conversation).ok_or(Refusal::NotMember)?;
+        let role = match &by {
+            Some(user) => Some(log.role(user).ok_or(Refusal::NotMember)?),
+            None => None,
+        };
+        if let Some(key) = &key
+            && let Some(event) = log.keyed(by.as_ref(), key)
+        {
+            return if event.body == body {
+                Ok(Written::Event { event: event.clone(), fresh: false })
+            } else {
+                Err(Refusal::KeyConflict)
+            };
+        }
+        if role.is_some_and(|role| role < requires) {
+            return Err(Refusal::NotOwner);
+        }
+        log.check(by.as_ref(), &body)?;
+
+        match &body {
+            Body::Added { users } => {
+                for user in users {
+                    let seat = log.seats.entry(user.clone()).or_default();
+                    if seat.role.is_none() {
+                        seat.role = Some(Role::Member);
+                        seat.since = self.stamp;
+                        self.seated.entry(user.clone()).or_default().insert(conversation);
+                    }
+                }
+            }
+            Body::Removed { user } => log.vacate(user, self.stamp),
+            Body::Left => {
+                if let Some(user) = &by {
+                    log.vacate(user, self.stamp);
+                }
+            }
+            Body::Role { user, role } => {
+                if let Some(seat) = log.seats.get_mut(user) {
+                    seat.role = Some(*role);
+                }
+            }
+            Body::Title { title } => log.title = Some(title.clone()),
+            Body::Created { .. } | Body::Message { .. } | Body::Other(_) => {}
+        }
+        let event = log.push(self.stamp, conversation, by, key, at, body);
+        Ok(Written::Event { event, fresh: true })
+    }
+
+    fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
+        let log = self.logs.get_mut(&mark.conversation).ok_or(Refusal::NotMember)?;
+        let head = log.head();
+        let seat = log
+            .seats
+            .get_mut(&mark.user)
+            .filter(|seat| seat.role.is_some())
+            .ok_or(Refusal::NotMember)?;
+        let marker = seat.marker.merge(mark.marker, head);
+        let moved = marker != seat.marker;
+        if moved {
+            seat.marker = marker;
+            log.changed = self.stamp;
+        }
+        Ok(Written::Marker { marker, moved })
+    }
+
+    /// The log, if it exists and this reader may see it.
+    fn readable(&self, reader: Reader<'_>, conversation: ConversationId) -> Option<&Log> {
+        let log = self.logs.get(&conversation)?;
+        match reader {
+            Reader::System => Some(log),
+            Reader::User(user) => log.role(user).map(|_| log),
+        }
+    }
+
+    fn seats_of(&self, user: &UserId) -> impl Iterator<Item = (ConversationId, &Log, &Seat)> {
+        self.seated.get(user).into_iter().flatten().filter_map(|id| {
+            let log = self.logs.get(id)?;
+            Some((*id, log, log.seats.get(user)?))
+        })
+    }
+
+    fn memberships(&self, user: &UserId, since: Option<&Checkpoint>) -> Memberships {
+        let since = since.and_then(|since| self.stamps.stamp(since, self.stamp));
+        let mut memberships = Memberships::default();
+        for (conversation, log, seat) in self.seats_of(user) {
+            let came_or_went = since.is_some_and(|since| seat.since > since);
+            if seat.role.is_some() {
+                let changed_since = since.filter(|since| log.changed > *since).map(|since| {
+                    // Who came after the checkpoint has seen nothing of it yet.
+                    if came_or_went { Seq::ZERO } else { log.head_at(since) }
+                });
+                let head = log.head();
+                memberships.current.push(Membership { conversation, head, changed_since });
+            } else if came_or_went {
+                memberships.left.push(conversation);
+            }
+        }
+        memberships
+    }
+
+    fn summary(&self, user: &UserId, conversation: ConversationId) -> Option<Summary> {
+        let log = self.logs.get(&conversation)?;
+        let seat = log.seats.get(user)?;
+        let role = seat.role?;
+        let members = || log.seats.iter().filter(|(_, seat)| seat.role.is_some());
+        let member_count = members().count();
+        let markers = if member_count > Summary::MARKERS_MAX {
+            Vec::new()
+        } else {
+            members().map(|(user, seat)| (user.clone(), seat.marker)).collect()
+        };
+        let other = match log.kind {
+            // Who talks to themselves is their own other side.
+            Kind::Direct => log.seats.keys().find(|other| *other != user).or(Some(user)).cloned(),
+            Kind::Group => None,
+        };
+        let (_, unseen) = log.events.split_at(log.place_after(seat.marker.read));
+        let unread = unseen
+            .iter()
+            .filter(|event| event.body.counts_as_unread() && event.from.as_ref() != Some(user))
+            .count();
+        let last = log.events.iter().rev().find(|event| matches!(event.body, Body::Message { .. }));
+        Some(Summary {
+            conversation,
+            kind: log.kind,
+            title: log.title.clone(),
+            other,
+            role,
+            member_count: member_count as u64,
+            head: log.head(),
+            marker: seat.marker,
+            unread: unread as u64,
+            updated_at: log.updated_at(),
+            last: last.cloned(),
+            markers,
+        })
+    }
+}
+
+impl Log {
+    fn head(&self) -> Seq {
+        self.events.last().map_or(Seq::ZERO, |event| event.seq)
+    }
+
+    /// The head after the commit with this stamp.
+    fn head_at(&self, stamp: u64) -> Seq {
+        Seq::new(self.stamps.partition_point(|at| *at <= stamp) as u64)
+    }
+
+    /// Where in `events` the first one after `seq` stands.
+    fn place_after(&self, seq: Seq) -> usize {
+        self.events.partition_point(|event| event.seq <= seq)
+    }
+
+    fn updated_at(&self) -> Timestamp {
+        self.events.last().map_or(Timestamp::default(), |event| event.at)
+    }
+
+    fn role(&self, user: &UserId) -> Option<Role> {
+        self.seats.get(user)?.role
+    }
+
+    fn keyed(&self, by: Option<&UserId>, key: &ClientKey) -> Option<&Event> {
+        let seq = self.keys.get(&(by.cloned(), key.clone()))?;
+        self.events.get(self.place_after(seq.previous()))
+    }
+
+    /// Whether the change of membership that `body` means is possible.
+    fn check(&self, by: Option<&UserId>, body: &Body) -> Result<(), Refusal> {
+        // Who is a member no more, or with which role, once it is done.
+        let (target, then) = match body {
+            Body::Removed { user } => (Some(user), None),
+            Body::Left => (by, None),
+            Body::Role { user, role } => (Some(user), Some(*role)),
+            Body::Created { .. }
+            | Body::Message { .. }
+            | Body::Added { .. }
+            | Body::Title { .. }
+            | Body::Other(_) => return Ok(()),
+        };
+        let target =
+            target.filter(|user| self.role(user).is_some()).ok_or(Refusal::NoSuchMember)?;
+        let mut roles = self
+            .seats
+            .iter()
+            .filter_map(|(user, seat)| if user == target { then } else { seat.role })
+            .peekable();
+        let anybody = roles.peek().is_some();
+        if anybody && !roles.any(|role| role == Role::Owner) {
+            return Err(Refusal::LastOwner);
+        }
+        Ok(())
+    }
+
+    fn vacate(&mut self, user: &UserId, stamp: u64) {
+        if let Some(seat) = self.seats.get_mut(user) {
+            seat.role = None;
+            seat.since = stamp;
+        }
+    }
+
+    fn push(
+        &mut self,
+        stamp: u64,
+        conversation: ConversationId,
+        from: Option<UserId>,
+        key: Option<ClientKey>,
+        at: Timestamp,
+        body: Body,
+    ) -> Event {
+        let seq = self.head().next();
+        if let Some(key) = &key {
+            self.keys.insert((from.clone(), key.clone()), seq);
+        }
+        let event = Event { conversation, seq, at, from, key, body };
+        self.events.push(event.clone());
+        self.stamps.push(stamp);
+        self.changed = stamp;
+        event
+    }
+
+    fn page(&self, page: Page, only: Only, limit: NonZeroU16) -> Events {
+        let limit = usize::from(limit.get());
+        // The page lies around this place: so many at most before it, so many after.
+        let (place, before, after) = match page {
+            Page::Newest => (self.events.len(), limit, 0),
+            Page::Before(seq) => (self.place_after(seq.previous()), limit, 0),
+            Page::After(seq) => (self.place_after(seq), 0, limit),
+            Page::Around(seq) => {
+                let before = (limit - 1) / 2;
+                (self.place_after(seq.previous()), before, limit - before)
+            }
+        };
+        let wanted = |event: &&Event| match only {
+            Only::Everything => true,
+            Only::Messages => matches!(event.body, Body::Message { .. }),
+        };
+        let (older, newer) = self.events.split_at(place);
+        // One more than wanted tells whether there are more.
+        let mut older: Vec<_> = older.iter().rev().filter(wanted).take(before + 1).collect();
+        let mut newer: Vec<_> = newer.iter().filter(wanted).take(after + 1).collect();
+        let more_before = older.len() > before;
+        let more_after = newer.len() > after;
+        older.truncate(before);
+        newer.truncate(after);
+        let events = older.into_iter().rev().chain(newer).cloned().collect();
+        Events { events, more_before, more_after }
+    }
+}

@@ -2,6 +2,9 @@
 //!
 //! Knows what must be kept and how exactly; not who asks for it, and nothing of sockets.
 
+#[cfg(feature = "accounts")]
+mod account_search;
+mod checkpoint;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -10,7 +13,7 @@ use std::{future::Future, num::NonZeroU16};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::memory::MemoryStore;
+pub use self::memory::{MemoryBackup, MemoryStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteError, SqliteStore};
 use crate::model::{
@@ -207,7 +210,8 @@ pub struct Heads {
 ///    repetition with an equal body answers [`Written::Event`] with the first event and
 ///    `fresh: false`; with another body [`Refusal::KeyConflict`]. Two writes with the same key in one
 ///    batch, or in two batches at once, are no exception. The key is looked at after the
-///    membership.
+///    membership and before everything else: who lost the role since, or was given their wish by
+///    the first one, still gets the first answer. The system is an author of its own.
 /// 4. **Opened once.** [`Open`] of a conversation that exists answers with its first event and
 ///    `fresh: false`, whatever else it says.
 /// 5. **In order.** The writes of one batch take effect one after the other, as if each had been a
@@ -219,8 +223,9 @@ pub struct Heads {
 ///    exist.
 /// 7. **Membership is what the log says.** `Added` makes members (who already is one keeps role
 ///    and marker; who comes back keeps their marker), `Removed` and `Left` end it, `Role` changes it,
-///    `Title` renames. A change that leaves members without an owner is refused with
-///    [`Refusal::LastOwner`]; an empty group is allowed. `Removed` and `Role` of a user who is not
+///    `Title` renames. A `Removed`, `Left` or `Role` that leaves members without an owner is refused
+///    with [`Refusal::LastOwner`] (in a direct conversation all are, so nobody leaves it); an empty
+///    group is allowed. `Removed` and `Role` of a user who is not
 ///    a member are refused with [`Refusal::NoSuchMember`].
 /// 8. **Markers** are merged by [`Marker::merge`] with the head of that moment.
 /// 9. **Unread** is the number of events with [`Body::counts_as_unread`] above the reader's `read`
@@ -246,7 +251,8 @@ pub trait Store: Send + Sync + 'static {
     /// All conversations of a user with their heads. With `since`, also which changed (an event or
     /// any member's marker) after that checkpoint, with the head they had then, and which the user
     /// left. May report more as changed, then with a `changed_since` that is not above the head at
-    /// the checkpoint; never less. A checkpoint that is not one of this store's counts as none.
+    /// the checkpoint; never less. Where the user came in after the checkpoint, everything is new to
+    /// them: changed since [`Seq::ZERO`]. A checkpoint that is not one of this store's counts as none.
     fn memberships(
         &self,
         user: &UserId,
