@@ -4,16 +4,18 @@
 //! Nothing is compressed here and no file is read: the build of the front end wrote `.br` and `.gz`
 //! beside what is worth it. Where there was no front end at build time, a page says so.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{
-        ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
-        IF_NONE_MATCH, VARY,
+        ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+        CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
     },
 };
 use http_body_util::Full;
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
 
 use crate::secrets::hex;
 
@@ -21,6 +23,30 @@ use crate::secrets::hex;
 #[folder = "../frontend/dist"]
 #[allow_missing = true]
 struct Dist;
+
+/// The files of a front end, by their path.
+#[derive(Clone, Copy)]
+pub(crate) struct FrontEnd(fn(&str) -> Option<File>);
+
+/// One file.
+struct File {
+    content: Bytes,
+    /// Of the content.
+    sha256: [u8; 32],
+}
+
+/// What was there when the server was built.
+pub(crate) const EMBEDDED: FrontEnd = FrontEnd(|path| {
+    let file = Dist::get(path)?;
+    let content = match file.data {
+        Cow::Borrowed(content) => Bytes::from_static(content),
+        Cow::Owned(content) => Bytes::from(content),
+    };
+    Some(File {
+        content,
+        sha256: file.metadata.sha256_hash(),
+    })
+});
 
 /// What a page may load: what this server serves. Pictures may also be made by the page itself;
 /// the virtual list places its rows by inline styles.
@@ -41,36 +67,88 @@ const INDEX: &str = "index.html";
 /// How a file can be sent, best first, with what its name has at its end.
 const ENCODINGS: &[(&str, &str)] = &[("br", ".br"), ("gzip", ".gz")];
 
-/// Whether a front end is in this binary.
-pub(crate) fn is_there() -> bool {
-    Dist::get(INDEX).is_some()
-}
+impl FrontEnd {
+    /// Whether there is one.
+    pub(crate) fn is_there(self) -> bool {
+        (self.0)(INDEX).is_some()
+    }
 
-/// Answers everything that is not the API.
-pub(crate) fn answer<B>(request: &Request<B>) -> Response<Full<Bytes>> {
-    let mut response = find(request);
-    let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
-    response
-}
-
-fn find<B>(request: &Request<B>) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD here\n");
+    /// Answers everything that is not the API.
+    pub(crate) fn answer<B>(self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let mut response = self.find(request);
         response
             .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+            .insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        response
     }
-    let path = request.uri().path().trim_start_matches('/');
-    if let Some(response) = file(path, request.headers()) {
-        return response;
+
+    fn find<B>(self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD here\n");
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        let path = request.uri().path().trim_start_matches('/');
+        if let Some(response) = self.file(path, request.headers()) {
+            return response;
+        }
+        if !is_page(path, request.headers()) {
+            return text(StatusCode::NOT_FOUND, "not found\n");
+        }
+        // The front end's own routes: it looks at the address itself.
+        self.file(INDEX, request.headers()).unwrap_or_else(missing)
     }
-    if !is_page(path, request.headers()) {
-        return text(StatusCode::NOT_FOUND, "not found\n");
+
+    fn file(self, path: &str, headers: &HeaderMap) -> Option<Response<Full<Bytes>>> {
+        // The compressed forms are no files of their own.
+        if ENCODINGS.iter().any(|(_, ending)| path.ends_with(ending)) {
+            return None;
+        }
+        let plain = (self.0)(path)?;
+        let forms: Vec<(&str, File)> = ENCODINGS
+            .iter()
+            .filter_map(|(encoding, ending)| {
+                Some((*encoding, (self.0)(&format!("{path}{ending}"))?))
+            })
+            .collect();
+        let varies = !forms.is_empty();
+        let (encoding, file) = forms
+            .into_iter()
+            .find(|(encoding, _)| accepts(headers, encoding))
+            .map_or((None, plain), |(encoding, file)| (Some(encoding), file));
+        let tag = entity_tag(&file);
+        let unchanged = headers
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .any(|seen| matches(seen, &tag));
+
+        let mut response = Response::new(Full::default());
+        let headers = response.headers_mut();
+        headers.insert(ETAG, tag);
+        headers.insert(
+            CACHE_CONTROL,
+            if path.starts_with("assets/") {
+                FOREVER
+            } else {
+                REVALIDATE
+            },
+        );
+        if varies {
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        if unchanged {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Some(response);
+        }
+        headers.insert(CONTENT_TYPE, content_type(path));
+        if let Some(encoding) = encoding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        *response.body_mut() = Full::new(file.content);
+        Some(response)
     }
-    // The front end's own routes: it looks at the address itself.
-    file(INDEX, request.headers()).unwrap_or_else(missing)
 }
 
 /// Whether this is a place in the front end, and not a file that is not there.
@@ -88,69 +166,9 @@ fn is_page(path: &str, headers: &HeaderMap) -> bool {
     !is_file && accepts_html
 }
 
-fn file(path: &str, headers: &HeaderMap) -> Option<Response<Full<Bytes>>> {
-    // The compressed forms are no files of their own.
-    if ENCODINGS.iter().any(|(_, ending)| path.ends_with(ending)) {
-        return None;
-    }
-    let plain = Dist::get(path)?;
-    let form = ENCODINGS
-        .iter()
-        .filter(|(encoding, _)| accepts(headers, encoding))
-        .find_map(|(encoding, ending)| Some((*encoding, Dist::get(&format!("{path}{ending}"))?)));
-    let has_forms = ENCODINGS
-        .iter()
-        .any(|(_, ending)| Dist::get(&format!("{path}{ending}")).is_some());
-    let (encoding, file) = match form {
-        Some((encoding, file)) => (Some(encoding), file),
-        None => (None, plain),
-    };
-    let tag = entity_tag(&file);
-    let unchanged = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .any(|seen| matches(seen, &tag));
-
-    let mut response = Response::new(if unchanged {
-        Full::default()
-    } else {
-        body(file)
-    });
-    if unchanged {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
-    let headers = response.headers_mut();
-    headers.insert(ETAG, tag);
-    headers.insert(
-        CACHE_CONTROL,
-        if path.starts_with("assets/") {
-            FOREVER
-        } else {
-            REVALIDATE
-        },
-    );
-    if has_forms {
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    }
-    if !unchanged {
-        headers.insert(CONTENT_TYPE, content_type(path));
-        if let Some(encoding) = encoding {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        }
-    }
-    Some(response)
-}
-
-fn body(file: EmbeddedFile) -> Full<Bytes> {
-    Full::new(match file.data {
-        std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-        std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
-    })
-}
-
 /// Names these bytes; the compressed forms have other bytes and so other tags.
-fn entity_tag(file: &EmbeddedFile) -> HeaderValue {
-    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..16]));
+fn entity_tag(file: &File) -> HeaderValue {
+    let tag = format!("\"{}\"", hex(&file.sha256[..16]));
     HeaderValue::try_from(tag).expect("hexadecimal digits are visible ASCII")
 }
 
@@ -222,10 +240,134 @@ fn missing() -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
 
     fn headers(name: http::HeaderName, value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    const FIXTURE: FrontEnd = FrontEnd(|path| {
+        let content = match path {
+            "index.html" => "<!doctype html>",
+            "theme.js" => "theme",
+            "assets/app-B4x.js" => "plain",
+            "assets/app-B4x.js.br" => "br",
+            "assets/app-B4x.js.gz" => "gz",
+            _ => return None,
+        };
+        let mut sha256 = [0; 32];
+        sha256[..content.len()].copy_from_slice(content.as_bytes());
+        Some(File {
+            content: Bytes::from_static(content.as_bytes()),
+            sha256,
+        })
+    });
+
+    async fn get(
+        front_end: FrontEnd,
+        path: &str,
+        fields: &[(http::HeaderName, &str)],
+    ) -> (StatusCode, HeaderMap, Bytes) {
+        let mut request = Request::new(());
+        *request.uri_mut() = path.parse().unwrap();
+        for (name, value) in fields {
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        let (parts, body) = front_end.answer(&request).into_parts();
+        assert_eq!(parts.headers[CONTENT_SECURITY_POLICY], PAGE_POLICY);
+        (
+            parts.status,
+            parts.headers,
+            body.collect().await.unwrap().to_bytes(),
+        )
+    }
+
+    #[tokio::test]
+    async fn the_best_form_that_is_accepted_is_sent_as_it_was_compressed() {
+        for (accepted, encoding, content) in [
+            ("gzip, deflate, br, zstd", Some("br"), "br"),
+            ("gzip", Some("gzip"), "gz"),
+            ("br;q=0, gzip;q=0.1", Some("gzip"), "gz"),
+            ("identity", None, "plain"),
+        ] {
+            let (_, headers, body) = get(
+                FIXTURE,
+                "/assets/app-B4x.js",
+                &[(ACCEPT_ENCODING, accepted)],
+            )
+            .await;
+            assert_eq!(
+                headers.get(CONTENT_ENCODING).map(|it| it.to_str().unwrap()),
+                encoding
+            );
+            assert_eq!(body, content);
+            assert_eq!(headers[VARY], "accept-encoding");
+            assert_eq!(headers[CONTENT_TYPE], "text/javascript; charset=utf-8");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_with_a_hash_is_kept_for_ever_and_others_are_asked_about() {
+        let (_, headers, _) = get(FIXTURE, "/assets/app-B4x.js", &[]).await;
+        assert_eq!(headers[CACHE_CONTROL], FOREVER);
+        for path in ["/", "/index.html", "/theme.js", "/c/1"] {
+            let (_, headers, _) = get(FIXTURE, path, &[]).await;
+            assert_eq!(headers[CACHE_CONTROL], REVALIDATE, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_browser_has_is_not_sent_again() {
+        let br = (ACCEPT_ENCODING, "br");
+        let (_, headers, _) = get(FIXTURE, "/assets/app-B4x.js", std::slice::from_ref(&br)).await;
+        let tag = headers[ETAG].to_str().unwrap().to_owned();
+        let seen = (IF_NONE_MATCH, tag.as_str());
+        let (status, headers, body) = get(FIXTURE, "/assets/app-B4x.js", &[br, seen.clone()]).await;
+        assert_eq!(status, StatusCode::NOT_MODIFIED);
+        assert_eq!(headers[ETAG], tag);
+        assert!(body.is_empty());
+        // The tag of one form is not the tag of another.
+        let (status, _, _) = get(FIXTURE, "/assets/app-B4x.js", &[seen]).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn places_in_the_front_end_are_the_front_end_and_missing_files_are_missing() {
+        for path in ["/", "/login", "/setup?code=x", "/c/0197a3f2/m/13"] {
+            let (status, headers, body) = get(FIXTURE, path, &[(ACCEPT, "text/html")]).await;
+            assert_eq!(
+                (status, &*body),
+                (StatusCode::OK, &b"<!doctype html>"[..]),
+                "{path}"
+            );
+            assert_eq!(headers[CONTENT_TYPE], "text/html; charset=utf-8");
+        }
+        for path in [
+            "/assets/app-old.js",
+            "/favicon.ico",
+            "/assets/app-B4x.js.br",
+            "/../Cargo.toml",
+        ] {
+            let (status, _, _) = get(FIXTURE, path, &[(ACCEPT, "*/*")]).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        }
+        let (status, _, _) = get(FIXTURE, "/login", &[(ACCEPT, "application/json")]).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn without_a_front_end_a_page_says_what_is_missing() {
+        const NONE: FrontEnd = FrontEnd(|_| None);
+        assert!(FIXTURE.is_there() && !NONE.is_there());
+        let (status, headers, body) = get(NONE, "/login", &[(ACCEPT, "text/html")]).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers[CACHE_CONTROL], NEVER);
+        let page = String::from_utf8(body.to_vec()).unwrap();
+        assert!(page.contains("npm --prefix frontend run build"), "{page}");
+        let (status, _, _) = get(NONE, "/assets/x.js", &[]).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use metrics::counter;
 
 use crate::{
-    assets,
+    assets::EMBEDDED,
     health::Readiness,
     node::{ChatBody, Node},
     peer::{self, Network},
@@ -98,7 +98,7 @@ impl Router {
                 };
                 json(status, &report)
             }
-            Route::FrontEnd => assets::answer(&request).map(Either::Left),
+            Route::FrontEnd => EMBEDDED.answer(&request).map(Either::Left),
         };
         protect(&mut response);
         let status = response.status();

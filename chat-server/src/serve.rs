@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    assets,
+    assets::EMBEDDED,
     banner::{Banner, LogIn, MetricsAt, reachable},
     config::{Config, Drain, Metrics, StoreChoice},
     data_dir::{DataDir, Occupied},
@@ -121,7 +121,7 @@ impl Server {
             data_dir: self.data.path().to_owned(),
             metrics: self.metrics,
             setup_code: self.node.setup_code().await?,
-            has_front_end: assets::is_there(),
+            has_front_end: EMBEDDED.is_there(),
             dev_user_ids: self.config.auth.dev_user_ids,
             log_ins,
         };
