@@ -1,10 +1,12 @@
 //! A chat in one binary: the SDK with accounts, SQLite and the front end. No chat logic here.
 
+mod admin;
 mod assets;
 mod banner;
 mod cli;
 mod config;
 mod data_dir;
+mod demo;
 mod door;
 mod health;
 mod healthcheck;
@@ -52,8 +54,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { settings, command } = cli;
     match command {
         None => serve(&settings),
-        Some(Command::Demo) => todo!(),
-        Some(Command::User(_command)) => todo!(),
+        Some(Command::Demo) => demo::run(&settings),
+        Some(Command::User(command)) => {
+            admin::user::run(command, &Config::load(&settings)?.0)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Config(command)) => configuration(&command, &settings),
         Some(Command::Healthcheck(ask)) => {
             healthcheck::run(&ask, &Config::load(&settings)?.0)?;

@@ -1,30 +1,70 @@
-//! The chat itself, put together from the configuration: the only file that knows the SDK's
-//! composition.
+//! The chat itself, put together from the configuration: the only file that knows how the SDK is
+//! composed.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
+use anyhow::Context;
 use bytes::Bytes;
+use chat_sdk::auth::accounts::Accounts;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::{config::Config, secrets::Secret};
+use crate::{
+    config::{Config, StoreChoice},
+    data_dir::DataDir,
+    secrets::Secret,
+};
 
 pub(crate) type ChatBody = Full<Bytes>;
+pub(crate) type Database = chat_sdk::MemoryStore;
 
 /// A running chat; a cheap clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Node;
+#[derive(Clone)]
+pub(crate) struct Node {
+    store: Database,
+    accounts: Accounts,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Node")
+    }
+}
+
+/// Accounts and where they are kept, without a chat around them.
+pub(crate) async fn open_accounts(config: &Config) -> anyhow::Result<(Accounts, Database)> {
+    let StoreChoice::Sqlite(_path) = &config.store;
+    let secret = match &config.auth.secret {
+        Some(secret) => secret.clone(),
+        None => Secret::kept_in(&DataDir::open(&config.data_dir)?.secret_path())?,
+    };
+    let store = Database::default();
+    let accounts = Accounts::builder(store.clone(), secret.bytes())
+        .sign_up(config.auth.sign_up)
+        .token_lifetime(config.auth.token_lifetime)
+        .start()
+        .await
+        .context("cannot open the accounts")?;
+    Ok((accounts, store))
+}
 
 impl Node {
     /// Opens the store and starts the chat.
-    #[expect(clippy::unused_async, reason = "the SDK's composition root awaits")]
-    pub(crate) async fn start(_config: &Config, _secret: &Secret) -> anyhow::Result<Self> {
-        Ok(Self)
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        let (accounts, store) = open_accounts(config).await?;
+        Ok(Self { store, accounts })
+    }
+
+    pub(crate) const fn store(&self) -> &Database {
+        &self.store
+    }
+
+    pub(crate) const fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// Answers a request to the chat.
-    #[expect(clippy::unused_async, reason = "the SDK's composition root awaits")]
     pub(crate) async fn answer(
         &self,
         _request: Request<Incoming>,
@@ -36,18 +76,10 @@ impl Node {
     }
 
     /// Whether the store answers, or why not.
-    #[expect(clippy::unused_async, reason = "the SDK's composition root awaits")]
     pub(crate) async fn check_store(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// The one-time code that makes the first administrator, while there is none.
-    #[expect(clippy::unused_async, reason = "the SDK's composition root awaits")]
-    pub(crate) async fn setup_code(&self) -> anyhow::Result<Option<String>> {
-        Ok(None)
-    }
-
     /// Tells clients to move, and ends.
-    #[expect(clippy::unused_async, reason = "the SDK's composition root awaits")]
     pub(crate) async fn shut_down(&self, _clients: Duration) {}
 }

@@ -31,7 +31,6 @@ use crate::{
     health::Readiness,
     node::Node,
     router::Router,
-    secrets::Secret,
     telemetry,
 };
 
@@ -58,14 +57,10 @@ impl Server {
         let signals = Signals::new().context("cannot listen for signals")?;
         let data = DataDir::open(&config.data_dir)?;
         let occupied = data.occupy()?;
-        let secret = match &config.auth.secret {
-            Some(secret) => secret.clone(),
-            None => Secret::kept_in(&data.secret_path())?,
-        };
         let listener = bind(config.listen).await?;
         // Before the chat, so that it counts from its first step.
         let (metrics, scraping) = open_metrics(config.metrics, config.http.header_timeout).await?;
-        let node = Node::start(&config, &secret).await?;
+        let node = Node::start(&config).await?;
         Ok(Self {
             config,
             data,
@@ -120,7 +115,7 @@ impl Server {
             },
             data_dir: self.data.path().to_owned(),
             metrics: self.metrics,
-            setup_code: self.node.setup_code().await?,
+            setup_code: self.node.accounts().setup_code(),
             has_front_end: EMBEDDED.is_there(),
             dev_user_ids: self.config.auth.dev_user_ids,
             log_ins,

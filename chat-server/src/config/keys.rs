@@ -114,6 +114,20 @@ pub(crate) const GROUPS: &[Group] = &[
                 "File that holds auth.secret",
             ),
             key(
+                "auth.sign_up",
+                "WHO",
+                "open",
+                Form::Plain,
+                "Who may make an account: open (anybody), closed (administrators make them)",
+            ),
+            key(
+                "auth.token_lifetime",
+                "TIME",
+                "12h",
+                Form::Plain,
+                "How long a log-in holds without being renewed; clients renew it while they are connected",
+            ),
+            key(
                 "auth.dev_user_ids",
                 "BOOL",
                 "false",

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use chat_sdk::Limits;
+use chat_sdk::{Limits, auth::accounts::SignUp};
 
 pub(crate) use self::{
     flags::Flags,
@@ -52,6 +52,8 @@ pub(crate) enum StoreChoice {
 pub(crate) struct Auth {
     /// What signs tokens, if somebody says; else it is generated.
     pub(crate) secret: Option<Secret>,
+    pub(crate) sign_up: SignUp,
+    pub(crate) token_lifetime: Duration,
     pub(crate) dev_user_ids: bool,
 }
 
@@ -165,6 +167,8 @@ impl Config {
             data_dir,
             auth: Auth {
                 secret: secret(from),
+                sign_up: from.read("auth.sign_up", parse::sign_up),
+                token_lifetime: from.read("auth.token_lifetime", parse::nonzero_time),
                 dev_user_ids: from.read("auth.dev_user_ids", parse::plain),
             },
             http: Http {

@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use chat_sdk::auth::accounts::SignUp;
+
 use super::{
     LogFormat, Origins, Problem, Values,
     keys::{self, Form},
@@ -162,6 +164,14 @@ pub(super) fn at_least_one<T: FromStr + PartialOrd + From<u8>>(
     match text.parse() {
         Ok(number) if number >= T::from(1) => Ok(number),
         Ok(_) | Err(_) => Err("expected a number from 1"),
+    }
+}
+
+pub(super) fn sign_up(text: &str) -> Result<SignUp, &'static str> {
+    match text {
+        "open" => Ok(SignUp::Open),
+        "closed" => Ok(SignUp::Closed),
+        _ => Err("expected open or closed"),
     }
 }
 

@@ -103,6 +103,12 @@ impl Values {
         self.0.get(name)
     }
 
+    /// Whether nobody said anything about a setting.
+    pub(crate) fn is_default(&self, name: &str) -> bool {
+        self.get(name)
+            .is_none_or(|value| value.source == Source::Default)
+    }
+
     fn set(&mut self, key: &'static Key, text: String, source: Source) {
         self.0.insert(key.name, Value { text, source });
     }
