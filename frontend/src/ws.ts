@@ -275,11 +275,8 @@ export class ChatSocket {
     if (frame.type === "expiring" && role !== "old") this.renewLive(link);
     if (frame.type === "synced" && role === "next") this.moved(link);
     if (frame.type === "pong" && role === "old") this.leave();
+    if ((frame.type === "pong" || frame.type === "synced") && frame.token !== null) this.point.replace(frame.token);
     for (const listener of [...this.listeners]) listener(frame);
-    // After the listeners: they find out from a pong what is missing, and the new token must not hide that.
-    if ((frame.type === "pong" || frame.type === "synced") && frame.token !== null) {
-      this.point.replace(frame.token, this.options.holes());
-    }
   }
 
   private roleOf(link: Link): "main" | "next" | "old" | "stranger" {

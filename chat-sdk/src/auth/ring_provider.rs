@@ -377,3 +377,235 @@ pub(super) fn fits(algorithm: Algorithm, key: &DecodingKey) -> bool {
         AlgorithmFamily::Rsa => bytes.first() == Some(&0x30) && (266..=1100).contains(&bytes.len()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{
+        Engine as _,
+        engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+    };
+
+    use super::*;
+
+    /// The payload of RFC 7515, appendices A.1 to A.3.
+    const PAYLOAD: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxl\
+                           LmNvbS9pc19yb290Ijp0cnVlfQ";
+
+    fn verifies(algorithm: Algorithm, key: &DecodingKey, message: &str, signature: &[u8]) -> bool {
+        let verifier = (RING.verifier_factory)(&algorithm, key).unwrap();
+        assert_eq!(verifier.algorithm(), algorithm);
+        verifier
+            .verify(message.as_bytes(), &signature.to_vec())
+            .is_ok()
+    }
+
+    fn sign(algorithm: Algorithm, key: &EncodingKey, message: &str) -> String {
+        let signer = (RING.signer_factory)(&algorithm, key).unwrap();
+        assert_eq!(signer.algorithm(), algorithm);
+        URL_SAFE_NO_PAD.encode(signer.try_sign(message.as_bytes()).unwrap())
+    }
+
+    /// The signature holds, and neither for another message nor when it is another one.
+    fn check(algorithm: Algorithm, key: &DecodingKey, message: &str, signature: &str) {
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert!(verifies(algorithm, key, message, &signature));
+        assert!(!verifies(
+            algorithm,
+            key,
+            &message.replacen('e', "f", 1),
+            &signature
+        ));
+        for at in [0, signature.len() / 2, signature.len() - 1] {
+            let mut other = signature.clone();
+            other[at] ^= 1;
+            assert!(!verifies(algorithm, key, message, &other));
+        }
+        assert!(!verifies(algorithm, key, message, &signature[1..]));
+        assert!(!verifies(algorithm, key, message, &[]));
+    }
+
+    /// The private key of RFC 7515, appendix A.2, as PKCS#1.
+    fn rsa_key() -> Vec<u8> {
+        STANDARD
+            .decode(include_str!("rfc7515_a2_rsa.b64").replace('\n', ""))
+            .unwrap()
+    }
+
+    #[test]
+    fn hs256_gives_the_signature_of_rfc_7515_a_1() {
+        let secret = URL_SAFE_NO_PAD
+            .decode(
+                "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1\
+                 Z9CAow",
+            )
+            .unwrap();
+        let message = format!("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{PAYLOAD}");
+        let signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        assert_eq!(
+            sign(
+                Algorithm::HS256,
+                &EncodingKey::from_secret(&secret),
+                &message
+            ),
+            signature
+        );
+        check(
+            Algorithm::HS256,
+            &DecodingKey::from_secret(&secret),
+            &message,
+            signature,
+        );
+    }
+
+    #[test]
+    fn hs384_and_hs512_give_the_digests_of_rfc_4231_4_3() {
+        for (algorithm, digest) in [
+            (
+                Algorithm::HS384,
+                "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e\
+                 8e2240ca5e69e2c78b3239ecfab21649",
+            ),
+            (
+                Algorithm::HS512,
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554\
+                 9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+            ),
+        ] {
+            let message = "what do ya want for nothing?";
+            let signature = sign(algorithm, &EncodingKey::from_secret(b"Jefe"), message);
+            let bytes = URL_SAFE_NO_PAD.decode(&signature).unwrap();
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, digest);
+            check(
+                algorithm,
+                &DecodingKey::from_secret(b"Jefe"),
+                message,
+                &signature,
+            );
+        }
+    }
+
+    #[test]
+    fn rs256_gives_the_signature_of_rfc_7515_a_2() {
+        let message = format!("eyJhbGciOiJSUzI1NiJ9.{PAYLOAD}");
+        let signature = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4B\
+                         h-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZ\
+                         LgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_d\
+                         O--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6\
+                         LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
+        let private = EncodingKey::from_rsa_der(&rsa_key());
+        assert_eq!(sign(Algorithm::RS256, &private, &message), signature);
+
+        let (n, e) = rsa_pub_components_from_private_key(&rsa_key()).unwrap();
+        let public = DecodingKey::from_rsa_raw_components(&n, &e);
+        check(Algorithm::RS256, &public, &message, signature);
+        let pair = rsa_pair(&rsa_key()).unwrap();
+        let public = DecodingKey::from_rsa_der(pair.public().as_ref());
+        check(Algorithm::RS256, &public, &message, signature);
+        assert!(fits(Algorithm::RS256, &public));
+        // The same family and key, but not what it was signed for.
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert!(!verifies(Algorithm::RS384, &public, &message, &signature));
+        assert!(!verifies(Algorithm::PS256, &public, &message, &signature));
+    }
+
+    #[test]
+    fn es256_takes_the_signature_of_rfc_7515_a_3() {
+        let message = format!("eyJhbGciOiJFUzI1NiJ9.{PAYLOAD}");
+        let key = DecodingKey::from_ec_components(
+            "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        )
+        .unwrap();
+        let signature = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKT\
+                         UJqPP3-Kg6NU1Q";
+        check(Algorithm::ES256, &key, &message, signature);
+        assert!(fits(Algorithm::ES256, &key));
+        assert!(!fits(Algorithm::ES384, &key));
+    }
+
+    #[test]
+    fn eddsa_gives_the_signature_of_rfc_8037_a_4() {
+        let message = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+        let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7\
+                         sVvpAr_MuM0KAg";
+        // PKCS#8 of RFC 8410 around the seed `d`.
+        let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+        der.extend(
+            URL_SAFE_NO_PAD
+                .decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
+                .unwrap(),
+        );
+        assert_eq!(
+            sign(Algorithm::EdDSA, &EncodingKey::from_ed_der(&der), message),
+            signature
+        );
+
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let key = DecodingKey::from_ed_components(x).unwrap();
+        check(Algorithm::EdDSA, &key, message, signature);
+        assert!(fits(Algorithm::EdDSA, &key));
+        let public = ed_pub_components_from_private_key(&der, &EllipticCurve::Ed25519).unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.encode(public), x);
+    }
+
+    #[test]
+    fn what_it_signs_it_verifies() {
+        let random = ring::rand::SystemRandom::new();
+        for (algorithm, with) in [
+            (
+                Algorithm::ES256,
+                &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+            ),
+            (
+                Algorithm::ES384,
+                &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
+            ),
+        ] {
+            let der = EcdsaKeyPair::generate_pkcs8(with, &random).unwrap();
+            let signature = sign(
+                algorithm,
+                &EncodingKey::from_ec_der(der.as_ref()),
+                "message",
+            );
+            let (_, x, y) = ec_pub_components_from_private_key(der.as_ref(), algorithm).unwrap();
+            let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+            let key = DecodingKey::from_ec_components(&x, &y).unwrap();
+            check(algorithm, &key, "message", &signature);
+        }
+        let private = EncodingKey::from_rsa_der(&rsa_key());
+        let public = DecodingKey::from_rsa_der(rsa_pair(&rsa_key()).unwrap().public().as_ref());
+        for algorithm in AlgorithmFamily::Rsa.algorithms() {
+            check(
+                *algorithm,
+                &public,
+                "message",
+                &sign(*algorithm, &private, "message"),
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_family_is_refused_without_a_panic() {
+        let secret = DecodingKey::from_secret(&[7; 32]);
+        for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+            assert!((RING.verifier_factory)(&algorithm, &secret).is_err());
+            let secret = EncodingKey::from_secret(&[7; 32]);
+            assert!((RING.signer_factory)(&algorithm, &secret).is_err());
+        }
+        let public = DecodingKey::from_rsa_der(rsa_pair(&rsa_key()).unwrap().public().as_ref());
+        assert!((RING.verifier_factory)(&Algorithm::HS256, &public).is_err());
+        for garbage in [&b""[..], b"garbage"] {
+            assert!(
+                (RING.signer_factory)(&Algorithm::RS256, &EncodingKey::from_rsa_der(garbage))
+                    .is_err()
+            );
+            assert!(!verifies(
+                Algorithm::ES256,
+                &DecodingKey::from_ec_der(garbage),
+                "message",
+                &[1; 64]
+            ));
+        }
+    }
+}

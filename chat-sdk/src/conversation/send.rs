@@ -31,6 +31,27 @@ pub struct Draft {
     pub text: Text,
 }
 
+impl Draft {
+    /// A message of a user.
+    #[must_use]
+    pub fn new(from: UserId, to: To, text: Text) -> Self {
+        Self { from: Some(from), to, key: None, text }
+    }
+
+    /// A message of the system, into a conversation.
+    #[must_use]
+    pub const fn system(conversation: ConversationId, text: Text) -> Self {
+        Self { from: None, to: To::Conversation(conversation), key: None, text }
+    }
+
+    /// With this name, so that it can be sent again without being doubled.
+    #[must_use]
+    pub fn key(mut self, key: ClientKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
 /// A message that stands in the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sent {

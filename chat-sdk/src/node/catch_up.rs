@@ -84,7 +84,7 @@ impl Node {
     }
 
     fn leave(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>) {
-        self.shards.of(conversation).unfollow(conversation, mailbox);
+        self.unfollow(conversation, mailbox);
         mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 
-use super::{Node, lock, position_check};
+use super::{Node, position_check};
 use crate::{
     bus::Topic,
     conversation::send::{Draft, To},
@@ -189,7 +189,7 @@ async fn begin(
         Command::Typing { conversation, on } => {
             Begun::Finished(type_(&node, &user, &mailbox, id, conversation, on))
         }
-        Command::Watch { users } => Begun::Finished(watch(&node, &user, &mailbox, id, users).await),
+        Command::Watch { users } => Begun::Finished(watch(&node, &user, id, users).await),
         Command::Sync { conversation, after } => {
             Begun::Finished(sync(&node, &mailbox, id, conversation, after).await)
         }
@@ -231,7 +231,6 @@ fn type_(
 async fn watch(
     node: &Arc<Node>,
     viewer: &UserId,
-    mailbox: &Arc<Mailbox>,
     id: Option<CommandId>,
     mut users: Vec<UserId>,
 ) -> Finished {

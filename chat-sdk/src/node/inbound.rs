@@ -1,9 +1,12 @@
 //! To and from the bus.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
 use super::{Node, lock};
@@ -30,6 +33,54 @@ pub(super) async fn publish(node: Arc<Node>, mut queue: mpsc::Receiver<(Topic, B
         if let Err(why) = node.ports.bus.publish(std::mem::take(&mut batch)).await {
             warn!(error = &why as &dyn std::error::Error, "not published");
         }
+    }
+}
+
+/// Topics that this node begins or ceases to want, until the bus has been told: the last word
+/// counts, so there are never more than topics.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    changes: Mutex<BTreeMap<Topic, bool>>,
+    changed: Notify,
+}
+
+impl Topics {
+    pub(super) fn follow(&self, topic: Topic) {
+        self.change(topic, true);
+    }
+
+    pub(super) fn unfollow(&self, topic: Topic) {
+        self.change(topic, false);
+    }
+
+    fn change(&self, topic: Topic, wanted: bool) {
+        lock(&self.changes).insert(topic, wanted);
+        self.changed.notify_one();
+    }
+}
+
+/// Tells the bus which topics are wanted, until the node stops.
+pub(super) async fn subscribe(node: Arc<Node>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
+            () = node.topics.changed.notified() => {}
+        }
+        let changes = std::mem::take(&mut *lock(&node.topics.changes));
+        let (wanted, unwanted): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, on)| *on);
+        let topics = |changes: Vec<(Topic, bool)>| changes.into_iter().map(|(topic, _)| topic);
+        let bus = &node.ports.bus;
+        for told in [
+            bus.unfollow(topics(unwanted).collect()).await,
+            bus.follow(topics(wanted).collect()).await,
+        ] {
+            if let Err(why) = told {
+                warn!(error = &why as &dyn std::error::Error, "bus not told of topics");
+            }
+        }
+        // What was published before the bus knew is found by comparing.
+        node.check_now.notify_one();
     }
 }
 

@@ -66,14 +66,13 @@ impl Node {
                 mailbox.put(Encoded::text(&ServerFrame::Reset { conversation, head }));
                 at = head;
             }
-            let mut feeds = self.shards.of(conversation);
-            match feeds.follow(conversation, &mailbox, head) {
+            match self.follow(conversation, &mailbox, head) {
                 Followed::Live { new: is_new } => {
                     if is_new {
                         new.push(conversation);
                     }
                     if at < head {
-                        feeds.set_behind(conversation, &mailbox);
+                        self.shards.of(conversation).set_behind(conversation, &mailbox);
                         behind.push((conversation, at));
                     }
                 }

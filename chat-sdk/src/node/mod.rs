@@ -33,13 +33,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-pub(crate) use self::drain::ShutdownReport;
-use self::{log_writer::LogWriter, rates::Rates, registry::Registry, shards::Shards};
+pub use self::drain::ShutdownReport;
+use self::{inbound::Topics, log_writer::LogWriter, rates::Rates, registry::Registry, shards::Shards};
 use crate::{
     bus::Topic,
     conversation::Peers,
     erased::Ports,
-    hub::{Hole, Mailbox, Presence, Published},
+    hub::{Followed, Hole, Mailbox, Presence, Published},
     limits::Limits,
     model::{Body, ConversationId, CredentialId, Epoch, Event, Marker, Seq, UserId},
     protocol::{CloseCode, Encoded, ServerFrame},
@@ -69,6 +69,7 @@ pub(crate) struct Node {
     checkpoint: Mutex<Option<Position>>,
     writer: LogWriter,
     bus_out: mpsc::Sender<(Topic, Bytes)>,
+    topics: Topics,
     /// Rung when the bus lost something: compare heads now.
     check_now: Notify,
     began: Instant,
@@ -111,6 +112,7 @@ impl Node {
             checkpoint: Mutex::default(),
             writer,
             bus_out,
+            topics: Topics::default(),
             check_now: Notify::new(),
             began: Instant::now(),
             connections: AtomicUsize::new(0),
@@ -123,6 +125,7 @@ impl Node {
         });
         node.tasks.spawn(log_writer::run(node.clone(), queue));
         node.tasks.spawn(inbound::publish(node.clone(), bus_queue));
+        node.tasks.spawn(inbound::subscribe(node.clone()));
         node.tasks.spawn(inbound::listen(node.clone()));
         node.tasks.spawn(position_check::run(node.clone()));
         node.tasks.spawn(registry::keep_house(node.clone()));
@@ -188,8 +191,7 @@ impl Node {
         for user in users {
             let mailboxes = lock(&self.registry).mailboxes(user);
             for mailbox in mailboxes {
-                let followed = self.shards.of(conversation).follow(conversation, &mailbox, Seq::ZERO);
-                if followed == crate::hub::Followed::Behind {
+                if self.follow(conversation, &mailbox, Seq::ZERO) == Followed::Behind {
                     mailbox.fell_behind(conversation, Seq::ZERO);
                 }
             }
@@ -202,8 +204,24 @@ impl Node {
             return;
         }
         for mailbox in lock(&self.registry).mailboxes(user) {
-            self.shards.of(conversation).unfollow(conversation, &mailbox);
+            self.unfollow(conversation, &mailbox);
             mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
+        }
+    }
+
+    /// Begins to follow, and tells the bus if nobody here did before.
+    fn follow(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>, at: Seq) -> Followed {
+        let followed = self.shards.of(conversation).follow(conversation, mailbox, at);
+        if followed == (Followed::Live { new: true }) {
+            self.topics.follow(Topic::Conversation(conversation));
+        }
+        followed
+    }
+
+    /// Ceases to follow, and tells the bus if nobody here does any more.
+    fn unfollow(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>) {
+        if self.shards.of(conversation).unfollow(conversation, mailbox) {
+            self.topics.unfollow(Topic::Conversation(conversation));
         }
     }
 

@@ -142,6 +142,7 @@ impl Node {
             registry.users.entry(identity.user.clone()).or_default().push(entry);
         }
         if lock(&self.presence).arrive(&identity.user) {
+            self.topics.follow(Topic::User(identity.user.clone()));
             self.tell_presence(&identity.user, true);
         }
         true
@@ -169,7 +170,9 @@ impl Node {
             }
         }
         for conversation in mailbox.end() {
-            self.shards.of(conversation).forget(conversation, mailbox);
+            if self.shards.of(conversation).forget(conversation, mailbox) {
+                self.topics.unfollow(Topic::Conversation(conversation));
+            }
         }
         let mut presence = lock(&self.presence);
         for user in watched {
@@ -213,6 +216,7 @@ pub(super) async fn keep_house(node: Arc<Node>) {
         }
         let gone = lock(&node.presence).expire(node.now());
         for user in gone {
+            node.topics.unfollow(Topic::User(user.clone()));
             node.tell_presence(&user, false);
         }
         metrics::gauge!("chat_connections").set(node.connections() as f64);

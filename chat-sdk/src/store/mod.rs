@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::memory::{MemoryBackup, MemoryStore};
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{SqliteError, SqliteStore};
+pub use self::sqlite::{Durability, SqliteError, SqliteOptions, SqliteStore};
 use crate::model::{
     Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Memberships, Role, Seq,
     Summary, Timestamp, Title, UserId,

@@ -181,7 +181,7 @@ export class Account {
     if (summary === undefined) return;
     const to = Math.min(seq, Math.max(summary.head, this.rooms.get(id)?.log.get().position ?? 0));
     if (to <= summary.read) return;
-    this.changeSummary(id, (each) => withRead(each, to, this.run(id)));
+    this.changeSummary(id, (each) => withRead(each, to, this.run(id), this.options.me.userId));
     this.marks.read(id, to);
   }
 

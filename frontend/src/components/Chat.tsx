@@ -1,6 +1,6 @@
 // The main screen: list, conversation, details. Composes; the parts know the rest.
 import clsx from "clsx";
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { useAnnounce } from "../a11y/Announcer";
 import { ONE_PANE, useMediaQuery } from "../a11y/useMediaQuery";
 import { focusRegion } from "../a11y/regions";
@@ -11,12 +11,8 @@ import { useConversations } from "../hooks/useConversations";
 import type { ConversationId, ConversationItem, Profile } from "../model/types";
 import { ConnectionBar, spokenConnection } from "./ConnectionBar";
 import { Conversation } from "./Conversation";
-import { Details } from "./details/Details";
 import { ErrorBoundary } from "./ErrorBoundary";
-import { NewChat } from "./people/NewChat";
-import { NewGroup } from "./people/NewGroup";
-import { QuickSwitcher } from "./people/QuickSwitcher";
-import { ShortcutSheet } from "./ShortcutSheet";
+import type { Layer } from "./Layers";
 import { Sidebar } from "./Sidebar";
 import { Button } from "./ui/Button";
 import { EmptyState } from "./ui/EmptyState";
@@ -27,7 +23,9 @@ interface ChatProps {
   onSelect: (id: ConversationId | null) => void;
 }
 
-type Layer = "switcher" | "new-chat" | "new-group" | "shortcuts" | null;
+// Loaded right after the screen stands, or when asked for, whichever is first.
+const Layers = lazy(() => import("./Layers").then((module) => ({ default: module.Layers })));
+const Details = lazy(() => import("./details/Details").then((module) => ({ default: module.Details })));
 
 /** The conversation `step` places away in the list; only unread ones, if wanted. */
 function neighbour(items: ConversationItem[], selected: ConversationId | null, step: 1 | -1, unreadOnly: boolean): ConversationId | null {
@@ -87,7 +85,6 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
     "mod+shift+F6": () => focusRegion(-1),
   });
 
-  const close = () => setLayer(null);
   const back = () => onSelect(null);
   const retry = () => chat.retryConnection();
   return (
@@ -123,7 +120,7 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
         // Out of sight, not out of the page: there is always one main part.
         className={clsx("flex min-h-0 min-w-0 flex-1 flex-col outline-none", selected === null && "max-md:sr-only")}
       >
-        <ErrorBoundary resetKey={selected ?? ""}>
+        <ErrorBoundary resetKey={selected ?? ""} onBack={back}>
           {open !== null ? (
             <Conversation key={open.id} item={open} detailsOpen={details} onDetails={() => setDetails(!details)} onBack={back} />
           ) : (
@@ -136,13 +133,14 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
       </main>
       {open !== null && details && (
         <ErrorBoundary resetKey={open.id}>
-          <Details item={open} onClose={() => setDetails(false)} onLeft={() => { setDetails(false); back(); }} />
+          <Suspense>
+            <Details item={open} onClose={() => setDetails(false)} onLeft={() => { setDetails(false); back(); }} />
+          </Suspense>
         </ErrorBoundary>
       )}
-      <QuickSwitcher open={layer === "switcher"} onClose={close} onOpenConversation={onSelect} />
-      <NewChat open={layer === "new-chat"} onClose={close} onOpenConversation={onSelect} onNewGroup={() => setLayer("new-group")} />
-      <NewGroup open={layer === "new-group"} onClose={close} onOpenConversation={onSelect} />
-      <ShortcutSheet open={layer === "shortcuts"} onClose={close} />
+      <ErrorBoundary>
+        <Suspense><Layers layer={layer} onLayer={setLayer} onOpenConversation={onSelect} /></Suspense>
+      </ErrorBoundary>
     </div>
   );
 }

@@ -7,6 +7,8 @@ interface ErrorBoundaryProps {
   children: ReactNode;
   /** Another key is another thing to show: worth a fresh try. */
   resetKey?: string;
+  /** A way out of the pane, where the pane is the whole screen. */
+  onBack?: () => void;
 }
 
 interface ErrorBoundaryState {
@@ -31,7 +33,12 @@ export class ErrorBoundary extends Component<ErrorBoundaryProps, ErrorBoundarySt
       <div role="alert" className="flex h-full">
         <EmptyState
           title="Something broke here"
-          action={<Button onClick={() => this.setState({ error: null })}>Reload this pane</Button>}
+          action={
+            <div className="flex flex-wrap justify-center gap-2">
+              {this.props.onBack && <Button onClick={this.props.onBack} className="md:hidden">Back</Button>}
+              <Button onClick={() => this.setState({ error: null })}>Reload this pane</Button>
+            </div>
+          }
         >
           <p>The rest of the chat keeps working, and nothing you wrote is lost.</p>
           <p className="mt-2 font-mono text-meta break-words">{this.state.error.message}</p>

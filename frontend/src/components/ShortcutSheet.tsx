@@ -42,21 +42,24 @@ const SECTIONS: { title: string; keys: [keys: string[], does: string][] }[] = [
 export function ShortcutSheet({ open, onClose }: ShortcutSheetProps) {
   return (
     <Modal title="Keyboard shortcuts" open={open} onClose={onClose}>
-      {SECTIONS.map((section) => (
-        <section key={section.title} className="mt-3 first:mt-0">
-          <h3 className="mb-1 text-meta font-semibold text-muted">{section.title}</h3>
-          <dl>
-            {section.keys.map(([keys, does]) => (
-              <div key={does} className="flex items-center justify-between gap-4 border-b border-line py-2 last:border-0">
-                <dt className="order-2 flex shrink-0 flex-wrap justify-end gap-1.5">
-                  {keys.map((key) => <kbd key={key} className="rounded-md border border-line bg-sidebar px-1.5 py-0.5 text-meta whitespace-nowrap">{key}</kbd>)}
-                </dt>
-                <dd className="text-[0.875rem] leading-5">{does}</dd>
-              </div>
-            ))}
-          </dl>
-        </section>
-      ))}
+      {/* Focusable, so that the arrows scroll it where it does not fit. */}
+      <div role="group" aria-label="All shortcuts" tabIndex={0} className="rounded-control">
+        {SECTIONS.map((section) => (
+          <section key={section.title} className="mt-3 first:mt-0">
+            <h3 className="mb-1 text-meta font-semibold text-muted">{section.title}</h3>
+            <dl>
+              {section.keys.map(([keys, does]) => (
+                <div key={does} className="flex items-center justify-between gap-4 border-b border-line py-2 last:border-0">
+                  <dt className="order-2 flex shrink-0 flex-wrap justify-end gap-1.5">
+                    {keys.map((key) => <kbd key={key} className="rounded-md border border-line bg-sidebar px-1.5 py-0.5 text-meta whitespace-nowrap">{key}</kbd>)}
+                  </dt>
+                  <dd className="text-[0.875rem] leading-5">{does}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
+      </div>
     </Modal>
   );
 }

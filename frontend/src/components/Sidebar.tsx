@@ -1,12 +1,16 @@
 // The start side: who one is, the way to anybody, and the conversations.
 import { Search, SquarePen } from "lucide-react";
+import { lazy, Suspense } from "react";
 import { MOD } from "../a11y/useShortcuts";
 import { useConnection } from "../hooks/useConnection";
 import { useConversations } from "../hooks/useConversations";
 import type { ConversationId, Profile } from "../model/types";
 import { ConversationList } from "./conversations/ConversationList";
+import { Avatar } from "./ui/Avatar";
 import { IconButton } from "./ui/IconButton";
-import { UserMenu } from "./UserMenu";
+
+// Menus weigh more than the rest of the list; the picture stands in until it can be pressed.
+const UserMenu = lazy(() => import("./UserMenu").then((module) => ({ default: module.UserMenu })));
 
 interface SidebarProps {
   me: Profile;
@@ -26,7 +30,9 @@ export function Sidebar({ me, selected, onOpen, onNewChat, onSwitch, onShortcuts
   return (
     <nav aria-label="Conversations" data-region="list" className="flex min-h-0 flex-1 flex-col">
       <div className="flex h-14 shrink-0 items-center gap-2 ps-4 pe-3">
-        <UserMenu me={me} onShortcuts={onShortcuts} />
+        <Suspense fallback={<span className="grid size-9 place-items-center pointer-coarse:size-11"><Avatar seed={me.userId} name={me.displayName} size="small" /></span>}>
+          <UserMenu me={me} onShortcuts={onShortcuts} />
+        </Suspense>
         <h2 className="min-w-0 flex-1 truncate ps-1 text-[1.0625rem] font-semibold">{updating ? "Updating…" : "Chats"}</h2>
         <IconButton label="New message" icon={SquarePen} onClick={onNewChat} />
       </div>

@@ -1,12 +1,13 @@
 // One's own name, the theme, and the way out.
 import { Menu } from "@base-ui/react/menu";
 import { Check, Keyboard, LogOut, Monitor, Moon, Sun } from "lucide-react";
-import { useState, type ReactNode } from "react";
+import { lazy, Suspense, useState, type ReactNode } from "react";
 import { useChat } from "../hooks/ChatProvider";
 import type { Profile } from "../model/types";
 import { isTheme, setTheme, useTheme } from "../theme";
 import { Avatar } from "./ui/Avatar";
-import { Confirm } from "./ui/Confirm";
+
+const Confirm = lazy(() => import("./ui/Confirm").then((module) => ({ default: module.Confirm })));
 
 interface UserMenuProps {
   me: Profile;
@@ -62,14 +63,18 @@ export function UserMenu({ me, onShortcuts }: UserMenuProps) {
           </Menu.Positioner>
         </Menu.Portal>
       </Menu.Root>
-      <Confirm
-        open={question}
-        title="Sign out and drop unsent messages?"
-        description="Some messages have not been sent yet. Signing out on this device deletes them."
-        action="Sign out anyway"
-        onConfirm={() => void chat.signOut({ discard: true })}
-        onClose={() => setQuestion(false)}
-      />
+      {question && (
+        <Suspense>
+          <Confirm
+            open
+            title="Sign out and drop unsent messages?"
+            description="Some messages have not been sent yet. Signing out on this device deletes them."
+            action="Sign out anyway"
+            onConfirm={() => void chat.signOut({ discard: true })}
+            onClose={() => setQuestion(false)}
+          />
+        </Suspense>
+      )}
     </>
   );
 }

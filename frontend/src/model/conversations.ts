@@ -31,7 +31,7 @@ export function summaryOf(body: Conversation, me: UserId, before: Summary | null
     id, kind, title, peer, role, memberCount, head, received, read: body.read, unread: body.unread, updatedAt, last, markers,
   };
   // Read here, and the server did not know it yet when it answered.
-  return before === null ? summary : withRead(summary, before.read, []);
+  return before === null ? summary : withRead(summary, before.read, [], me);
 }
 
 /** The next event of the log; one that is already counted changes nothing. */
@@ -78,7 +78,7 @@ export function withEvent(summary: Summary, logged: LoggedEvent, me: UserId): Su
 export function withMarker(summary: Summary, marker: MarkerOf, me: UserId, run: readonly LoggedEvent[]): Summary {
   if (marker.user === me) {
     const received = Math.max(summary.received, marker.received);
-    const next = withRead(summary, marker.read, run);
+    const next = withRead(summary, marker.read, run, me);
     return received === next.received ? next : { ...next, received };
   }
   const before = summary.markers.get(marker.user);
@@ -87,13 +87,14 @@ export function withMarker(summary: Summary, marker: MarkerOf, me: UserId, run: 
   return { ...summary, markers: new Map(summary.markers).set(marker.user, after) };
 }
 
-export function withRead(summary: Summary, to: Seq, run: readonly LoggedEvent[]): Summary {
+export function withRead(summary: Summary, to: Seq, run: readonly LoggedEvent[], me: UserId): Summary {
   if (to <= summary.read) return summary;
   const first = run[0]?.seq;
   // Without the events themselves: never more than there are events, and never more than before.
   let unread = Math.min(summary.unread, Math.max(0, summary.head - to));
   if (first !== undefined && first <= to + 1 && run.at(-1)?.seq === summary.head) {
-    unread = Math.min(unread, run.filter((event) => event.seq > to && event.event.type === "message").length);
+    const unseen = run.filter(({ seq, from, event }) => seq > to && from !== me && event.type === "message");
+    unread = Math.min(unread, unseen.length);
   }
   return { ...summary, read: to, received: Math.max(summary.received, to), unread };
 }

@@ -43,13 +43,14 @@ export function restore(outbox: Outbox, stored: readonly Send[]): Outbox {
   const found = stored.filter((send) => !known.has(send.key));
   if (found.length === 0) return outbox;
   const revived = found.map((send) => (send.state.at === "failed" ? send : queued(send, 0)));
-  return [...revived, ...outbox].sort((a, b) => a.createdAt - b.createdAt);
+  return [...outbox, ...revived].sort((a, b) => a.createdAt - b.createdAt);
 }
 
 /** What to write now. In one conversation one after another, so that a refusal cannot turn the order around. */
 export function due(outbox: Outbox, now: number, inFlightMax: number): { outbox: Outbox; write: readonly Send[] } {
-  const busy = new Set<ConversationId>();
-  let inFlight = outbox.filter((send) => send.state.at === "sending").length;
+  const onTheirWay = outbox.filter((send) => send.state.at === "sending");
+  const busy = new Set<ConversationId>(onTheirWay.map((send) => send.conversation));
+  let inFlight = onTheirWay.length;
   const write: Send[] = [];
   const next = outbox.map((send): Send => {
     const { state, conversation } = send;
@@ -58,7 +59,6 @@ export function due(outbox: Outbox, now: number, inFlightMax: number): { outbox:
       case "failed":
         return send;
       case "sending": {
-        busy.add(conversation);
         if (now < state.deadline) return send;
         if (state.tries >= TRIES_MAX) return { ...send, state: { at: "failed", reason: "The server did not answer." } };
         const again: Send = { ...send, state: { ...state, deadline: now + ANSWER_MS, tries: state.tries + 1 } };

@@ -30,17 +30,16 @@ export class ResumePoint {
     this.positions.delete(conversation);
   }
 
-  /**
-   * The token stands for the head of every conversation when it was issued. Where something before
-   * that head is still missing, the position has to be named on.
-   */
-  replace(token: string, holes: Positions): void {
+  /** The token stands for the head of every conversation when it was issued. */
+  replace(token: string): void {
     this.token = token;
     this.positions.clear();
-    for (const [conversation, seq] of entries(holes)) this.positions.set(conversation, seq);
   }
 
-  /** At most `max` positions: one left out costs a repetition, never a loss, unless it was a hole; those come first. */
+  /**
+   * Where something before the head is known to be missing, the token would skip it: those positions
+   * are named always, and first. Any other one above `max` costs a repetition, never a loss.
+   */
   toResume(holes: Positions, max: number): Resume | null {
     if (this.epoch === null) return null;
     const all = new Map([...entries(holes), ...this.positions]);

@@ -352,33 +352,19 @@ impl Accounts {
         password: &str,
         address: IpAddr,
     ) -> Result<Token, LogInError> {
-        let shared = &*self.shared;
         self.admit_address(address)?;
         // What cannot be a name is nobody's, and nothing to count.
         let name = Name::new(identifier.trim()).ok();
-        let name_hash = name.as_ref().map(|name| name_hash(&name.key));
-        if let Some(hash) = name_hash {
-            let admitted = lock(&shared.names).admit(now(), hash);
-            admitted.map_err(|retry_after| RateLimited { retry_after })?;
-        }
-        let password = Password::attempt(password).ok_or(LogInError::WrongCredentials)?;
-        let account = match &name {
-            Some(name) => shared.store.account_by_name(&name.key).await?,
-            None => None,
+        let Some(hash) = name.as_ref().map(|name| name_hash(&name.key)) else {
+            return self.check_password(None, password).await;
         };
-        let stored = account.as_ref().map(|account| account.password_hash.clone());
-        let matched = shared.pool.compare(password.clone(), stored).await?;
-        let Some(account) = account.filter(|account| !account.disabled && matched != Match::No)
-        else {
-            return Err(LogInError::WrongCredentials);
-        };
-        if let Some(hash) = name_hash {
-            lock(&shared.names).refund(&hash);
+        let admitted = lock(&self.shared.names).admit(now(), hash);
+        admitted.map_err(|retry_after| RateLimited { retry_after })?;
+        let answer = self.check_password(name.as_ref(), password).await;
+        if !matches!(answer, Err(LogInError::WrongCredentials)) {
+            lock(&self.shared.names).refund(&hash);
         }
-        if matched == Match::Outdated {
-            self.hash_anew(&account, password).await;
-        }
-        Ok(self.issue(&account))
+        answer
     }
 
     /// The code with which the first administrator can be made, as long as none is known of.
@@ -560,6 +546,30 @@ impl Accounts {
         match self.shared.store.change_account(&account.user, change).await? {
             Some(account) => Ok(account.user),
             None => Err(SetEnabledError::UnknownUser),
+        }
+    }
+
+    /// A token if it is this person's password; hashes once whether or not there is one.
+    async fn check_password(
+        &self,
+        name: Option<&Name>,
+        password: &str,
+    ) -> Result<Token, LogInError> {
+        let shared = &*self.shared;
+        let password = Password::attempt(password).ok_or(LogInError::WrongCredentials)?;
+        let account = match name {
+            Some(name) => shared.store.account_by_name(&name.key).await?,
+            None => None,
+        };
+        let stored = account.as_ref().map(|account| account.password_hash.clone());
+        match (account, shared.pool.compare(password.clone(), stored).await?) {
+            (None, _) | (_, Match::No) => Err(LogInError::WrongCredentials),
+            (Some(account), _) if account.disabled => Err(LogInError::WrongCredentials),
+            (Some(account), Match::Yes) => Ok(self.issue(&account)),
+            (Some(account), Match::Outdated) => {
+                self.hash_anew(&account, password).await;
+                Ok(self.issue(&account))
+            }
         }
     }
 

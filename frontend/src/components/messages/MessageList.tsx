@@ -95,7 +95,7 @@ export function MessageList(props: MessageListProps) {
           className="relative mx-auto mt-auto w-full max-w-[760px] shrink-0"
           style={{ height: virtualizer.getTotalSize() }}
         >
-          <div className="absolute inset-x-0 top-0 flex items-end justify-center gap-2 px-4 pb-2 text-center text-[0.8125rem] text-muted" style={{ height: TOP_ROOM_PX }}>
+          <div className="absolute inset-x-0 top-0 flex items-center justify-center gap-2 px-4 pt-6 text-center text-[0.8125rem] text-muted" style={{ height: TOP_ROOM_PX }}>
             <OlderStatus older={older} beginning={props.beginning} onRetry={onLoadOlder} />
           </div>
           {virtualizer.getVirtualItems().map((item) => {

@@ -22,7 +22,8 @@ export function Modal({ title, description, open, onClose, children, shape = "di
   return (
     <Dialog.Root open={open} onOpenChange={(next) => { if (!next) onClose(); }}>
       <Dialog.Portal>
-        <Dialog.Backdrop className="fixed inset-0 z-40 animate-appear bg-scrim" />
+        {/* Also above another dialog: the question is what counts now. */}
+        <Dialog.Backdrop forceRender className="fixed inset-0 z-40 animate-appear bg-scrim" />
         <Dialog.Popup
           ref={popup}
           initialFocus={initialFocus ?? popup}

@@ -1,0 +1,81 @@
+//! How connections are opened: the file, its mode, and what SQLite is told.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Durability, error::{OpenError, SqliteError}, schema};
+
+/// How long a connection waits for a lock of another process (an operator's shell, a backup)
+/// before it reports that the store is busy. Less than a node waits for its store, so that the
+/// reason arrives.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// More than the statements there are, so that each is compiled once a connection.
+const STATEMENTS_MAX: usize = 128;
+
+/// Up to this many bytes the emptied log of changes keeps its place on the disk.
+const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+
+/// The connection that writes; makes the file and brings it to the newest schema.
+pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection, SqliteError> {
+    create_private(path).map_err(OpenError::File)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before anything is written: a database of another program keeps its journal mode.
+    schema::migrate(&mut connection)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match durability {
+        Durability::EveryCommit => "FULL",
+        Durability::UntilPowerFails => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
+    common(&connection)?;
+    Ok(connection)
+}
+
+/// A connection that reads what the writer's file holds.
+pub(super) fn reader(path: &Path) -> Result<Connection, SqliteError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    common(&connection)?;
+    Ok(connection)
+}
+
+/// The only connection to a database that ends with it.
+pub(super) fn in_memory() -> Result<Connection, SqliteError> {
+    let mut connection = Connection::open_in_memory()?;
+    schema::migrate(&mut connection)?;
+    common(&connection)?;
+    Ok(connection)
+}
+
+fn common(connection: &Connection) -> Result<(), SqliteError> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // A file that somebody tampered with shall not call functions.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(())
+}
+
+/// Makes the file, unless it is there, so that only its owner can read it; SQLite gives the same
+/// mode to the files beside it.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let mut directory = fs::DirBuilder::new();
+        directory.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
+        directory.create(parent)?;
+    }
+    let mut file = fs::OpenOptions::new();
+    file.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    file.open(path).map(|_| ())
+}

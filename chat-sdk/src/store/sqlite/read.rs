@@ -1,0 +1,366 @@
+//! The queries. Each runs on one snapshot, so what it answers fits together.
+
+use std::num::NonZeroU16;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::row::{self, event_columns, place};
+use crate::{
+    model::{
+        ConversationId, Epoch, Event, Kind, Marker, Member, Membership, Memberships, Seq, Summary,
+        Timestamp, UserId,
+    },
+    store::{Checkpoint, Events, Heads, Only, Page, checkpoint::Stamps},
+};
+
+/// For whom something is read; the owned twin of [`Reader`](crate::store::Reader).
+#[derive(Debug, Clone)]
+pub(super) enum For {
+    User(UserId),
+    System,
+}
+
+pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
+    connection
+        .prepare_cached("SELECT epoch FROM life")?
+        .query_row((), |row| row::epoch(row, 0))
+}
+
+/// The spelling of checkpoints in this life, and the number of the last commit.
+fn moment(connection: &Connection) -> rusqlite::Result<(Stamps, u64)> {
+    connection.prepare_cached("SELECT epoch, stamp FROM life")?.query_row((), |row| {
+        Ok((Stamps::of(&row::epoch(row, 0)?), row::number(row, 1)?))
+    })
+}
+
+pub(super) fn heads(
+    connection: &Connection,
+    mut asked: Vec<ConversationId>,
+) -> rusqlite::Result<Heads> {
+    asked.sort_unstable();
+    asked.dedup();
+    let mut statement =
+        connection.prepare_cached("SELECT head FROM conversations WHERE id = ?1")?;
+    let mut heads = Vec::with_capacity(asked.len());
+    for conversation in asked {
+        let head = statement
+            .query_row([conversation.as_bytes()], |row| row::seq(row, 0))
+            .optional()?;
+        heads.extend(head.map(|head| (conversation, head)));
+    }
+    let (stamps, last) = moment(connection)?;
+    Ok(Heads { heads, checkpoint: stamps.checkpoint(last) })
+}
+
+pub(super) fn memberships(
+    connection: &Connection,
+    user: &UserId,
+    since: Option<&Checkpoint>,
+) -> rusqlite::Result<Memberships> {
+    let since = match since {
+        Some(checkpoint) => {
+            let (stamps, last) = moment(connection)?;
+            stamps.stamp(checkpoint, last)
+        }
+        None => None,
+    };
+    let mut seats = connection.prepare_cached(
+        "SELECT m.conversation, m.role, m.since, c.head, c.changed FROM members m
+         JOIN conversations c ON c.id = m.conversation
+         WHERE m.user = ?1 AND (m.role IS NOT NULL OR m.since > ?2)",
+    )?;
+    let mut head_at = connection.prepare_cached(
+        "SELECT seq FROM events WHERE conversation = ?1 AND stamp <= ?2
+         ORDER BY stamp DESC, seq DESC LIMIT 1",
+    )?;
+    let mut memberships = Memberships::default();
+    // Without a checkpoint nothing is after it.
+    let mut rows = seats.query(params![user.as_str(), since.map_or(i64::MAX, row::stamp)])?;
+    while let Some(row) = rows.next()? {
+        let conversation = row::conversation(row, 0)?;
+        if row::role(row, 1)?.is_none() {
+            memberships.left.push(conversation);
+            continue;
+        }
+        let came = row::number(row, 2)?;
+        let head = row::seq(row, 3)?;
+        let changed = row::number(row, 4)?;
+        let changed_since = match since {
+            None => None,
+            Some(since) if changed <= since => None,
+            // Who came after the checkpoint has seen nothing of it yet.
+            Some(since) if came > since => Some(Seq::ZERO),
+            Some(since) => {
+                let then = head_at
+                    .query_row(params![conversation.as_bytes(), row::stamp(since)], |row| {
+                        row::seq(row, 0)
+                    })
+                    .optional()?;
+                Some(then.unwrap_or(Seq::ZERO))
+            }
+        };
+        memberships.current.push(Membership { conversation, head, changed_since });
+    }
+    Ok(memberships)
+}
+
+/// Whether the conversation exists and this reader may see it.
+fn readable(
+    connection: &Connection,
+    reader: &For,
+    conversation: ConversationId,
+) -> rusqlite::Result<bool> {
+    match reader {
+        For::User(user) => connection
+            .prepare_cached(
+                "SELECT 1 FROM members
+                 WHERE conversation = ?1 AND user = ?2 AND role IS NOT NULL",
+            )?
+            .exists(params![conversation.as_bytes(), user.as_str()]),
+        For::System => connection
+            .prepare_cached("SELECT 1 FROM conversations WHERE id = ?1")?
+            .exists([conversation.as_bytes()]),
+    }
+}
+
+pub(super) fn read(
+    connection: &Connection,
+    reader: &For,
+    conversation: ConversationId,
+    after: Seq,
+    upto: Seq,
+    limit: NonZeroU16,
+) -> rusqlite::Result<Option<Vec<Event>>> {
+    if !readable(connection, reader, conversation)? {
+        return Ok(None);
+    }
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM events WHERE conversation = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4"
+        ))?
+        .query_map(
+            params![conversation.as_bytes(), place(after), place(upto), limit.get()],
+            |row| row::event(conversation, row),
+        )?
+        .collect::<rusqlite::Result<_>>()
+        .map(Some)
+}
+
+pub(super) fn page(
+    connection: &Connection,
+    reader: &For,
+    conversation: ConversationId,
+    page: Page,
+    only: Only,
+    limit: NonZeroU16,
+) -> rusqlite::Result<Option<Events>> {
+    if !readable(connection, reader, conversation)? {
+        return Ok(None);
+    }
+    let limit = usize::from(limit.get());
+    // The page lies around this border: so many at most before it, so many from it on.
+    let (border, before, after) = match page {
+        // One beyond the largest place: everything is before it.
+        Page::Newest => (place(Seq::MAX) + 1, limit, 0),
+        Page::Before(seq) => (place(seq), limit, 0),
+        Page::After(seq) => (place(seq) + 1, 0, limit),
+        Page::Around(seq) => {
+            let before = (limit - 1) / 2;
+            (place(seq), before, limit - before)
+        }
+    };
+    let (older, newer) = match only {
+        Only::Everything => (
+            concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM events WHERE conversation = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
+            ),
+            concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM events WHERE conversation = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3"
+            ),
+        ),
+        Only::Messages => (
+            concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM events WHERE conversation = ?1 AND seq < ?2 AND message = 1
+                 ORDER BY seq DESC LIMIT ?3"
+            ),
+            concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM events WHERE conversation = ?1 AND seq >= ?2 AND message = 1
+                 ORDER BY seq LIMIT ?3"
+            ),
+        ),
+    };
+    let some = |sql: &str, wanted: usize| -> rusqlite::Result<(Vec<Event>, bool)> {
+        // One more than wanted tells whether there are more.
+        let mut events: Vec<_> = connection
+            .prepare_cached(sql)?
+            .query_map(params![conversation.as_bytes(), border, wanted as i64 + 1], |row| {
+                row::event(conversation, row)
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let more = events.len() > wanted;
+        events.truncate(wanted);
+        Ok((events, more))
+    };
+    let (mut events, more_before) = some(older, before)?;
+    events.reverse();
+    let (newer, more_after) = some(newer, after)?;
+    events.extend(newer);
+    Ok(Some(Events { events, more_before, more_after }))
+}
+
+pub(super) fn conversations(
+    connection: &Connection,
+    user: &UserId,
+    after: Option<(Timestamp, ConversationId)>,
+    limit: NonZeroU16,
+) -> rusqlite::Result<Vec<Summary>> {
+    let page: Vec<ConversationId> = connection
+        .prepare_cached(
+            "SELECT c.id FROM members m JOIN conversations c ON c.id = m.conversation
+             WHERE m.user = ?1 AND m.role IS NOT NULL
+               AND (?2 IS NULL OR (c.updated_at, c.id) < (?2, ?3))
+             ORDER BY c.updated_at DESC, c.id DESC LIMIT ?4",
+        )?
+        .query_map(
+            params![
+                user.as_str(),
+                after.map(|(at, _)| at.as_millis()),
+                after.as_ref().map(|(_, id)| id.as_bytes()),
+                limit.get(),
+            ],
+            |row| row::conversation(row, 0),
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut summaries = Vec::with_capacity(page.len());
+    for id in page {
+        summaries.extend(conversation(connection, user, id)?);
+    }
+    Ok(summaries)
+}
+
+pub(super) fn conversation(
+    connection: &Connection,
+    user: &UserId,
+    conversation: ConversationId,
+) -> rusqlite::Result<Option<Summary>> {
+    let id = conversation.as_bytes();
+    let found = connection
+        .prepare_cached(
+            "SELECT c.kind, c.title, m.role, c.head, m.received, m.read, c.updated_at
+             FROM members m JOIN conversations c ON c.id = m.conversation
+             WHERE m.conversation = ?1 AND m.user = ?2 AND m.role IS NOT NULL",
+        )?
+        .query_row(params![id, user.as_str()], |row| {
+            let summary = |role| -> rusqlite::Result<Summary> {
+                Ok(Summary {
+                    conversation,
+                    kind: row::kind(row, 0)?,
+                    title: row::title(row, 1)?,
+                    other: None,
+                    role,
+                    member_count: 0,
+                    head: row::seq(row, 3)?,
+                    marker: row::marker(row, 4, 5)?,
+                    unread: 0,
+                    updated_at: Timestamp::from_millis(row.get(6)?),
+                    last: None,
+                    markers: Vec::new(),
+                })
+            };
+            row::role(row, 2)?.map(summary).transpose()
+        })
+        .optional()?
+        .flatten();
+    let Some(mut summary) = found else { return Ok(None) };
+
+    summary.markers = markers(connection, conversation)?;
+    summary.member_count = summary.markers.len() as u64;
+    if summary.markers.len() > Summary::MARKERS_MAX {
+        summary.markers.clear();
+        summary.member_count = connection
+            .prepare_cached(
+                "SELECT count(*) FROM members WHERE conversation = ?1 AND role IS NOT NULL",
+            )?
+            .query_row([id], |row| row::number(row, 0))?;
+    }
+    summary.unread = connection
+        .prepare_cached(
+            "SELECT count(*) FROM events
+             WHERE conversation = ?1 AND seq > ?2 AND author <> ?3 AND message = 1",
+        )?
+        .query_row(params![id, place(summary.marker.read), user.as_str()], |row| {
+            row::number(row, 0)
+        })?;
+    summary.last = connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM events WHERE conversation = ?1 AND message = 1 ORDER BY seq DESC LIMIT 1"
+        ))?
+        .query_row([id], |row| row::event(conversation, row))
+        .optional()?;
+    if summary.kind == Kind::Direct {
+        let other = connection
+            .prepare_cached(
+                "SELECT user FROM members WHERE conversation = ?1 AND user <> ?2 LIMIT 1",
+            )?
+            .query_row(params![id, user.as_str()], |row| row::user(row, 0))
+            .optional()?;
+        // Who talks to themselves is their own other side.
+        summary.other = Some(other.unwrap_or_else(|| user.clone()));
+    }
+    Ok(Some(summary))
+}
+
+/// The markers of the members, one more than a summary shows.
+fn markers(
+    connection: &Connection,
+    conversation: ConversationId,
+) -> rusqlite::Result<Vec<(UserId, Marker)>> {
+    connection
+        .prepare_cached(
+            "SELECT user, received, read FROM members
+             WHERE conversation = ?1 AND role IS NOT NULL ORDER BY user LIMIT ?2",
+        )?
+        .query_map(
+            params![conversation.as_bytes(), Summary::MARKERS_MAX as i64 + 1],
+            |row| Ok((row::user(row, 0)?, row::marker(row, 1, 2)?)),
+        )?
+        .collect()
+}
+
+pub(super) fn members(
+    connection: &Connection,
+    reader: &For,
+    conversation: ConversationId,
+    after: Option<&UserId>,
+    limit: NonZeroU16,
+) -> rusqlite::Result<Option<Vec<Member>>> {
+    if !readable(connection, reader, conversation)? {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT user, role, received, read FROM members
+         WHERE conversation = ?1 AND user > ?2 AND role IS NOT NULL ORDER BY user LIMIT ?3",
+    )?;
+    // Everybody's name comes after ''.
+    let after = after.map_or("", UserId::as_str);
+    let mut rows = statement.query(params![conversation.as_bytes(), after, limit.get()])?;
+    let mut members = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (user, role) = (row::user(row, 0)?, row::role(row, 1)?);
+        let marker = row::marker(row, 2, 3)?;
+        members.extend(role.map(|role| Member { user, role, marker }));
+    }
+    Ok(Some(members))
+}
