@@ -21,7 +21,6 @@ const FRESH: Duration = Duration::from_secs(1);
 const STORE_PATIENCE: Duration = Duration::from_millis(800);
 
 /// Readiness of this server.
-#[derive(Debug)]
 pub(crate) struct Readiness {
     node: Node,
     leaving: AtomicBool,

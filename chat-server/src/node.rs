@@ -1,14 +1,13 @@
 //! The chat itself, put together from the configuration: the only file that knows how the SDK is
 //! composed.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use bytes::Bytes;
-use chat_sdk::auth::accounts::Accounts;
-use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
+pub(crate) use chat_sdk::ChatBody;
+use chat_sdk::{Chat, RemoteAddr, SqliteStore, auth::Accounts};
+use http::{Request, Response};
+use hyper::{body::Incoming, service::Service};
 
 use crate::{
     config::{Config, StoreChoice},
@@ -16,30 +15,23 @@ use crate::{
     secrets::Secret,
 };
 
-pub(crate) type ChatBody = Full<Bytes>;
-pub(crate) type Database = chat_sdk::MemoryStore;
-
 /// A running chat; a cheap clone.
 #[derive(Clone)]
 pub(crate) struct Node {
-    store: Database,
+    chat: Chat,
     accounts: Accounts,
-}
-
-impl fmt::Debug for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Node")
-    }
+    store: SqliteStore,
 }
 
 /// Accounts and where they are kept, without a chat around them.
-pub(crate) async fn open_accounts(config: &Config) -> anyhow::Result<(Accounts, Database)> {
-    let StoreChoice::Sqlite(_path) = &config.store;
+pub(crate) async fn open_accounts(config: &Config) -> anyhow::Result<(Accounts, SqliteStore)> {
     let secret = match &config.auth.secret {
         Some(secret) => secret.clone(),
         None => Secret::kept_in(&DataDir::open(&config.data_dir)?.secret_path())?,
     };
-    let store = Database::default();
+    let StoreChoice::Sqlite(path) = &config.store;
+    let store = SqliteStore::open(path)
+        .with_context(|| format!("cannot open the store {}", path.display()))?;
     let accounts = Accounts::builder(store.clone(), secret.bytes())
         .sign_up(config.auth.sign_up)
         .token_lifetime(config.auth.token_lifetime)
@@ -53,33 +45,65 @@ impl Node {
     /// Opens the store and starts the chat.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let (accounts, store) = open_accounts(config).await?;
-        Ok(Self { store, accounts })
-    }
-
-    pub(crate) const fn store(&self) -> &Database {
-        &self.store
+        let limits = chat_sdk::Limits {
+            // Told to move within the time that they have for it.
+            drain_window: config.drain.clients,
+            ..config.limits.clone()
+        };
+        let chat = Chat::builder(accounts.clone())
+            .accounts(accounts.clone())
+            .store(store.clone())
+            .origins(config.http.origins.clone())
+            .limits(limits)
+            .dev_user_ids(config.auth.dev_user_ids)
+            .start()
+            .await
+            .context("cannot start the chat")?;
+        Ok(Self {
+            chat,
+            accounts,
+            store,
+        })
     }
 
     pub(crate) const fn accounts(&self) -> &Accounts {
         &self.accounts
     }
 
-    /// Answers a request to the chat.
+    pub(crate) const fn store(&self) -> &SqliteStore {
+        &self.store
+    }
+
+    /// Answers a request that comes from this client.
     pub(crate) async fn answer(
         &self,
-        _request: Request<Incoming>,
-        _client: SocketAddr,
+        mut request: Request<Incoming>,
+        client: SocketAddr,
     ) -> Response<ChatBody> {
-        let mut response = Response::new(Full::default());
-        *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
+        request.extensions_mut().insert(RemoteAddr(client));
+        let Ok(response) = self.chat.service().call(request).await;
         response
     }
 
     /// Whether the store answers, or why not.
     pub(crate) async fn check_store(&self) -> Result<(), String> {
-        Ok(())
+        self.chat.check().await.store
     }
 
-    /// Tells clients to move, and ends.
-    pub(crate) async fn shut_down(&self, _clients: Duration) {}
+    /// Lets clients move for this long, commits and answers what is in flight, and ends the chat.
+    /// It goes on refusing requests.
+    pub(crate) async fn shut_down(&self, clients: Duration) {
+        let report = self.chat.shutdown(clients).await;
+        if report.stuck > 0 {
+            tracing::error!(
+                stuck = report.stuck,
+                "tasks did not end: a defect, please report it"
+            );
+        }
+    }
+
+    /// Takes everything into the file. Nothing can be written or read afterwards.
+    pub(crate) async fn close_store(&self) {
+        self.store.close().await;
+    }
 }

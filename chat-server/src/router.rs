@@ -27,7 +27,6 @@ use crate::{
 pub(crate) type Body = Either<Full<Bytes>, ChatBody>;
 
 /// Answers requests.
-#[derive(Debug)]
 pub(crate) struct Router {
     node: Node,
     readiness: Arc<Readiness>,

@@ -38,7 +38,6 @@ use crate::{
 const SCRAPERS_MAX: usize = 32;
 
 /// A server that has everything it needs and does not let anybody in yet.
-#[derive(Debug)]
 pub(crate) struct Server {
     config: Config,
     data: DataDir,
@@ -232,6 +231,7 @@ impl Leaving {
                 tracing::error!(%error, "a door did not close by itself");
             }
         }
+        self.node.close_store().await;
         tracing::info!("done");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(command: UserCommand, config: &Config) -> anyhow::Result<()> {
     crate::run_async(async {
         let (accounts, store) = node::open_accounts(config).await?;
         let done = carry_out(command, &accounts, &password).await;
-        drop(store);
+        store.close().await;
         done
     })
 }

@@ -144,7 +144,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 "ORIGINS",
                 "same-host",
                 Form::List,
-                "Web pages that may open connections: same-host, any, or origins like https://chat.example.org",
+                "Web pages that may open live connections: same-host, any, or same-host and these origins (https://chat.example.org)",
             ),
             key(
                 "http.trusted_proxies",

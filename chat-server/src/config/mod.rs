@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use chat_sdk::{Limits, auth::accounts::SignUp};
+use chat_sdk::{Limits, Origins, auth::accounts::SignUp};
 
 pub(crate) use self::{
     flags::Flags,
@@ -64,17 +64,6 @@ pub(crate) struct Http {
     pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) header_timeout: Duration,
     pub(crate) connections_max: usize,
-}
-
-/// Which web pages may open connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Origins {
-    /// Those that this server serves itself.
-    SameHost,
-    /// All.
-    Any,
-    /// These.
-    List(Vec<String>),
 }
 
 /// Where metrics are served.

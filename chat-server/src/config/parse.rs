@@ -2,10 +2,10 @@
 
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use chat_sdk::auth::accounts::SignUp;
+use chat_sdk::{Origins, auth::accounts::SignUp};
 
 use super::{
-    LogFormat, Origins, Problem, Values,
+    LogFormat, Problem, Values,
     keys::{self, Form},
     values::Source,
 };
@@ -132,7 +132,7 @@ pub(super) fn origins(text: &str) -> Result<Origins, &'static str> {
             .split(',')
             .map(|origin| self::origin(origin.trim()))
             .collect::<Result<_, _>>()
-            .map(Origins::List),
+            .map(Origins::Also),
     }
 }
 
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(origins("same-host"), Ok(Origins::SameHost));
         assert_eq!(
             origins("https://A.example, http://b.example:81"),
-            Ok(Origins::List(vec![
+            Ok(Origins::Also(vec![
                 "https://a.example".into(),
                 "http://b.example:81".into()
             ]))
