@@ -62,8 +62,6 @@ mod node;
 mod http;
 pub mod events;
 mod chat;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 #[cfg_attr(not(feature = "sabotage"), allow(dead_code))]
 #[doc(hidden)]
 pub mod sabotage;

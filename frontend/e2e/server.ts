@@ -106,9 +106,9 @@ export class ChatServer {
 
 /** Each test that asks for `server` has its own, fresh and empty. */
 export const test = base.extend<{ server: ChatServer }>({
-  server: async ({}, use) => {
+  server: async ({}, provide) => {
     const server = await ChatServer.start();
-    await use(server);
+    await provide(server);
     await server.dispose();
   },
 });

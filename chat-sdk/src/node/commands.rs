@@ -262,7 +262,7 @@ async fn sync(
     let mut after = after;
     if after > head {
         // The client may know of an event before our feed does. Or of one that never was.
-        if let Err(why) = position_check::verify(node, &[conversation]).await {
+        if let Err(why) = position_check::compare(node, &[conversation]).await {
             return refused(id, None, (&why).into());
         }
         let head = node.shards.of(conversation).head(conversation).unwrap_or(head);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
-use super::{Node, lock};
+use super::{Node, lock, position_check};
 use crate::{
     bus::{Heard, Topic},
     protocol::{Encoded, ServerFrame, codec::decode_server},
@@ -69,18 +69,28 @@ pub(super) async fn subscribe(node: Arc<Node>) {
         }
         let changes = std::mem::take(&mut *lock(&node.topics.changes));
         let (wanted, unwanted): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, on)| *on);
-        let topics = |changes: Vec<(Topic, bool)>| changes.into_iter().map(|(topic, _)| topic);
+        let [wanted, unwanted] =
+            [wanted, unwanted].map(|it| it.into_iter().map(|(topic, _)| topic).collect::<Vec<_>>());
+        // A feed is new: what was published before it was there went unheard, here and on the bus.
+        let new: Vec<_> = wanted
+            .iter()
+            .filter_map(|topic| match topic {
+                Topic::Conversation(conversation) => Some(*conversation),
+                Topic::User(_) => None,
+            })
+            .collect();
         let bus = &node.ports.bus;
-        for told in [
-            bus.unfollow(topics(unwanted).collect()).await,
-            bus.follow(topics(wanted).collect()).await,
-        ] {
+        for told in [bus.unfollow(unwanted).await, bus.follow(wanted).await] {
             if let Err(why) = told {
                 warn!(error = &why as &dyn std::error::Error, "bus not told of topics");
             }
         }
-        // What was published before the bus knew is found by comparing.
-        node.check_now.notify_one();
+        if !new.is_empty()
+            && let Err(why) = position_check::compare(&node, &new).await
+        {
+            warn!(error = &why as &dyn std::error::Error, "new feeds not compared with the store");
+            node.check_now.notify_one();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Node, position_check};
+use super::Node;
 use crate::{
     hub::{Followed, Mailbox},
     model::{ConversationId, Seq, UserId},
@@ -43,7 +43,7 @@ impl Node {
         let memberships =
             self.in_time(self.ports.store.memberships(&user, since.as_ref())).await?;
 
-        let (mut behind, mut changed, mut new) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut behind, mut changed) = (Vec::new(), Vec::new());
         let mut left = memberships.left;
         left.extend(positions.keys().filter(|named| {
             !memberships.current.iter().any(|current| current.conversation == **named)
@@ -67,10 +67,7 @@ impl Node {
                 at = head;
             }
             match self.follow(conversation, &mailbox, head) {
-                Followed::Live { new: is_new } => {
-                    if is_new {
-                        new.push(conversation);
-                    }
+                Followed::Live { .. } => {
                     if at < head {
                         self.shards.of(conversation).set_behind(conversation, &mailbox);
                         behind.push((conversation, at));
@@ -84,7 +81,6 @@ impl Node {
         for conversation in left {
             mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
         }
-        position_check::verify(&self, &new).await?;
         Ok(Joined { behind, changed, token, since: self.now() })
     }
 }

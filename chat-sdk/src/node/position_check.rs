@@ -9,8 +9,9 @@ use tracing::warn;
 
 use super::{Node, Position, lock};
 use crate::{
+    model::ConversationId,
     sabotage::{self, Defect},
-    store::StoreError,
+    store::{Checkpoint, StoreError},
 };
 
 /// How many heads are asked for in one query.
@@ -37,10 +38,22 @@ async fn check(node: &Arc<Node>) -> Result<(), StoreError> {
     }
     let since = node.now();
     let followed = node.shards.conversations();
+    if let Some(checkpoint) = compare(node, &followed).await? {
+        *lock(&node.checkpoint) = Some(Position { checkpoint, since });
+    }
+    Ok(())
+}
+
+/// Compares these conversations with the store and fills what is missing. The moment up to which
+/// nothing is missing now; `None` if somebody else is still filling.
+pub(super) async fn compare(
+    node: &Arc<Node>,
+    conversations: &[ConversationId],
+) -> Result<Option<Checkpoint>, StoreError> {
     let mut checkpoint = None;
     let mut complete = true;
-    let mut chunks = followed.chunks(HEADS_MAX);
-    // Also with nothing followed: there is a checkpoint to be learned.
+    let mut chunks = conversations.chunks(HEADS_MAX);
+    // Also with nothing to compare: there is a moment to be learned.
     let mut chunk = chunks.next().unwrap_or_default();
     loop {
         let heads = node.in_time(node.ports.store.heads(chunk)).await?;
@@ -56,28 +69,7 @@ async fn check(node: &Arc<Node>) -> Result<(), StoreError> {
         }
         match chunks.next() {
             Some(next) => chunk = next,
-            None => break,
+            None => return Ok(checkpoint.filter(|_| complete)),
         }
     }
-    if complete && let Some(checkpoint) = checkpoint {
-        *lock(&node.checkpoint) = Some(Position { checkpoint, since });
-    }
-    Ok(())
-}
-
-/// Compares a few conversations at once: those whose feed is new.
-pub(super) async fn verify(
-    node: &Arc<Node>,
-    conversations: &[crate::model::ConversationId],
-) -> Result<(), StoreError> {
-    for chunk in conversations.chunks(HEADS_MAX) {
-        let heads = node.in_time(node.ports.store.heads(chunk)).await?;
-        for (conversation, head) in heads.heads {
-            let hole = node.shards.of(conversation).observe(conversation, head);
-            if let Some(hole) = hole {
-                node.fill(conversation, hole).await;
-            }
-        }
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ function start(): Announce {
   return announce;
 }
 
-const pass = (ms: number) => act(() => vi.advanceTimersByTime(ms));
+const pass = (ms: number): void => act(() => { vi.advanceTimersByTime(ms); });
 
 describe("the announcer", () => {
   it("speaks a message at once and merges those of the next second", () => {

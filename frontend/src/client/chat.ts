@@ -226,7 +226,7 @@ export class Chat implements ChatClient {
 
   private adopt(answer: Outcome<Conversation>): Outcome<ConversationId> {
     if (!answer.ok) return answer;
-    this.account.get()?.adopt(answer.value);
+    this.account.get()?.directory.adopt(answer.value);
     return { ok: true, value: answer.value.id };
   }
 
@@ -250,11 +250,11 @@ export class Chat implements ChatClient {
   }
 
   markRead(conversation: ConversationId, seq: Seq): void {
-    this.account.get()?.markRead(conversation, seq);
+    this.account.get()?.directory.markRead(conversation, seq);
   }
 
   setTyping(conversation: ConversationId, on: boolean): void {
-    this.account.get()?.setTyping(conversation, on);
+    this.account.get()?.signals.setTyping(conversation, on);
   }
 
   draft(conversation: ConversationId): string {

@@ -56,7 +56,6 @@ export class Rooms {
     this.ended = true;
   }
 
-  /** Where the conversation is listed, what the list shows counts as held. */
   room(id: ConversationId): Room {
     const found = this.rooms.get(id);
     if (found !== undefined) return found;
@@ -122,8 +121,8 @@ export class Rooms {
     room.older.set(page.value.length === 0 || startReached(room.log.get()) ? "start-reached" : "more");
   }
 
-  merge(room: Room, marker: MarkerOf): void {
-    room.members.update((members) => membersWithMarker(members, marker));
+  merge(id: ConversationId, marker: MarkerOf): void {
+    this.rooms.get(id)?.members.update((members) => membersWithMarker(members, marker));
   }
 
   private async loadNewest(room: Room): Promise<void> {
@@ -185,8 +184,10 @@ export class Rooms {
     const older = createStore<OlderPages>("more");
     const loaded = createStore(false);
     const members = createStore<MemberList>(new Map());
-    const view = derive<Timeline>([log, older, loaded, summaries, outbox], (previous) => {
-      const summary = summaries.get().get(id) ?? null;
+    // Its own source: what happens in other conversations does not make this one look at itself.
+    const listed = derive<Summary | null>([summaries], () => summaries.get().get(id) ?? null);
+    const view = derive<Timeline>([log, older, loaded, listed, outbox], (previous) => {
+      const summary = listed.get();
       const next: Timeline = {
         entries: entries(
           {

@@ -15,7 +15,7 @@ function show(connection: ConnectionView) {
 }
 
 const bar = () => screen.queryByRole("group", { name: "Connection" });
-const pass = (ms: number) => act(() => vi.advanceTimersByTime(ms));
+const pass = (ms: number): void => act(() => { vi.advanceTimersByTime(ms); });
 
 describe("the connection bar", () => {
   it("is not there while all is well", () => {

@@ -4,6 +4,7 @@ import { Chat } from "../components/Chat";
 import { Login } from "../components/Login";
 import { ChatProvider } from "../hooks/ChatProvider";
 import { useSession } from "../hooks/useSession";
+import type { ConnectionView } from "../model/types";
 import { FakeClient } from "./FakeClient";
 import { bob } from "./people";
 import { BOB } from "./fixtures";
@@ -13,6 +14,8 @@ declare global {
   interface Window {
     /** For tests: lets somebody else write. */
     receive?: (text: string) => void;
+    /** For tests: lets the connection come and go. */
+    connect?: (connection: ConnectionView) => void;
   }
 }
 
@@ -51,6 +54,7 @@ export function Gallery() {
     const fake = isSceneName(name) ? new FakeClient(scenes[name].world) : null;
     if (fake !== null && name === "error") fake.timeline = () => { throw new Error("a defect, on purpose"); };
     window.receive = (text) => fake?.receive(BOB, bob.userId, text);
+    window.connect = (connection) => fake?.connection.set(connection);
     return fake;
   });
   if (client === null || !isSceneName(name)) return <Index />;

@@ -2,12 +2,18 @@
 import { Fragment, memo } from "react";
 import { linkify } from "./linkify";
 
-export const LinkedText = memo(function LinkedText({ text }: { text: string }) {
+interface LinkedTextProps {
+  text: string;
+  /** That of the message: only the links of the active one are on the way of Tab. */
+  tabIndex: 0 | -1;
+}
+
+export const LinkedText = memo(function LinkedText({ text, tabIndex }: LinkedTextProps) {
   return linkify(text).map((piece, index) =>
     piece.kind === "text" ? (
       <Fragment key={index}>{piece.text}</Fragment>
     ) : (
-      <a key={index} href={piece.href} target="_blank" rel="noopener noreferrer" className="text-link underline underline-offset-2 [overflow-wrap:anywhere]">
+      <a key={index} tabIndex={tabIndex} href={piece.href} target="_blank" rel="noopener noreferrer" className="text-link underline underline-offset-2 [overflow-wrap:anywhere]">
         {piece.text}
       </a>
     ),

@@ -30,13 +30,15 @@ function spokenMessage(message: TimelineMessage, author: string): string {
   return parts.join(", ");
 }
 
-function FailedLine({ reason, onRetry, onDelete }: { reason: string; onRetry: () => void; onDelete: () => void }) {
+type FailedLineProps = Pick<MessageProps, "tabIndex" | "onRetry" | "onDelete"> & { reason: string };
+
+function FailedLine({ reason, tabIndex, onRetry, onDelete }: FailedLineProps) {
   const action = "min-h-6 rounded px-1 font-semibold underline underline-offset-2 pointer-coarse:min-h-11 pointer-coarse:px-2";
   return (
     <p className="mt-1 flex flex-wrap items-center justify-end gap-x-2 text-meta text-danger">
       <span>Not sent: {reason}</span>
-      <button type="button" onClick={onRetry} className={action}>Retry</button>
-      <button type="button" onClick={onDelete} className={action}>Delete</button>
+      <button type="button" tabIndex={tabIndex} onClick={onRetry} className={action}>Retry</button>
+      <button type="button" tabIndex={tabIndex} onClick={onDelete} className={action}>Delete</button>
     </p>
   );
 }
@@ -77,19 +79,19 @@ export function Message({ message, author, showAuthor, startsGroup, endsGroup, e
         )}
         <Bubble mine={mine} startsGroup={startsGroup} endsGroup={endsGroup}>
           <div dir="auto" className="whitespace-pre-wrap">
-            <LinkedText text={text} />
+            <LinkedText text={text} tabIndex={tabIndex} />
             {/* Floats into the last line when there is room, below it when not. Always left to right:
                 the place of the time must not depend on the language of the text. */}
             <span
               dir="ltr"
-              className={clsx("float-right ms-3 mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "text-own-muted" : "text-peer-muted")}
+              className={clsx("relative float-right mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "ms-4 text-own-muted" : "ms-3 text-peer-muted")}
             >
               <time dateTime={format.isoTime(at)} title={format.exactTime(at)}>{format.time(at)}</time>
               {state !== null && <MessageTick state={state} at={at} quiet={!endsRun} />}
             </span>
           </div>
         </Bubble>
-        {state?.at === "failed" && <FailedLine reason={state.reason} onRetry={onRetry} onDelete={onDelete} />}
+        {state?.at === "failed" && <FailedLine reason={state.reason} tabIndex={tabIndex} onRetry={onRetry} onDelete={onDelete} />}
       </div>
     </article>
   );
