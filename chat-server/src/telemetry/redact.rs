@@ -9,10 +9,23 @@ const CUT: &str = "[redacted]";
 /// `token=x` the value is what follows the word and its punctuation.
 const NAMED: &[&str] = &["token", "password", "secret", "ticket"];
 
-/// What gives a credential away wherever it stands, and how much of it is not the credential: a
-/// scheme of HTTP, a one-time code in a link, and the beginning of every JWT, which is base64 of
-/// `{"`.
-const MARKS: &[(&str, usize)] = &[("bearer ", 7), ("?code=", 6), ("&code=", 6), ("eyj", 0)];
+/// What gives a credential away wherever it stands, in lower case, and how much of it is not the
+/// credential: a scheme of HTTP, a one-time code in a link, a step of a session, and the beginning
+/// of every JWT, which is base64 of `{"`.
+const MARKS: &[(&str, usize)] = &[
+    ("bearer ", 7),
+    ("?code=", 6),
+    ("&code=", 6),
+    ("authenticate(", 13),
+    ("eyj", 0),
+];
+
+/// How serde begins and ends the repetition of a text that stood where something else was wanted;
+/// people send their password to the wrong place.
+const MISPLACED: (&[&str], &str) = (
+    &["invalid type: string ", "invalid value: string "],
+    ", expected",
+);
 
 /// The line without credentials.
 pub(super) fn redact(line: &str) -> Cow<'_, str> {
@@ -37,6 +50,7 @@ fn next_credential(line: &str, lower: &str, from: usize) -> Option<(usize, usize
     let marked = MARKS.iter().filter_map(|(mark, lead)| {
         lower[from..].match_indices(mark).find_map(|(at, _)| {
             let start = from + at + lead;
+            let start = start + line[start..].find(|c| !matches!(c, '"' | '\\'))?;
             found(line, start, value_end(line, start))
         })
     });
@@ -45,7 +59,14 @@ fn next_credential(line: &str, lower: &str, from: usize) -> Option<(usize, usize
             .match_indices(word)
             .find_map(|(at, _)| named_value(line, from + at + word.len()))
     });
-    marked.chain(named).min()
+    let misplaced = MISPLACED.0.iter().filter_map(|lead| {
+        let start = from + line[from..].find(lead)? + lead.len();
+        let end = line[start..]
+            .find(MISPLACED.1)
+            .map_or(line.len(), |length| start + length);
+        found(line, start, end)
+    });
+    marked.chain(named).chain(misplaced).min()
 }
 
 /// A credential, unless there is nothing, or nothing any more.
@@ -127,6 +148,14 @@ mod tests {
         check_cut(
             "chat.v1, eyJhbGciOi.eyJzdWIi.c2ln, x",
             "chat.v1, [redacted], x",
+        );
+        check_cut(
+            r#"session output=Authenticate("abc")"#,
+            r#"session output=Authenticate("[redacted]")"#,
+        );
+        check_cut(
+            r#"Authenticate(\"abc\")"#,
+            r#"Authenticate(\"[redacted]\")"#,
         );
         check_cut("at /setup?code=1234 now", "at /setup?code=[redacted] now");
         check_cut(

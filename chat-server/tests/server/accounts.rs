@@ -105,7 +105,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
     done(path, &["create", "alice"], "correct horse");
     for (args, password, reason) in [
         (&["create", "ALICE"][..], "correct horse", "taken"),
-        (&["create", "bob"], "short", "shorter than 8"),
+        (&["create", "bob"], "hunter2", "shorter than 8"),
         (&["create", "b"], "correct horse", "name not allowed"),
         (&["create", "bob"], "", "no password on standard input"),
         (&["passwd", "nobody"], "correct horse", "unknown user"),

@@ -383,7 +383,13 @@ fn foreign_pages_may_not_connect_unless_they_are_named() {
 fn the_switch_for_development_is_loud() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder);
-    assert!(server.upgrade("/ws?user_id=anybody").is_err());
+    let mut anybody = server.upgrade("/ws?user_id=anybody").unwrap();
+    anybody.say(&json!({ "type": "hello", "version": 1 }));
+    assert_eq!(
+        anybody.close_code(),
+        Some(4501),
+        "nobody, without a credential"
+    );
     server.stop();
     let server = Start::new(folder.path()).arg("--auth-dev-user-ids").up();
     assert!(
@@ -391,7 +397,9 @@ fn the_switch_for_development_is_loud() {
         "{}",
         server.banner
     );
-    assert!(server.upgrade("/ws?user_id=anybody").is_ok());
+    let mut anybody = server.upgrade("/ws?user_id=anybody").unwrap();
+    anybody.say(&json!({ "type": "hello", "version": 1 }));
+    assert_eq!(anybody.hear("welcome")["user"], "anybody");
     assert!(server.log().contains("DEVELOPMENT SWITCH"));
     server.stop();
 }
