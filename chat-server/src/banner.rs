@@ -71,18 +71,14 @@ impl fmt::Display for Banner {
         }
         writeln!(f, "  Data         {}", self.data_dir.display())?;
         writeln!(f, "  Store        {}", self.store)?;
-        match &self.metrics {
-            MetricsAt::At(address) => {
-                writeln!(f, "  Metrics      http://{}/metrics", reachable(*address))?
-            }
-            MetricsAt::Off => writeln!(f, "  Metrics      off")?,
+        let metrics = match self.metrics {
+            MetricsAt::Off => "off".to_owned(),
+            MetricsAt::At(address) => format!("http://{}/metrics", reachable(address)),
             MetricsAt::PortTaken(address) => {
-                writeln!(
-                    f,
-                    "  Metrics      off, because {address} is taken (--metrics-listen)"
-                )?;
+                format!("off, because {address} is taken (--metrics-listen)")
             }
-        }
+        };
+        writeln!(f, "  Metrics      {metrics}")?;
         if let Some(code) = &self.setup_code {
             writeln!(f, "  First admin  {}/setup?code={code}", self.url)?;
             writeln!(
