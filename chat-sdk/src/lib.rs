@@ -1,24 +1,91 @@
-//! Real-time chat to mount in a Rust app.
+//! Real-time chat to mount in a Rust app: conversations as gapless logs, live delivery, receipts,
+//! presence, and catch-up that leaves no hole, behind one hyper and tower service.
+//!
+//! Your app keeps its users and its sign-in; the chat takes from it who somebody is, and keeps
+//! conversations in a store of your choice.
+//!
+//! ```no_run
+//! use chat_sdk::{Chat, FromExtension, SqliteStore};
+//! use hyper_util::rt::{TokioIo, TokioTimer};
+//!
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = SqliteStore::open("chat.db").await?;
+//! let chat = Chat::builder(FromExtension).store(store).start().await?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! loop {
+//!     let (socket, _) = listener.accept().await?;
+//!     let service = chat.service();
+//!     tokio::spawn(async move {
+//!         let mut http = hyper::server::conn::http1::Builder::new();
+//!         let http = http.timer(TokioTimer::new());
+//!         http.serve_connection(TokioIo::new(socket), service).with_upgrades().await
+//!     });
+//! }
+//! # }
+//! ```
+//!
+//! # The ports
+//!
+//! | trait | asks the host | ready-made |
+//! | --- | --- | --- |
+//! | [`Authenticator`] | who is this? | [`FromExtension`], [`Jwt`](auth::Jwt), [`Accounts`](auth::Accounts) |
+//! | [`Directory`] | who exists, what are they called? | [`Anybody`], [`Accounts`](auth::Accounts) |
+//! | [`Policy`] | may A do this? | [`MembersOnly`] |
+//! | [`Store`] | keep this | [`MemoryStore`], [`SqliteStore`] |
+//! | [`Bus`] | tell the other nodes | [`LocalBus`] |
+//!
+//! [`Chat`] is the handle, [`ChatService`] is what is mounted. The wire is described in
+//! `PROTOCOL.md`, the inside in `ARCHITECTURE.md`, both beside this crate.
+//!
+//! # Features
+//!
+//! `sqlite`, `jwt` and `accounts` are on by default; `conformance` has the contract tests of the
+//! ports for an implementation of your own.
 
+// In reading order.
 pub mod limits;
-pub mod model;
-pub mod auth;
+mod model;
+pub mod protocol;
+#[doc(hidden)]
+pub mod session;
+#[doc(hidden)]
+pub mod hub;
+pub mod store;
 pub mod bus;
+pub mod auth;
+pub mod directory;
+pub mod policy;
+pub mod env;
+mod erased;
+mod conversation;
+mod node;
+mod http;
+pub mod events;
+mod chat;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-pub mod directory;
-pub mod env;
-pub mod policy;
-pub mod store;
+#[cfg_attr(not(feature = "sabotage"), allow(dead_code))]
+#[doc(hidden)]
+pub mod sabotage;
 
+#[cfg(feature = "sqlite")]
+pub use crate::store::SqliteStore;
 pub use crate::{
     auth::{AuthError, Authenticator, Credentials, FromExtension},
     bus::{Bus, LocalBus},
+    chat::{
+        Change, Chat, ChatBuilder, Draft, Health, NewGroup, Sent, ShutdownReport, StartError, To,
+    },
+    conversation::{ChangeError, OpenError, ReadError, SendError},
     directory::{Anybody, Directory},
+    events::Events,
+    http::{ChatBody, ChatService, Origins, RemoteAddr},
     limits::Limits,
-    model::*,
+    model::{
+        Body, ClientKey, ConversationId, CredentialId, Epoch, Event, Identity, InvalidId,
+        InvalidText, Kind, Marker, Member, Membership, Memberships, Profile, Role, Seq, Summary,
+        Text, Timestamp, Title, UserId,
+    },
     policy::{MembersOnly, Policy, Verdict},
     store::{MemoryStore, Store},
 };
-/// Placeholder until the composition root lands.
-pub struct Chat;

@@ -15,8 +15,8 @@ pub use self::accounts::Accounts;
 pub use self::extension::FromExtension;
 #[cfg(feature = "jwt")]
 pub use self::{
-    jwt::{Jwt, JwtAlgorithm, JwtConfigError},
-    ring_provider::install_ring_provider,
+    jwt::{Jwt, JwtAlgorithm, JwtConfigError, JwtIssuer, Token},
+    ring_provider::{InstalledProvider, install_ring_provider},
 };
 use crate::{model::Identity, store::BoxError};
 

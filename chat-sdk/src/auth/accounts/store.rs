@@ -145,6 +145,38 @@ pub trait AccountStore: Send + Sync + 'static {
         change: AccountChange,
     ) -> impl Future<Output = Result<Option<Account>, StoreError>> + Send;
 
+    /// Stores the same password under other parameters: `new` in the place of `old`, if `old` is
+    /// still what is stored; answers whether it was. Unlike [`AccountChange::Password`] it leaves
+    /// `generation` alone. Without it, accounts keep the parameters they were made with.
+    fn replace_password_hash(
+        &self,
+        user: &UserId,
+        old: &str,
+        new: &str,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        let _ = (user, old, new);
+        async { Ok(false) }
+    }
+
+    /// Whether any account, disabled or not, is an administrator's. Without it, accounts are listed
+    /// until one is found.
+    fn has_admin(&self) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        async move {
+            const PAGE: usize = 500;
+            let mut after = None::<String>;
+            loop {
+                let page = self.list_accounts(after.as_deref(), PAGE).await?;
+                if page.iter().any(|account| account.role == AccountRole::Admin) {
+                    return Ok(true);
+                }
+                match page.into_iter().last() {
+                    Some(last) => after = Some(last.name_key),
+                    None => return Ok(false),
+                }
+            }
+        }
+    }
+
     /// This token does not hold any more; need not be remembered after `expires_at`.
     fn revoke_token(
         &self,

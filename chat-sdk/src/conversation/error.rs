@@ -1,0 +1,191 @@
+//! What can go wrong, an enum an operation. Every variant is a row in the table of `protocol`.
+
+use std::time::Duration;
+
+use crate::{
+    model::InvalidText,
+    store::{Refusal, StoreError},
+};
+
+/// A message was not sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no such user.
+    #[error("no such user")]
+    UnknownUser,
+    /// A direct conversation has two users.
+    #[error("nobody writes to themselves")]
+    ToOneself,
+    /// There is no such conversation for the sender.
+    #[error("no such conversation")]
+    NotMember,
+    /// The host's policy says no.
+    #[error("not allowed: {0}")]
+    Denied(String),
+    /// The text is above a limit.
+    #[error("the text {0}")]
+    TooLong(InvalidText),
+    /// The key was used for another text.
+    #[error("the key was used for another text")]
+    KeyConflict,
+    /// The sender sends too much; there is room after this time.
+    #[error("too many messages")]
+    RateLimited(Duration),
+    /// Too many writes wait already.
+    #[error("too many writes wait")]
+    Overloaded,
+    /// The node is shutting down.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// The store failed; whether the message is in the log is unknown. Repeat with the same key.
+    #[error("store failed")]
+    Store(#[from] StoreError),
+}
+
+/// A conversation was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// One of the users does not exist.
+    #[error("no such user")]
+    UnknownUser,
+    /// A direct conversation has two users.
+    #[error("nobody talks to themselves")]
+    ToOneself,
+    /// More members than a group may have, or than may be named at once.
+    #[error("more than {0} members")]
+    TooMany(usize),
+    /// The host's policy says no.
+    #[error("not allowed: {0}")]
+    Denied(String),
+    /// The key was used for another group.
+    #[error("the key was used for another group")]
+    KeyConflict,
+    /// Too many writes wait already.
+    #[error("too many writes wait")]
+    Overloaded,
+    /// The node is shutting down.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// The store failed. Repeat with the same key.
+    #[error("store failed")]
+    Store(#[from] StoreError),
+}
+
+/// A group was not changed, or a marker not moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// There is no such conversation for this user.
+    #[error("no such conversation")]
+    NotMember,
+    /// Only owners may.
+    #[error("only owners may do this")]
+    NotOwner,
+    /// Not a thing to do to a direct conversation.
+    #[error("a direct conversation cannot be changed")]
+    Direct,
+    /// One of the users does not exist.
+    #[error("no such user")]
+    UnknownUser,
+    /// The user named is not a member.
+    #[error("this user is not a member")]
+    NoSuchMember,
+    /// Members would remain without an owner.
+    #[error("a group with members keeps an owner")]
+    LastOwner,
+    /// More members than a group may have, or than may be named at once.
+    #[error("more than {0} members")]
+    TooMany(usize),
+    /// The host's policy says no.
+    #[error("not allowed: {0}")]
+    Denied(String),
+    /// Too many writes wait already.
+    #[error("too many writes wait")]
+    Overloaded,
+    /// The node is shutting down.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// The store failed. The change can be repeated.
+    #[error("store failed")]
+    Store(#[from] StoreError),
+}
+
+/// Something was not shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// There is no such conversation for this user.
+    #[error("no such conversation")]
+    NotMember,
+    /// There is no such user.
+    #[error("no such user")]
+    UnknownUser,
+    /// The host's policy says no.
+    #[error("not allowed: {0}")]
+    Denied(String),
+    /// The store failed.
+    #[error("store failed")]
+    Store(#[from] StoreError),
+}
+
+/// Why a planned write was not committed at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// Too many wait already.
+    #[error("too many writes wait")]
+    Overloaded,
+    /// The node is shutting down.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// The store failed.
+    #[error("store failed")]
+    Store(#[from] StoreError),
+}
+
+macro_rules! from_commit_error {
+    ($($error:ident),*) => {$(
+        impl From<CommitError> for $error {
+            fn from(why: CommitError) -> Self {
+                match why {
+                    CommitError::Overloaded => Self::Overloaded,
+                    CommitError::ShuttingDown => Self::ShuttingDown,
+                    CommitError::Store(why) => Self::Store(why),
+                }
+            }
+        }
+    )*};
+}
+
+from_commit_error!(SendError, OpenError, ChangeError);
+
+impl From<Refusal> for SendError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::KeyConflict => Self::KeyConflict,
+            // A message requires no more than membership and changes no members.
+            Refusal::NotMember | Refusal::NotOwner | Refusal::LastOwner | Refusal::NoSuchMember => {
+                Self::NotMember
+            }
+        }
+    }
+}
+
+impl From<Refusal> for ChangeError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotMember => Self::NotMember,
+            Refusal::NotOwner => Self::NotOwner,
+            Refusal::LastOwner => Self::LastOwner,
+            // Changes carry no key.
+            Refusal::NoSuchMember | Refusal::KeyConflict => Self::NoSuchMember,
+        }
+    }
+}
+
+/// The store answered something that its contract rules out.
+pub(super) fn contract(what: &'static str) -> StoreError {
+    StoreError::Defect(what.into())
+}

@@ -1,0 +1,123 @@
+//! Changing a group: adding, removing, leaving, roles, the title.
+
+use super::{ChangeError, Peers, all_exist, error::contract};
+use crate::{
+    erased::Ports,
+    limits::Limits,
+    model::{Body, ConversationId, Event, Role, Timestamp, Title, UserId},
+    policy::Verdict,
+    store::{Append, Write, Written},
+};
+
+/// A change of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// These become members.
+    Add(Vec<UserId>),
+    /// This one no longer is.
+    Remove(UserId),
+    /// The one who asks no longer is.
+    Leave,
+    /// This one has this role.
+    SetRole(UserId, Role),
+    /// It is called this.
+    SetTitle(Title),
+}
+
+/// What has to be committed for a change.
+pub(crate) async fn plan(
+    ports: &Ports,
+    peers: &Peers,
+    limits: &Limits,
+    now: Timestamp,
+    by: Option<&UserId>,
+    conversation: ConversationId,
+    change: Change,
+) -> Result<Vec<Write>, ChangeError> {
+    match peers.of(ports, conversation).await? {
+        None => return Err(ChangeError::NotMember),
+        Some(Some((one, other))) => {
+            // To a stranger it does not exist.
+            let inside = by.is_none_or(|by| *by == one || *by == other);
+            return Err(if inside { ChangeError::Direct } else { ChangeError::NotMember });
+        }
+        Some(None) => {}
+    }
+    let requires = match &change {
+        Change::Leave => Role::Member,
+        Change::Remove(user) if Some(user) == by => Role::Member,
+        Change::Add(_) | Change::Remove(_) | Change::SetRole(..) | Change::SetTitle(_) => {
+            Role::Owner
+        }
+    };
+    let body = match change {
+        Change::Leave => Body::Left,
+        Change::Remove(user) if Some(&user) == by => Body::Left,
+        Change::Remove(user) => Body::Removed { user },
+        Change::SetRole(user, role) => Body::Role { user, role },
+        Change::SetTitle(title) => Body::Title { title },
+        Change::Add(users) => {
+            if users.len() > limits.users_per_change_max {
+                return Err(ChangeError::TooMany(limits.users_per_change_max));
+            }
+            let users = newcomers(ports, limits, by, conversation, users).await?;
+            if users.is_empty() {
+                return Ok(Vec::new());
+            }
+            Body::Added { users }
+        }
+    };
+    Ok(vec![Write::Append(Append {
+        conversation,
+        by: by.cloned(),
+        requires,
+        key: None,
+        at: now,
+        body,
+    })])
+}
+
+/// Those who are not members yet and may be added.
+async fn newcomers(
+    ports: &Ports,
+    limits: &Limits,
+    by: Option<&UserId>,
+    conversation: ConversationId,
+    users: Vec<UserId>,
+) -> Result<Vec<UserId>, ChangeError> {
+    let Some(by) = by else { return Ok(users) };
+    // Asked on behalf of the one who adds: a stranger learns nothing, not even who exists.
+    let Some(group) = ports.store.conversation(by, conversation).await? else {
+        return Err(ChangeError::NotMember);
+    };
+    if group.role != Role::Owner {
+        return Err(ChangeError::NotOwner);
+    }
+    if group.member_count as usize + users.len() > limits.members_max {
+        return Err(ChangeError::TooMany(limits.members_max));
+    }
+    let mut new: Vec<UserId> = Vec::new();
+    for user in users {
+        let member = ports.store.conversation(&user, conversation).await?.is_some();
+        if !member && !new.contains(&user) {
+            new.push(user);
+        }
+    }
+    if !all_exist(ports, &new).await? {
+        return Err(ChangeError::UnknownUser);
+    }
+    match ports.policy.may_gather(by, &new).await {
+        Verdict::Allow => Ok(new),
+        Verdict::Deny(reason) => Err(ChangeError::Denied(reason)),
+    }
+}
+
+/// What the store's answer means; `None`: there was nothing to change.
+pub(crate) fn conclude(written: Vec<Written>) -> Result<Option<Event>, ChangeError> {
+    match written.into_iter().next() {
+        None => Ok(None),
+        Some(Written::Event { event, .. }) => Ok(Some(event)),
+        Some(Written::Refused(refusal)) => Err(refusal.into()),
+        Some(Written::Marker { .. }) => Err(contract("a marker for a change").into()),
+    }
+}

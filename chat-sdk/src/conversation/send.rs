@@ -1,0 +1,153 @@
+//! Writing a message, to a user or into a conversation.
+
+use super::{Peers, SendError, all_exist, error::contract, open};
+use crate::{
+    erased::Ports,
+    limits::Limits,
+    model::{Body, ClientKey, ConversationId, Event, InvalidText, Role, Text, Timestamp, UserId},
+    policy::Verdict,
+    store::{Append, Write, Written},
+};
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// To a user, in the direct conversation, which is opened if need be.
+    User(UserId),
+    /// Into this conversation.
+    Conversation(ConversationId),
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Who writes; `None`: the system, which can write into a conversation only.
+    pub from: Option<UserId>,
+    /// Where to.
+    pub to: To,
+    /// The writer's name for it.
+    pub key: Option<ClientKey>,
+    /// What.
+    pub text: Text,
+}
+
+impl Draft {
+    /// A message of a user.
+    #[must_use]
+    pub fn new(from: UserId, to: To, text: Text) -> Self {
+        Self { from: Some(from), to, key: None, text }
+    }
+
+    /// A message of the system, into a conversation.
+    #[must_use]
+    pub const fn system(conversation: ConversationId, text: Text) -> Self {
+        Self { from: None, to: To::Conversation(conversation), key: None, text }
+    }
+
+    /// With this name, so that it can be sent again without being doubled.
+    #[must_use]
+    pub fn key(mut self, key: ClientKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
+/// A message that stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// It.
+    pub event: Event,
+    /// Whether it stood there already: the key had been used for it.
+    pub duplicate: bool,
+}
+
+/// What has to be committed, all in one batch, for this message.
+pub(crate) async fn plan(
+    ports: &Ports,
+    peers: &Peers,
+    limits: &Limits,
+    now: Timestamp,
+    draft: Draft,
+) -> Result<Vec<Write>, SendError> {
+    let Draft { from, to, key, text } = draft;
+    check_length(&text, limits).map_err(SendError::TooLong)?;
+    let mut writes = Vec::with_capacity(2);
+    let conversation = match (&from, to) {
+        (Some(from), To::User(to)) => {
+            if *from == to {
+                return Err(SendError::ToOneself);
+            }
+            let conversation = ConversationId::direct(from, &to);
+            if peers.remembered(conversation).is_none() {
+                if !all_exist(ports, std::slice::from_ref(&to)).await? {
+                    return Err(SendError::UnknownUser);
+                }
+                writes.push(Write::Open(open::direct(from, &to, now)));
+            }
+            allowed(ports.policy.may_message(from, &to).await)?;
+            conversation
+        }
+        (None, To::User(_)) => {
+            return Err(SendError::Denied("the system writes into conversations".to_owned()));
+        }
+        (None, To::Conversation(conversation)) => conversation,
+        (Some(from), To::Conversation(conversation)) => {
+            match peers.of(ports, conversation).await? {
+                None => return Err(SendError::NotMember),
+                Some(None) => {
+                    allowed(ports.policy.may_send(from, conversation, text.as_str()).await)?;
+                }
+                Some(Some((one, other))) => {
+                    let to = if *from == one { &other } else { &one };
+                    allowed(ports.policy.may_message(from, to).await)?;
+                }
+            }
+            conversation
+        }
+    };
+    writes.push(Write::Append(Append {
+        conversation,
+        by: from,
+        requires: Role::Member,
+        key,
+        at: now,
+        body: Body::Message { text },
+    }));
+    Ok(writes)
+}
+
+/// What the store's answer to [`plan`] means.
+pub(crate) fn conclude(peers: &Peers, written: Vec<Written>) -> Result<Sent, SendError> {
+    let mut last = None;
+    for written in written {
+        if let Written::Event { event, .. } = &written
+            && let Body::Created { members, .. } = &event.body
+            && let [one, other] = &members[..]
+        {
+            peers.remember(event.conversation, Some((one.clone(), other.clone())));
+        }
+        last = Some(written);
+    }
+    match last {
+        Some(Written::Event { event, fresh }) => Ok(Sent { event, duplicate: !fresh }),
+        Some(Written::Refused(refusal)) => Err(refusal.into()),
+        Some(Written::Marker { .. }) | None => Err(contract("no answer to a message").into()),
+    }
+}
+
+fn allowed(verdict: Verdict) -> Result<(), SendError> {
+    match verdict {
+        Verdict::Allow => Ok(()),
+        Verdict::Deny(reason) => Err(SendError::Denied(reason)),
+    }
+}
+
+fn check_length(text: &Text, limits: &Limits) -> Result<(), InvalidText> {
+    if text.as_str().len() > limits.text_bytes_max {
+        return Err(InvalidText::TooManyBytes(limits.text_bytes_max));
+    }
+    if text.as_str().chars().count() > limits.text_chars_max {
+        return Err(InvalidText::TooManyChars(limits.text_chars_max));
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Private `dyn` twins of the ports, so that [`Chat`](crate::Chat) has no type parameters.
+//!
+//! Hosts implement the public traits with plain `async fn`; a blanket implementation boxes the
+//! futures here. No port lies on the fan-out path, so the box costs one allocation per question.
+
+use std::{future::Future, num::NonZeroU16, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{
+    auth::{AuthError, Authenticator, Credentials},
+    bus::{Bus, BusError, Heard, Topic},
+    directory::Directory,
+    env::{Clock, Random},
+    model::{
+        ConversationId, Epoch, Event, Identity, Member, Memberships, Profile, Seq, Summary,
+        Timestamp, UserId,
+    },
+    policy::{Policy, Verdict},
+    store::{Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written},
+};
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type Stored<'a, T> = Boxed<'a, Result<T, StoreError>>;
+
+/// Everything a node was given by its host.
+#[derive(Clone)]
+pub(crate) struct Ports {
+    pub(crate) authenticator: Arc<dyn DynAuthenticator>,
+    pub(crate) store: Arc<dyn DynStore>,
+    pub(crate) bus: Arc<dyn DynBus>,
+    pub(crate) policy: Arc<dyn DynPolicy>,
+    pub(crate) directory: Arc<dyn DynDirectory>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+pub(crate) trait DynAuthenticator: Send + Sync {
+    fn authenticate<'a>(&'a self, with: Credentials<'a>) -> Boxed<'a, Result<Identity, AuthError>>;
+    fn still_valid<'a>(&'a self, identity: &'a Identity) -> Boxed<'a, bool>;
+}
+
+impl<T: Authenticator> DynAuthenticator for T {
+    fn authenticate<'a>(&'a self, with: Credentials<'a>) -> Boxed<'a, Result<Identity, AuthError>> {
+        Box::pin(Authenticator::authenticate(self, with))
+    }
+    fn still_valid<'a>(&'a self, identity: &'a Identity) -> Boxed<'a, bool> {
+        Box::pin(Authenticator::still_valid(self, identity))
+    }
+}
+
+pub(crate) trait DynStore: Send + Sync {
+    fn epoch(&self) -> Stored<'_, Epoch>;
+    fn write(&self, batch: Vec<Write>) -> Stored<'_, Vec<Written>>;
+    fn memberships<'a>(
+        &'a self,
+        user: &'a UserId,
+        since: Option<&'a Checkpoint>,
+    ) -> Stored<'a, Memberships>;
+    fn heads<'a>(&'a self, conversations: &'a [ConversationId]) -> Stored<'a, Heads>;
+    fn read<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        conversation: ConversationId,
+        after: Seq,
+        upto: Seq,
+        limit: NonZeroU16,
+    ) -> Stored<'a, Option<Vec<Event>>>;
+    fn page<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        conversation: ConversationId,
+        page: Page,
+        only: Only,
+        limit: NonZeroU16,
+    ) -> Stored<'a, Option<Events>>;
+    fn conversations<'a>(
+        &'a self,
+        user: &'a UserId,
+        after: Option<(Timestamp, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Stored<'a, Vec<Summary>>;
+    fn conversation<'a>(
+        &'a self,
+        user: &'a UserId,
+        conversation: ConversationId,
+    ) -> Stored<'a, Option<Summary>>;
+    fn members<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        conversation: ConversationId,
+        after: Option<&'a UserId>,
+        limit: NonZeroU16,
+    ) -> Stored<'a, Option<Vec<Member>>>;
+}
+
+impl<T: Store> DynStore for T {
+    fn epoch(&self) -> Stored<'_, Epoch> {
+        Box::pin(Store::epoch(self))
+    }
+    fn write(&self, batch: Vec<Write>) -> Stored<'_, Vec<Written>> {
+        Box::pin(Store::write(self, batch))
+    }
+    fn memberships<'a>(
+        &'a self,
+        user: &'a UserId,
+        since: Option<&'a Checkpoint>,
+    ) -> Stored<'a, Memberships> {
+        Box::pin(Store::memberships(self, user, since))
+    }
+    fn heads<'a>(&'a self, conversations: &'a [ConversationId]) -> Stored<'a, Heads> {
+        Box::pin(Store::heads(self, conversations))
+    }
+    fn read<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        conversation: ConversationId,
+        after: Seq,
+        upto: Seq,
+        limit: NonZeroU16,
+    ) -> Stored<'a, Option<Vec<Event>>> {
+        Box::pin(Store::read(self, reader, conversation, after, upto, limit))
+    }
+    fn page<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        conversation: ConversationId,
+        page: Page,
+        only: Only,
+        limit: NonZeroU16,
+    ) -> Stored<'a, Option<Events>> {
+        Box::pin(Store::page(self, reader, conversation, page, only, limit))
+    }
+    fn conversations<'a>(
+        &'a self,
+        user: &'a UserId,
+        after: Option<(Timestamp, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Stored<'a, Vec<Summary>> {
+        Box::pin(Store::conversations(self, user, after, limit))
+    }
+    fn conversation<'a>(
+        &'a self,
+        user: &'a UserId,
+        conversation: ConversationId,
+    ) -> Stored<'a, Option<Summary>> {
+        Box::pin(Store::conversation(self, user, conversation))
+    }
+    fn members<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        conversation: ConversationId,
+        after: Option<&'a UserId>,
+        limit: NonZeroU16,
+    ) -> Stored<'a, Option<Vec<Member>>> {
+        Box::pin(Store::members(self, reader, conversation, after, limit))
+    }
+}
+
+pub(crate) trait DynBus: Send + Sync {
+    fn publish(&self, messages: Vec<(Topic, Bytes)>) -> Boxed<'_, Result<(), BusError>>;
+    fn follow(&self, topics: Vec<Topic>) -> Boxed<'_, Result<(), BusError>>;
+    fn unfollow(&self, topics: Vec<Topic>) -> Boxed<'_, Result<(), BusError>>;
+    fn next(&self) -> Boxed<'_, Heard>;
+}
+
+impl<T: Bus> DynBus for T {
+    fn publish(&self, messages: Vec<(Topic, Bytes)>) -> Boxed<'_, Result<(), BusError>> {
+        Box::pin(Bus::publish(self, messages))
+    }
+    fn follow(&self, topics: Vec<Topic>) -> Boxed<'_, Result<(), BusError>> {
+        Box::pin(Bus::follow(self, topics))
+    }
+    fn unfollow(&self, topics: Vec<Topic>) -> Boxed<'_, Result<(), BusError>> {
+        Box::pin(Bus::unfollow(self, topics))
+    }
+    fn next(&self) -> Boxed<'_, Heard> {
+        Box::pin(Bus::next(self))
+    }
+}
+
+pub(crate) trait DynPolicy: Send + Sync {
+    fn may_message<'a>(&'a self, from: &'a UserId, to: &'a UserId) -> Boxed<'a, Verdict>;
+    fn may_send<'a>(
+        &'a self,
+        from: &'a UserId,
+        conversation: ConversationId,
+        text: &'a str,
+    ) -> Boxed<'a, Verdict>;
+    fn may_gather<'a>(&'a self, by: &'a UserId, members: &'a [UserId]) -> Boxed<'a, Verdict>;
+    fn may_read<'a>(&'a self, user: &'a UserId, conversation: ConversationId) -> Boxed<'a, Verdict>;
+    fn may_see_presence<'a>(&'a self, viewer: &'a UserId, user: &'a UserId) -> Boxed<'a, Verdict>;
+}
+
+impl<T: Policy> DynPolicy for T {
+    fn may_message<'a>(&'a self, from: &'a UserId, to: &'a UserId) -> Boxed<'a, Verdict> {
+        Box::pin(Policy::may_message(self, from, to))
+    }
+    fn may_send<'a>(
+        &'a self,
+        from: &'a UserId,
+        conversation: ConversationId,
+        text: &'a str,
+    ) -> Boxed<'a, Verdict> {
+        Box::pin(Policy::may_send(self, from, conversation, text))
+    }
+    fn may_gather<'a>(&'a self, by: &'a UserId, members: &'a [UserId]) -> Boxed<'a, Verdict> {
+        Box::pin(Policy::may_gather(self, by, members))
+    }
+    fn may_read<'a>(&'a self, user: &'a UserId, conversation: ConversationId) -> Boxed<'a, Verdict> {
+        Box::pin(Policy::may_read(self, user, conversation))
+    }
+    fn may_see_presence<'a>(&'a self, viewer: &'a UserId, user: &'a UserId) -> Boxed<'a, Verdict> {
+        Box::pin(Policy::may_see_presence(self, viewer, user))
+    }
+}
+
+pub(crate) trait DynDirectory: Send + Sync {
+    fn profiles<'a>(&'a self, users: &'a [UserId]) -> Stored<'a, Vec<Profile>>;
+    fn search<'a>(
+        &'a self,
+        searcher: &'a UserId,
+        query: &'a str,
+        limit: usize,
+    ) -> Stored<'a, Vec<Profile>>;
+}
+
+impl<T: Directory> DynDirectory for T {
+    fn profiles<'a>(&'a self, users: &'a [UserId]) -> Stored<'a, Vec<Profile>> {
+        Box::pin(Directory::profiles(self, users))
+    }
+    fn search<'a>(
+        &'a self,
+        searcher: &'a UserId,
+        query: &'a str,
+        limit: usize,
+    ) -> Stored<'a, Vec<Profile>> {
+        Box::pin(Directory::search(self, searcher, query, limit))
+    }
+}

@@ -1,0 +1,94 @@
+//! Bodies: ours, which are always short and whole, and those of requests, which may be anything.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    limits::Limits,
+    protocol::{Code, Problem},
+    store::BoxError,
+};
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub struct ChatBody(Full<Bytes>);
+
+impl From<Bytes> for ChatBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Full::new(bytes))
+    }
+}
+
+impl Body for ChatBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// Reads a JSON body within its limits. Counts what arrives; what a header says of it proves
+/// nothing.
+pub(super) async fn json<T, B>(headers: &HeaderMap, body: B, limits: &Limits) -> Result<T, Problem>
+where
+    T: DeserializeOwned,
+    B: Body<Error: Into<BoxError>> + Send,
+{
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send Content-Type: application/json"));
+    }
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && encoding.as_bytes() != b"identity"
+    {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send the body uncompressed"));
+    }
+    let too_large = || {
+        let detail = format!("the body is larger than {} bytes", limits.body_bytes_max);
+        Problem::new(Code::TooLarge, detail)
+    };
+    // Not trusted, but a reason to say no before anything is taken.
+    if body.size_hint().lower() > limits.body_bytes_max as u64 {
+        return Err(too_large());
+    }
+    let collected = Limited::new(body, limits.body_bytes_max).collect();
+    let collected = tokio::time::timeout(limits.body_timeout, collected)
+        .await
+        .map_err(|_| Problem::new(Code::Timeout, "the body did not arrive in time"))?;
+    let bytes = match collected {
+        Ok(collected) => collected.to_bytes(),
+        Err(why) if why.is::<LengthLimitError>() => return Err(too_large()),
+        Err(_) => return Err(Problem::new(Code::Malformed, "the body broke off")),
+    };
+    serde_json::from_slice(&bytes).map_err(|why| {
+        let code = match why.classify() {
+            serde_json::error::Category::Data => Code::Invalid,
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => Code::Malformed,
+        };
+        Problem::new(code, why.to_string())
+    })
+}

@@ -1,0 +1,214 @@
+//! `/conversations` and what is in one.
+
+use http::{Method, StatusCode, request::Parts};
+use http_body::Body;
+use serde::Deserialize;
+
+use super::{
+    idempotency_key, paging,
+    shape::{ConversationShape, MarkerShape},
+};
+use crate::{
+    conversation::{
+        members::Change,
+        open::NewGroup,
+        send::{Draft, To},
+    },
+    http::{
+        body,
+        reply::{self, Reply},
+        route::Route,
+        service::{Shared, query},
+    },
+    model::{ConversationId, Marker, Role, Seq, Text, Timestamp, Title, UserId},
+    protocol::{Code, Problem},
+    store::{BoxError, Only},
+};
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum New {
+    Direct { user: UserId },
+    Group { title: Title, members: Vec<UserId> },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMessage {
+    text: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTitle {
+    title: Title,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMarker {
+    received: Option<Seq>,
+    read: Option<Seq>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMembers {
+    users: Vec<UserId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewRole {
+    role: Role,
+}
+
+pub(in crate::http) async fn answer<B>(
+    shared: &Shared,
+    route: Route,
+    parts: &Parts,
+    body: B,
+    me: &UserId,
+) -> Result<Reply, Problem>
+where
+    B: Body<Error: Into<BoxError>> + Send,
+{
+    let node = &shared.node;
+    let limits = &node.limits;
+    let headers = &parts.headers;
+    let get = parts.method == Method::GET;
+    match route {
+        Route::Conversations if get => list(shared, parts, me).await,
+        Route::Conversations => {
+            let key = idempotency_key(headers)?;
+            let (opened, status) = match body::json(headers, body, limits).await? {
+                New::Direct { user } => (node.open_direct(me, &user).await, StatusCode::OK),
+                New::Group { title, members } => {
+                    let group = NewGroup { by: me.clone(), title, members, key };
+                    (node.open_group(group).await, StatusCode::CREATED)
+                }
+            };
+            let (event, fresh) = opened.map_err(|why| Problem::from(&why))?;
+            let status = if fresh { status } else { StatusCode::OK };
+            one(shared, me, event.conversation, status).await
+        }
+        Route::Conversation(id) if get => one(shared, me, id, StatusCode::OK).await,
+        Route::Conversation(id) => {
+            let NewTitle { title } = body::json(headers, body, limits).await?;
+            change(shared, me, id, Change::SetTitle(title)).await
+        }
+        Route::Events(id) => {
+            let query = query(parts);
+            let limit = paging::limit(&query, limits)?;
+            let page = paging::page(&query)?;
+            let events = node.page(me, id, page, Only::Everything, limit).await;
+            let events = events.map_err(|why| Problem::from(&why))?;
+            let mut reply = reply::json(StatusCode::OK, &events.events);
+            paging::link_events(&mut reply, &events, limit, &[]);
+            Ok(reply)
+        }
+        Route::Send(id) => {
+            let NewMessage { text } = body::json(headers, body, limits).await?;
+            let key = idempotency_key(headers)?;
+            let draft = Draft { from: Some(me.clone()), to: To::Conversation(id), key, text };
+            let sent = node.send(draft).await.map_err(|why| Problem::from(&why))?;
+            let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
+            Ok(reply::json(status, &sent.event))
+        }
+        Route::Marker(id) => {
+            let NewMarker { received, read } = body::json(headers, body, limits).await?;
+            let marker = Marker {
+                received: received.unwrap_or_default(),
+                read: read.unwrap_or_default(),
+            };
+            let marking = node.begin_mark(me, id, marker).map_err(|why| Problem::from(&why))?;
+            let marker = marking.await.map_err(|why| Problem::from(&why))?;
+            Ok(reply::json(StatusCode::OK, &MarkerShape { user: me.clone(), marker }))
+        }
+        Route::Members(id) if get => {
+            let query = query(parts);
+            let limit = paging::limit(&query, limits)?;
+            let after: Option<UserId> = query.parsed("after")?;
+            let members = node.members(me, id, after.as_ref(), limit).await;
+            let members = members.map_err(|why| Problem::from(&why))?;
+            let mut reply = reply::json(StatusCode::OK, &members);
+            if members.len() == usize::from(limit.get())
+                && let Some(last) = members.last()
+            {
+                let limit = limit.to_string();
+                let pairs = [("after", last.user.as_str()), ("limit", &*limit)];
+                paging::link_on(&mut reply, "next", &pairs);
+            }
+            Ok(reply)
+        }
+        Route::Members(id) => {
+            let NewMembers { users } = body::json(headers, body, limits).await?;
+            change(shared, me, id, Change::Add(users)).await
+        }
+        Route::Member(id, user) if parts.method == Method::PATCH => {
+            let NewRole { role } = body::json(headers, body, limits).await?;
+            change(shared, me, id, Change::SetRole(user, role)).await
+        }
+        Route::Member(id, user) => change(shared, me, id, Change::Remove(user)).await,
+        // The account routes of a host that keeps no accounts.
+        Route::Socket
+        | Route::LogIn
+        | Route::Register
+        | Route::SetUp
+        | Route::Token
+        | Route::LogOut
+        | Route::Me
+        | Route::Users
+        | Route::Messages => Err(Problem::new(Code::NotFound, "no such route")),
+    }
+}
+
+async fn change(
+    shared: &Shared,
+    me: &UserId,
+    id: ConversationId,
+    change: Change,
+) -> Result<Reply, Problem> {
+    let changed = shared.node.change(Some(me), id, change).await;
+    changed.map_err(|why| Problem::from(&why))?;
+    Ok(reply::no_content())
+}
+
+async fn one(
+    shared: &Shared,
+    me: &UserId,
+    id: ConversationId,
+    status: StatusCode,
+) -> Result<Reply, Problem> {
+    let summary = shared.node.conversation(me, id).await.map_err(|why| Problem::from(&why))?;
+    Ok(reply::json(status, &ConversationShape::from(summary)))
+}
+
+async fn list(shared: &Shared, parts: &Parts, me: &UserId) -> Result<Reply, Problem> {
+    let node = &shared.node;
+    let query = query(parts);
+    let limit = paging::limit(&query, &node.limits)?;
+    let after = match query.text("cursor") {
+        None | Some("") => None,
+        Some(cursor) => Some(read_cursor(cursor).ok_or_else(|| {
+            Problem::new(Code::Invalid, "cursor is not one that a Link header gave")
+        })?),
+    };
+    let listed = node.in_time(node.ports.store.conversations(me, after, limit)).await;
+    let summaries = listed.map_err(|why| Problem::from(&why))?;
+    let full = summaries.len() == usize::from(limit.get());
+    let last = summaries.last().map(|last| (last.updated_at, last.conversation));
+    let shapes: Vec<_> = summaries.into_iter().map(ConversationShape::from).collect();
+    let mut reply = reply::json(StatusCode::OK, &shapes);
+    if full && let Some((at, id)) = last {
+        let (cursor, limit) = (format!("{}.{id}", at.as_millis()), limit.to_string());
+        let pairs = [("cursor", &*cursor), ("limit", &*limit)];
+        paging::link_on(&mut reply, "prev", &pairs);
+    }
+    Ok(reply)
+}
+
+fn read_cursor(cursor: &str) -> Option<(Timestamp, ConversationId)> {
+    let (at, id) = cursor.split_once('.')?;
+    Some((Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?))
+}

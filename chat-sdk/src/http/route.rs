@@ -1,0 +1,122 @@
+//! From a path to what it names, segment by segment; never by prefix.
+
+use std::{borrow::Cow, collections::HashMap, str::FromStr};
+
+use http::{Method, Uri};
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    model::{ConversationId, UserId},
+    protocol::{Code, Problem},
+};
+
+/// What a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    Socket,
+    LogIn,
+    Register,
+    SetUp,
+    Token,
+    LogOut,
+    Me,
+    Users,
+    Messages,
+    Conversations,
+    Conversation(ConversationId),
+    Events(ConversationId),
+    Send(ConversationId),
+    Marker(ConversationId),
+    Members(ConversationId),
+    Member(ConversationId, UserId),
+}
+
+impl Route {
+    /// What this path names, if anything.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let segments: Vec<&str> = path.split('/').collect();
+        let conversation = |id: &str| ConversationId::from_str(id).ok();
+        Some(match &segments[..] {
+            ["ws"] => Self::Socket,
+            ["user"] => Self::Me,
+            ["user", "login"] => Self::LogIn,
+            ["user", "register"] => Self::Register,
+            ["user", "setup"] => Self::SetUp,
+            ["user", "token"] => Self::Token,
+            ["user", "logout"] => Self::LogOut,
+            ["users"] => Self::Users,
+            ["messages"] => Self::Messages,
+            ["conversations"] => Self::Conversations,
+            ["conversations", id] => Self::Conversation(conversation(id)?),
+            ["conversations", id, "events"] => Self::Events(conversation(id)?),
+            ["conversations", id, "messages"] => Self::Send(conversation(id)?),
+            ["conversations", id, "marker"] => Self::Marker(conversation(id)?),
+            ["conversations", id, "members"] => Self::Members(conversation(id)?),
+            ["conversations", id, "members", user] => {
+                let user = percent_decode_str(user).decode_utf8().ok()?;
+                Self::Member(conversation(id)?, UserId::new(user).ok()?)
+            }
+            _ => return None,
+        })
+    }
+
+    /// Which methods it takes.
+    pub(super) const fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::LogIn
+            | Self::Register
+            | Self::SetUp
+            | Self::Token
+            | Self::LogOut
+            | Self::Send(_) => &[Method::POST],
+            Self::Socket | Self::Me | Self::Users | Self::Events(_) => &[Method::GET],
+            Self::Messages | Self::Conversations | Self::Members(_) => &[Method::GET, Method::POST],
+            Self::Conversation(_) => &[Method::GET, Method::PATCH],
+            Self::Marker(_) => &[Method::PUT],
+            Self::Member(..) => &[Method::PATCH, Method::DELETE],
+        }
+    }
+}
+
+/// The query of a request, each name once.
+#[derive(Debug, Default)]
+pub(super) struct Query<'a>(HashMap<Cow<'a, str>, Cow<'a, str>>);
+
+impl<'a> Query<'a> {
+    pub(super) fn of(uri: &'a Uri) -> Self {
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        Self(pairs.collect())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| &**value)
+    }
+
+    /// A value of a type; what is there and cannot be one is the caller's mistake.
+    pub(super) fn parsed<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        match self.text(name) {
+            None | Some("") => Ok(None),
+            Some(text) => match text.parse() {
+                Ok(value) => Ok(Some(value)),
+                Err(_) => Err(Problem::new(Code::Invalid, format!("{name} is not valid"))),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_matched_whole() {
+        assert_eq!(Route::of("/ws"), Some(Route::Socket));
+        for nothing in ["/", "", "/wsx", "/ws/", "/ws/x", "//ws", "/user/", "/user/login/x", "/conversations/nope"] {
+            assert_eq!(Route::of(nothing), None, "{nothing}");
+        }
+        let id = "0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d5e";
+        let member = Route::of(&format!("/conversations/{id}/members/a%2Fb"));
+        assert!(matches!(member, Some(Route::Member(_, user)) if user.as_str() == "a/b"));
+    }
+}

@@ -1,0 +1,14 @@
+//! One node's routing: what is published in a conversation reaches everybody here who follows it,
+//! in order, once, and nobody waits for anybody.
+//!
+//! Never awaits, reads no clock, does no I/O, and does not look into what it carries.
+
+pub mod feed;
+pub mod mailbox;
+pub mod presence;
+
+pub use self::{
+    feed::{Feeds, Followed, Hole, Published, Rejoin},
+    mailbox::{Mailbox, Push, Taken},
+    presence::Presence,
+};

@@ -1,0 +1,135 @@
+//! To and from the bus.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+use tracing::{debug, warn};
+
+use super::{Node, lock, position_check};
+use crate::{
+    bus::{Heard, Topic},
+    protocol::{Encoded, ServerFrame, codec::decode_server},
+};
+
+/// How many messages go to the bus in one call.
+const BATCH_MAX: usize = 256;
+
+/// Publishes what waits, in order, until the node stops.
+pub(super) async fn publish(node: Arc<Node>, mut queue: mpsc::Receiver<(Topic, Bytes)>) {
+    let mut batch = Vec::new();
+    loop {
+        let count = tokio::select! {
+            biased;
+            count = queue.recv_many(&mut batch, BATCH_MAX) => count,
+            () = node.stop.cancelled() => return,
+        };
+        if count == 0 {
+            return;
+        }
+        if let Err(why) = node.ports.bus.publish(std::mem::take(&mut batch)).await {
+            warn!(error = &why as &dyn std::error::Error, "not published");
+        }
+    }
+}
+
+/// Topics that this node begins or ceases to want, until the bus has been told: the last word
+/// counts, so there are never more than topics.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    changes: Mutex<BTreeMap<Topic, bool>>,
+    changed: Notify,
+}
+
+impl Topics {
+    pub(super) fn follow(&self, topic: Topic) {
+        self.change(topic, true);
+    }
+
+    pub(super) fn unfollow(&self, topic: Topic) {
+        self.change(topic, false);
+    }
+
+    fn change(&self, topic: Topic, wanted: bool) {
+        lock(&self.changes).insert(topic, wanted);
+        self.changed.notify_one();
+    }
+}
+
+/// Tells the bus which topics are wanted, until the node stops.
+pub(super) async fn subscribe(node: Arc<Node>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
+            () = node.topics.changed.notified() => {}
+        }
+        let changes = std::mem::take(&mut *lock(&node.topics.changes));
+        let (wanted, unwanted): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, on)| *on);
+        let [wanted, unwanted] =
+            [wanted, unwanted].map(|it| it.into_iter().map(|(topic, _)| topic).collect::<Vec<_>>());
+        // A feed is new: what was published before it was there went unheard, here and on the bus.
+        let new: Vec<_> = wanted
+            .iter()
+            .filter_map(|topic| match topic {
+                Topic::Conversation(conversation) => Some(*conversation),
+                Topic::User(_) => None,
+            })
+            .collect();
+        let bus = &node.ports.bus;
+        for told in [bus.unfollow(unwanted).await, bus.follow(wanted).await] {
+            if let Err(why) = told {
+                warn!(error = &why as &dyn std::error::Error, "bus not told of topics");
+            }
+        }
+        if !new.is_empty()
+            && let Err(why) = position_check::compare(&node, &new).await
+        {
+            warn!(error = &why as &dyn std::error::Error, "new feeds not compared with the store");
+            node.check_now.notify_one();
+        }
+    }
+}
+
+/// Takes what other nodes published, until the node stops.
+pub(super) async fn listen(node: Arc<Node>) {
+    loop {
+        let heard = tokio::select! {
+            biased;
+            heard = node.ports.bus.next() => heard,
+            () = node.stop.cancelled() => return,
+        };
+        match heard {
+            Heard::Message(topic, bytes) => hear(&node, &topic, &bytes),
+            Heard::Lost => {
+                metrics::counter!("chat_bus_losses_total").increment(1);
+                node.check_now.notify_one();
+            }
+        }
+    }
+}
+
+fn hear(node: &Arc<Node>, topic: &Topic, bytes: &Bytes) {
+    let frame = std::str::from_utf8(bytes).ok().and_then(|text| decode_server(text).ok());
+    match frame.flatten() {
+        Some(ServerFrame::Event(event)) => {
+            node.deliver(&event);
+        }
+        Some(ServerFrame::Receipt { conversation, user, marker }) => {
+            node.deliver_receipt(conversation, &user, marker);
+        }
+        Some(frame @ ServerFrame::Typing { conversation, .. }) => {
+            node.signal(conversation, &Encoded::text(&frame), None);
+        }
+        Some(frame @ ServerFrame::Presence { .. }) => {
+            if let ServerFrame::Presence { user, .. } = &frame {
+                lock(&node.presence).tell(user, &Encoded::text(&frame));
+            }
+        }
+        // Of a newer node, or damaged: the position check knows better.
+        _ => debug!(?topic, "unknown message on the bus"),
+    }
+}

@@ -1,0 +1,86 @@
+//! A connection begins to follow what its user is a member of: the first time and every time.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Node;
+use crate::{
+    hub::{Followed, Mailbox},
+    model::{ConversationId, Seq, UserId},
+    protocol::{Encoded, Resume, ServerFrame},
+    sabotage::{self, Defect},
+    store::{Checkpoint, StoreError},
+};
+
+/// What is left to do after joining.
+#[derive(Debug)]
+pub(super) struct Joined {
+    /// Where the device is behind, and from where.
+    pub(super) behind: Vec<(ConversationId, Seq)>,
+    /// Conversations that changed: their markers are due.
+    pub(super) changed: Vec<ConversationId>,
+    /// The resume token that goes with having caught up.
+    pub(super) token: Option<Checkpoint>,
+    /// When it began: what speaks for everybody who followed before then does not speak for this
+    /// connection.
+    pub(super) since: Duration,
+}
+
+impl Node {
+    /// Subscribes first, then reads: whatever is committed meanwhile is in the one or the other.
+    pub(super) async fn join(
+        self: Arc<Self>,
+        user: UserId,
+        mailbox: Arc<Mailbox>,
+        resume: Option<Resume>,
+    ) -> Result<Joined, StoreError> {
+        // Taken before anything is read, so that it lies before everything that is followed now.
+        let token = self.checkpoint_for(Duration::ZERO);
+        let resume = resume.filter(|resume| resume.epoch == self.epoch);
+        let (since, positions) = match resume {
+            Some(resume) => (resume.token, resume.positions),
+            None => (None, std::collections::BTreeMap::new()),
+        };
+        let memberships =
+            self.in_time(self.ports.store.memberships(&user, since.as_ref())).await?;
+
+        let (mut behind, mut changed) = (Vec::new(), Vec::new());
+        let mut left = memberships.left;
+        left.extend(positions.keys().filter(|named| {
+            !memberships.current.iter().any(|current| current.conversation == **named)
+        }));
+        left.sort_unstable();
+        left.dedup();
+
+        for membership in memberships.current {
+            let (conversation, head) = (membership.conversation, membership.head);
+            let named = positions.get(&conversation).copied();
+            let mut at = named.or(membership.changed_since).unwrap_or(head);
+            if sabotage::on(Defect::ResumeOffByOne) && at < head {
+                at = at.next();
+            }
+            if membership.changed_since.is_some() || named.is_some() {
+                changed.push(conversation);
+            }
+            if at > head {
+                // Of a future that this store does not know.
+                mailbox.put(Encoded::text(&ServerFrame::Reset { conversation, head }));
+                at = head;
+            }
+            match self.follow(conversation, &mailbox, head) {
+                Followed::Live { .. } => {
+                    if at < head {
+                        self.shards.of(conversation).set_behind(conversation, &mailbox);
+                        behind.push((conversation, at));
+                    }
+                }
+                Followed::Behind => behind.push((conversation, at)),
+                // Enrolled just now, from the first event on.
+                Followed::Already => {}
+            }
+        }
+        for conversation in left {
+            mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
+        }
+        Ok(Joined { behind, changed, token, since: self.now() })
+    }
+}

@@ -1,0 +1,203 @@
+//! Group commit: whatever waits when the last commit ends is committed together.
+//!
+//! One task writes, so the events of a conversation are published in the order of their numbers,
+//! and a connection that ends in the middle of a send cannot end the send.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use super::Node;
+use crate::{
+    bus::Topic,
+    conversation::error::CommitError,
+    model::{Body, ConversationId, UserId},
+    sabotage::{self, Defect},
+    store::{Append, StoreError, Write, Written},
+};
+
+/// Writes that belong together, and who waits for them.
+pub(super) struct Unit {
+    writes: Vec<Write>,
+    answer: oneshot::Sender<Result<Vec<Written>, StoreError>>,
+}
+
+/// The way to the writer.
+#[derive(Debug)]
+pub(super) struct LogWriter {
+    queue: mpsc::Sender<Unit>,
+}
+
+/// A commit that is on its way. Dropping it does not take it back.
+#[derive(Debug)]
+pub(crate) struct Committing(oneshot::Receiver<Result<Vec<Written>, StoreError>>);
+
+impl Committing {
+    pub(crate) async fn wait(self) -> Result<Vec<Written>, CommitError> {
+        match self.0.await {
+            Ok(answer) => Ok(answer?),
+            // The writer ended without an answer: shut down.
+            Err(_) => Err(CommitError::ShuttingDown),
+        }
+    }
+}
+
+impl LogWriter {
+    pub(super) fn new(queue_max: usize) -> (Self, mpsc::Receiver<Unit>) {
+        let (queue, receiver) = mpsc::channel(queue_max);
+        (Self { queue }, receiver)
+    }
+
+    /// Puts writes into the queue, in the order of the calls. Refuses rather than waits.
+    pub(super) fn commit(&self, writes: Vec<Write>) -> Result<Committing, CommitError> {
+        let (answer, receiver) = oneshot::channel();
+        if writes.is_empty() {
+            let _ = answer.send(Ok(Vec::new()));
+            return Ok(Committing(receiver));
+        }
+        self.queue.try_send(Unit { writes, answer }).map_err(|why| match why {
+            mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => CommitError::ShuttingDown,
+        })?;
+        Ok(Committing(receiver))
+    }
+}
+
+/// The writer. Ends when the node stops and the queue is empty.
+pub(super) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Unit>) {
+    let mut units = Vec::new();
+    loop {
+        let first = tokio::select! {
+            biased;
+            unit = queue.recv() => unit,
+            () = node.stop.cancelled(), if !queue.is_closed() => {
+                // Takes no more, and finishes what is in the queue.
+                queue.close();
+                continue;
+            }
+        };
+        let Some(first) = first else { return };
+        let mut count = first.writes.len();
+        units.push(first);
+        while count < node.limits.commit_writes_max {
+            let Ok(unit) = queue.try_recv() else { break };
+            count += unit.writes.len();
+            units.push(unit);
+        }
+        commit(&node, &mut units).await;
+    }
+}
+
+async fn commit(node: &Arc<Node>, units: &mut Vec<Unit>) {
+    let lengths: Vec<usize> = units.iter().map(|unit| unit.writes.len()).collect();
+    let mut batch: Vec<Write> = Vec::with_capacity(lengths.iter().sum());
+    for unit in &mut *units {
+        batch.append(&mut unit.writes);
+    }
+    if sabotage::on(Defect::ForgetKeys) {
+        forget_keys(node, &mut batch);
+    }
+    let marks: Vec<Option<(ConversationId, UserId)>> = batch
+        .iter()
+        .map(|write| match write {
+            Write::Mark(mark) => Some((mark.conversation, mark.user.clone())),
+            Write::Open(_) | Write::Append(_) => None,
+        })
+        .collect();
+    let guess = sabotage::on(Defect::AckBeforeCommit).then(|| batch.clone());
+
+    metrics::histogram!("chat_commit_writes").record(batch.len() as f64);
+    let answer = node.in_time(node.ports.store.write(batch)).await;
+    let answer = match (answer, guess) {
+        (Err(_), Some(batch)) => Ok(pretend(node, batch)),
+        (answer, _) => answer,
+    };
+    match answer {
+        Ok(written) if written.len() == marks.len() => {
+            for (written, mark) in written.iter().zip(&marks) {
+                deliver(node, written, mark.as_ref());
+            }
+            let mut written = written.into_iter();
+            for (unit, length) in units.drain(..).zip(lengths) {
+                // Whoever waited may have gone.
+                let _ = unit.answer.send(Ok(written.by_ref().take(length).collect()));
+            }
+        }
+        Ok(_) => fail(units, StoreError::Defect("not one answer for each write".into())),
+        Err(why) => fail(units, why),
+    }
+}
+
+fn deliver(node: &Arc<Node>, written: &Written, mark: Option<&(ConversationId, UserId)>) {
+    match (written, mark) {
+        (Written::Event { event, fresh: true }, _) => {
+            let frame = node.deliver(event);
+            metrics::counter!("chat_events_total").increment(1);
+            // Nodes on which nobody follows the conversation yet listen for their users.
+            if let Body::Created { members: users, .. } | Body::Added { users } = &event.body {
+                for user in users {
+                    node.send_to_bus(Topic::User(user.clone()), frame.clone());
+                }
+            }
+            node.send_to_bus(Topic::Conversation(event.conversation), frame);
+            // Fails when no host listens.
+            let _ = node.events.send(event.clone());
+        }
+        (Written::Marker { marker, moved: true }, Some((conversation, user))) => {
+            let frame = node.deliver_receipt(*conversation, user, *marker);
+            node.send_to_bus(Topic::Conversation(*conversation), frame);
+        }
+        (Written::Event { .. } | Written::Marker { .. } | Written::Refused(_), _) => {}
+    }
+}
+
+/// Everybody gets the same error.
+fn fail(units: &mut Vec<Unit>, why: StoreError) {
+    warn!(error = &why as &dyn std::error::Error, writes = units.len(), "commit failed");
+    let defect = matches!(why, StoreError::Defect(_));
+    let why = Arc::new(why);
+    for unit in units.drain(..) {
+        let why = Box::new(why.clone());
+        let why = if defect { StoreError::Defect(why) } else { StoreError::Unavailable(why) };
+        let _ = unit.answer.send(Err(why));
+    }
+}
+
+/// The defect: every key becomes a new one.
+fn forget_keys(node: &Node, batch: &mut [Write]) {
+    for write in batch {
+        if let Write::Append(Append { key: Some(key), .. }) = write {
+            let mut random = [0; 8];
+            node.ports.random.fill(&mut random);
+            let name = format!("{:016x}", u64::from_le_bytes(random));
+            *key = crate::model::ClientKey::new(name).expect("hexadecimal digits");
+        }
+    }
+}
+
+/// The defect: what a store would have answered, had it committed.
+fn pretend(node: &Node, batch: Vec<Write>) -> Vec<Written> {
+    batch
+        .into_iter()
+        .map(|write| match write {
+            Write::Append(append) => {
+                let head = node.shards.of(append.conversation).head(append.conversation);
+                Written::Event {
+                    event: crate::model::Event {
+                        conversation: append.conversation,
+                        seq: head.unwrap_or_default().next(),
+                        at: append.at,
+                        from: append.by,
+                        key: append.key,
+                        body: append.body,
+                    },
+                    fresh: false,
+                }
+            }
+            Write::Open(_) | Write::Mark(_) => {
+                Written::Refused(crate::store::Refusal::NotMember)
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,313 @@
+//! The shell around hub, session and use-cases: one node of the chat, with its tasks.
+//!
+//! Owns what runs and decides little: what a connection says is decided in `session`, what reaches
+//! whom in `hub`, what a verb means in `conversation`.
+
+mod catch_up;
+mod commands;
+pub(crate) mod connection;
+mod drain;
+mod inbound;
+mod join;
+mod log_writer;
+mod position_check;
+pub(crate) mod problems;
+mod rates;
+mod registry;
+mod shards;
+mod verbs;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, Semaphore, broadcast, mpsc},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, warn};
+
+pub use self::drain::ShutdownReport;
+use self::{inbound::Topics, log_writer::LogWriter, rates::Rates, registry::Registry, shards::Shards};
+use crate::{
+    bus::Topic,
+    conversation::Peers,
+    erased::Ports,
+    hub::{Followed, Hole, Mailbox, Presence, Published},
+    limits::Limits,
+    model::{Body, ConversationId, CredentialId, Epoch, Event, Marker, Seq, UserId},
+    protocol::{CloseCode, Encoded, ServerFrame},
+    sabotage::{self, Defect},
+    store::{Checkpoint, Reader, StoreError},
+};
+
+/// How many messages may wait for the bus; beyond, they are dropped and found by the position
+/// check of the other nodes.
+const BUS_QUEUE: usize = 4_096;
+
+/// One node.
+pub(crate) struct Node {
+    pub(crate) ports: Ports,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) peers: Peers,
+    pub(crate) epoch: Epoch,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// Sockets between upgrade and the end of their join.
+    pub(crate) handshakes: Arc<Semaphore>,
+    shards: Shards,
+    // Std mutexes, each held for a look-up or a change and never across an await. None is taken
+    // while another is held, but mailboxes under any of them.
+    registry: Mutex<Registry>,
+    presence: Mutex<Presence>,
+    rates: Mutex<Rates>,
+    checkpoint: Mutex<Option<Position>>,
+    writer: LogWriter,
+    bus_out: mpsc::Sender<(Topic, Bytes)>,
+    topics: Topics,
+    /// Rung when the bus lost something: compare heads now.
+    check_now: Notify,
+    began: Instant,
+    connections: AtomicUsize,
+    draining: AtomicBool,
+    /// Every task of the node; those of connections in one of their own, because they end first.
+    pub(crate) sockets: TaskTracker,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A point up to which everything that is followed here has been delivered.
+#[derive(Debug, Clone)]
+struct Position {
+    checkpoint: Checkpoint,
+    /// When the comparison began that found so: it speaks for those who followed before.
+    since: Duration,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Node {
+    /// Starts the tasks of a node. The store must answer, or nothing is started.
+    pub(crate) async fn start(ports: Ports, limits: Limits) -> Result<Arc<Self>, StoreError> {
+        let limits = Arc::new(limits);
+        let epoch = ports.store.epoch().await?;
+        let (writer, queue) = LogWriter::new(limits.commit_queue_max);
+        let (bus_out, bus_queue) = mpsc::channel(BUS_QUEUE);
+        let node = Arc::new(Self {
+            peers: Peers::default(),
+            epoch,
+            events: broadcast::Sender::new(limits.events_backlog),
+            handshakes: Arc::new(Semaphore::new(limits.handshakes_max)),
+            shards: Shards::default(),
+            registry: Mutex::default(),
+            presence: Mutex::default(),
+            rates: Mutex::new(Rates::new(&limits)),
+            checkpoint: Mutex::default(),
+            writer,
+            bus_out,
+            topics: Topics::default(),
+            check_now: Notify::new(),
+            began: Instant::now(),
+            connections: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            sockets: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            ports,
+            limits,
+        });
+        node.tasks.spawn(log_writer::run(node.clone(), queue));
+        node.tasks.spawn(inbound::publish(node.clone(), bus_queue));
+        node.tasks.spawn(inbound::subscribe(node.clone()));
+        node.tasks.spawn(inbound::listen(node.clone()));
+        node.tasks.spawn(position_check::run(node.clone()));
+        node.tasks.spawn(registry::keep_house(node.clone()));
+        Ok(node)
+    }
+
+    /// Time since the node began: what the pure rooms take for the time.
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// An event was committed, here or elsewhere: whoever follows it here gets it, and those whom
+    /// it makes or unmakes a member begin or cease to follow.
+    ///
+    /// Returns the frame's JSON, for the bus.
+    fn deliver(self: &Arc<Self>, event: &Event) -> Bytes {
+        // One who leaves does not see it any more; one who comes is there for the first event.
+        match &event.body {
+            Body::Removed { user } => self.expel(user, event.conversation),
+            Body::Left => {
+                if let Some(user) = &event.from {
+                    self.expel(user, event.conversation);
+                }
+            }
+            Body::Created { members, .. } => self.enrol(members, event.conversation),
+            Body::Added { users } => self.enrol(users, event.conversation),
+            Body::Message { .. } | Body::Role { .. } | Body::Title { .. } | Body::Other(_) => {}
+        }
+        let frame = Encoded::text(&ServerFrame::Event(event.clone()));
+        self.publish(event.conversation, event.seq, &frame);
+        Bytes::copy_from_slice(frame.payload())
+    }
+
+    fn publish(self: &Arc<Self>, conversation: ConversationId, seq: Seq, frame: &Encoded) {
+        let published = self.shards.of(conversation).publish(conversation, seq, frame);
+        match published {
+            Published::Hole(hole) => self.fill_soon(conversation, hole),
+            Published::Delivered(listeners) => {
+                metrics::counter!("chat_deliveries_total").increment(listeners as u64);
+            }
+            Published::Old | Published::Waiting | Published::Nobody => {}
+        }
+    }
+
+    /// A member's marker moved.
+    fn deliver_receipt(&self, conversation: ConversationId, user: &UserId, marker: Marker) -> Bytes {
+        let receipt = ServerFrame::Receipt { conversation, user: user.clone(), marker };
+        let frame = Encoded::text(&receipt);
+        self.shards.of(conversation).receipt(conversation, &frame);
+        Bytes::copy_from_slice(frame.payload())
+    }
+
+    /// The sessions of these users begin to follow, from the first event on.
+    fn enrol(&self, users: &[UserId], conversation: ConversationId) {
+        for user in users {
+            let mailboxes = lock(&self.registry).mailboxes(user);
+            for mailbox in mailboxes {
+                if self.follow(conversation, &mailbox, Seq::ZERO) == Followed::Behind {
+                    mailbox.fell_behind(conversation, Seq::ZERO);
+                }
+            }
+        }
+    }
+
+    /// The sessions of this user no longer follow, and are told so.
+    fn expel(&self, user: &UserId, conversation: ConversationId) {
+        if sabotage::on(Defect::KeepRemoved) {
+            return;
+        }
+        for mailbox in lock(&self.registry).mailboxes(user) {
+            self.unfollow(conversation, &mailbox);
+            mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
+        }
+    }
+
+    /// Begins to follow, and tells the bus if nobody here did before.
+    fn follow(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>, at: Seq) -> Followed {
+        let followed = self.shards.of(conversation).follow(conversation, mailbox, at);
+        if followed == (Followed::Live { new: true }) {
+            self.topics.follow(Topic::Conversation(conversation));
+        }
+        followed
+    }
+
+    /// Ceases to follow, and tells the bus if nobody here does any more.
+    fn unfollow(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>) {
+        if self.shards.of(conversation).unfollow(conversation, mailbox) {
+            self.topics.unfollow(Topic::Conversation(conversation));
+        }
+    }
+
+    fn fill_soon(self: &Arc<Self>, conversation: ConversationId, hole: Hole) {
+        let node = self.clone();
+        self.tasks.spawn(async move { node.fill(conversation, hole).await });
+    }
+
+    /// Reads what a feed misses and publishes it, until nothing is missing.
+    async fn fill(self: &Arc<Self>, conversation: ConversationId, hole: Hole) {
+        let mut missing = Some(hole);
+        while let Some(hole) = missing {
+            metrics::counter!("chat_holes_filled_total").increment(1);
+            let filled = self.fill_once(conversation, hole).await;
+            if let Err(why) = &filled {
+                warn!(%conversation, error = why as &dyn std::error::Error, "hole not filled");
+            }
+            missing = self.shards.of(conversation).filled(conversation, filled.is_ok());
+        }
+    }
+
+    async fn fill_once(&self, conversation: ConversationId, hole: Hole) -> Result<(), StoreError> {
+        if sabotage::on(Defect::SkipHoles) {
+            // The defect: whatever comes next is taken for the next.
+            self.shards.of(conversation).sabotage_skip(conversation, hole.upto);
+            return Ok(());
+        }
+        let mut after = hole.after;
+        while after < hole.upto {
+            let page = self.replay_page();
+            let read = self.ports.store.read(Reader::System, conversation, after, hole.upto, page);
+            let events = self.in_time(read).await?.unwrap_or_default();
+            let Some(last) = events.last() else {
+                return Err(StoreError::Defect("a head above the last event".into()));
+            };
+            after = last.seq;
+            for event in &events {
+                let frame = Encoded::text(&ServerFrame::Event(event.clone()));
+                let _ = self.shards.of(conversation).publish(conversation, event.seq, &frame);
+            }
+        }
+        Ok(())
+    }
+
+    /// A call of the store, within its time.
+    pub(crate) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.limits.store_timeout, call).await {
+            Ok(answer) => answer,
+            Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
+        }
+    }
+
+    fn replay_page(&self) -> std::num::NonZeroU16 {
+        std::num::NonZeroU16::new(self.limits.replay_page).unwrap_or(std::num::NonZeroU16::MIN)
+    }
+
+    /// Ends the live connections of a user: all, or those of one credential.
+    pub(crate) fn disconnect(&self, user: &UserId, credential: Option<&CredentialId>) -> usize {
+        if sabotage::on(Defect::IgnoreRevocation) {
+            return 0;
+        }
+        let mailboxes = lock(&self.registry).mailboxes_by(user, credential);
+        for mailbox in &mailboxes {
+            mailbox.close(CloseCode::Revoked);
+        }
+        debug!(%user, connections = mailboxes.len(), "disconnected");
+        mailboxes.len()
+    }
+
+    /// The checkpoint that holds for somebody who followed everything since `joined`.
+    fn checkpoint_for(&self, joined: Duration) -> Option<Checkpoint> {
+        let position = lock(&self.checkpoint);
+        position.as_ref().filter(|it| it.since > joined).map(|it| it.checkpoint.clone())
+    }
+
+    fn send_to_bus(&self, topic: Topic, bytes: Bytes) {
+        if self.bus_out.try_send((topic, bytes)).is_err() {
+            metrics::counter!("chat_bus_dropped_total").increment(1);
+        }
+    }
+
+    /// A signal to those who follow a conversation, but one.
+    fn signal(&self, conversation: ConversationId, frame: &Encoded, except: Option<&Arc<Mailbox>>) {
+        self.shards.of(conversation).signal(conversation, frame, except);
+    }
+}

@@ -1,0 +1,241 @@
+//! Whose connections are open here, and from where.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tracing::info;
+
+use super::{Node, lock};
+use crate::{
+    bus::Topic,
+    hub::Mailbox,
+    model::{CredentialId, Identity, UserId},
+    protocol::{CloseCode, Encoded, ServerFrame},
+    sabotage::{self, Defect},
+};
+
+/// The open connections by user, and how many there are from each address.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    users: HashMap<UserId, Vec<Entry>>,
+    addresses: HashMap<IpAddr, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    mailbox: Arc<Mailbox>,
+    identity: Identity,
+}
+
+impl Registry {
+    /// The mailboxes of a user's connections.
+    pub(super) fn mailboxes(&self, user: &UserId) -> Vec<Arc<Mailbox>> {
+        self.mailboxes_by(user, None)
+    }
+
+    /// Those that were opened by this credential, or all.
+    pub(super) fn mailboxes_by(
+        &self,
+        user: &UserId,
+        credential: Option<&CredentialId>,
+    ) -> Vec<Arc<Mailbox>> {
+        let entries = self.users.get(user).into_iter().flatten();
+        entries
+            .filter(|entry| credential.is_none() || entry.identity.credential.as_ref() == credential)
+            .map(|entry| entry.mailbox.clone())
+            .collect()
+    }
+
+    /// Every mailbox, in an order that a simulation can repeat.
+    pub(super) fn all(&self) -> Vec<Arc<Mailbox>> {
+        let mut users: Vec<_> = self.users.iter().collect();
+        users.sort_unstable_by_key(|(user, _)| *user);
+        users.into_iter().flat_map(|(_, entries)| entries).map(|it| it.mailbox.clone()).collect()
+    }
+
+    fn identities(&self) -> Vec<(Identity, Arc<Mailbox>)> {
+        let entries = self.users.values().flatten();
+        entries.map(|entry| (entry.identity.clone(), entry.mailbox.clone())).collect()
+    }
+}
+
+/// A place for a connection in the node's count and its address's; given back when dropped.
+pub(crate) struct Place {
+    node: Arc<Node>,
+    address: Option<IpAddr>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.node.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            let mut registry = lock(&self.node.registry);
+            if let Some(count) = registry.addresses.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    registry.addresses.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// The node is full.
+    Node,
+    /// Too many from this address.
+    Address,
+    /// Too many of this user.
+    User,
+}
+
+impl Node {
+    /// A place for one more connection.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        user: Option<&UserId>,
+    ) -> Result<Place, NoPlace> {
+        let address = address.map(subnet);
+        let mut registry = lock(&self.registry);
+        if let Some(user) = user
+            && !self.has_room_for(&registry, user)
+        {
+            return Err(NoPlace::User);
+        }
+        if let Some(address) = address {
+            let count = registry.addresses.entry(address).or_default();
+            if *count >= self.limits.connections_per_address_max {
+                return Err(NoPlace::Address);
+            }
+            *count += 1;
+        }
+        drop(registry);
+        // From here on the place gives back what was counted.
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let place = Place { node: self.clone(), address };
+        if before >= self.limits.connections_max {
+            return Err(NoPlace::Node);
+        }
+        Ok(place)
+    }
+
+    fn has_room_for(&self, registry: &Registry, user: &UserId) -> bool {
+        let count = registry.users.get(user).map_or(0, Vec::len);
+        count < self.limits.connections_per_user_max
+    }
+
+    /// This connection is this user's. False if the user has too many.
+    pub(super) fn register(&self, identity: &Identity, mailbox: &Arc<Mailbox>) -> bool {
+        {
+            let mut registry = lock(&self.registry);
+            if !self.has_room_for(&registry, &identity.user) {
+                return false;
+            }
+            let entry = Entry { mailbox: mailbox.clone(), identity: identity.clone() };
+            registry.users.entry(identity.user.clone()).or_default().push(entry);
+        }
+        if lock(&self.presence).arrive(&identity.user) {
+            self.topics.follow(Topic::User(identity.user.clone()));
+            self.tell_presence(&identity.user, true);
+        }
+        true
+    }
+
+    /// This connection has another credential of the same user now.
+    pub(super) fn renew(&self, identity: &Identity, mailbox: &Arc<Mailbox>) {
+        let mut registry = lock(&self.registry);
+        for entry in registry.users.get_mut(&identity.user).into_iter().flatten() {
+            if Arc::ptr_eq(&entry.mailbox, mailbox) {
+                entry.identity = identity.clone();
+            }
+        }
+    }
+
+    /// This connection has ended: nothing of it stays.
+    pub(super) fn unregister(&self, user: &UserId, mailbox: &Arc<Mailbox>, watched: &[UserId]) {
+        {
+            let mut registry = lock(&self.registry);
+            if let Some(entries) = registry.users.get_mut(user) {
+                entries.retain(|entry| !Arc::ptr_eq(&entry.mailbox, mailbox));
+                if entries.is_empty() {
+                    registry.users.remove(user);
+                }
+            }
+        }
+        for conversation in mailbox.end() {
+            if self.shards.of(conversation).forget(conversation, mailbox) {
+                self.topics.unfollow(Topic::Conversation(conversation));
+            }
+        }
+        let mut presence = lock(&self.presence);
+        for user in watched {
+            presence.unwatch(user, mailbox);
+        }
+        presence.depart(user, self.now(), self.limits.presence_grace);
+    }
+
+    fn tell_presence(&self, user: &UserId, online: bool) {
+        let frame = Encoded::text(&ServerFrame::Presence { user: user.clone(), online });
+        lock(&self.presence).tell(user, &frame);
+        self.send_to_bus(
+            Topic::User(user.clone()),
+            bytes::Bytes::copy_from_slice(frame.payload()),
+        );
+    }
+}
+
+/// Addresses that belong together: one IPv4 address, one IPv6 /64.
+fn subnet(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
+        },
+    }
+}
+
+/// How often departures are looked at.
+const PRESENCE_TICK: Duration = Duration::from_secs(1);
+
+/// Departures and credentials, until the node stops.
+pub(super) async fn keep_house(node: Arc<Node>) {
+    let mut credentials_checked = node.now();
+    loop {
+        tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
+            () = tokio::time::sleep(PRESENCE_TICK) => {}
+        }
+        let gone = lock(&node.presence).expire(node.now());
+        for user in gone {
+            node.topics.unfollow(Topic::User(user.clone()));
+            node.tell_presence(&user, false);
+        }
+        metrics::gauge!("chat_connections").set(node.connections() as f64);
+        metrics::gauge!("chat_users_online").set(lock(&node.presence).online() as f64);
+        if node.now() - credentials_checked >= node.limits.credential_check {
+            check_credentials(&node).await;
+            credentials_checked = node.now();
+        }
+    }
+}
+
+/// A revocation that this node was not told of ends the connection at the next look.
+async fn check_credentials(node: &Arc<Node>) {
+    let identities = lock(&node.registry).identities();
+    for (identity, mailbox) in identities {
+        let valid = node.ports.authenticator.still_valid(&identity).await;
+        if !valid && !sabotage::on(Defect::IgnoreRevocation) {
+            info!(user = %identity.user, "credential no longer valid");
+            mailbox.close(CloseCode::Revoked);
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Frames to JSON and back, and the WebSocket framing of what the server sends.
+//!
+//! A frame for many is encoded once, WebSocket header included (a server's frames are not masked,
+//! so the bytes are the same for everybody), and shared as [`Encoded`].
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Deserialize;
+
+use super::{ClientFrame, Command, CommandId, Hello, SendTo, ServerFrame, Welcome};
+use crate::{
+    model::{ClientKey, ConversationId, Event, Marker, Seq, Text, Timestamp, UserId},
+    protocol::Problem,
+    store::Checkpoint,
+};
+
+/// A text that is not a frame.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct MalformedFrame {
+    /// The command's id, if that much could be read, so that the error can name it.
+    pub id: Option<CommandId>,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// One whole WebSocket frame, ready to be written to any number of sockets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded(Bytes);
+
+impl Encoded {
+    /// The JSON of a frame, in a WebSocket text frame.
+    #[must_use]
+    pub fn text(frame: &ServerFrame) -> Self {
+        let json = serde_json::to_vec(frame).expect("our own frames are JSON");
+        Self::frame(0x1, &json)
+    }
+
+    /// Any JSON text in a WebSocket text frame.
+    #[must_use]
+    pub fn text_raw(json: &str) -> Self {
+        Self::frame(0x1, json.as_bytes())
+    }
+
+    /// An empty WebSocket ping.
+    #[must_use]
+    pub fn ping() -> Self {
+        Self::frame(0x9, &[])
+    }
+
+    /// A WebSocket close.
+    #[must_use]
+    pub fn close(code: u16, reason: &str) -> Self {
+        let mut payload = code.to_be_bytes().to_vec();
+        payload.extend_from_slice(reason.as_bytes());
+        Self::frame(0x8, &payload)
+    }
+
+    /// Bytes that are a frame already.
+    #[must_use]
+    pub const fn ready(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// RFC 6455, section 5.2: FIN, the opcode, no mask, the length in one, three or nine bytes.
+    fn frame(opcode: u8, payload: &[u8]) -> Self {
+        let mut bytes = BytesMut::with_capacity(payload.len() + 10);
+        bytes.put_u8(0x80 | opcode);
+        match payload.len() {
+            short @ 0..=125 => bytes.put_u8(short as u8),
+            medium @ 126..=0xffff => {
+                bytes.put_u8(126);
+                bytes.put_u16(medium as u16);
+            }
+            long => {
+                bytes.put_u8(127);
+                bytes.put_u64(long as u64);
+            }
+        }
+        bytes.put_slice(payload);
+        Self(bytes.freeze())
+    }
+
+    /// The JSON inside, for the one adapter that must look at it again.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        let header = match self.0.get(1) {
+            Some(126) => 4,
+            Some(127) => 10,
+            _ => 2,
+        };
+        self.0.get(header..).unwrap_or_default()
+    }
+
+    /// How many bytes it takes on the socket.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // No frame is empty.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The bytes to write.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+#[derive(Deserialize)]
+struct Tag<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    id: Option<CommandId>,
+}
+
+/// The object's `type`, and its fields by way of `T`.
+fn fields<'a, T: Deserialize<'a>>(text: &'a str, id: &Option<CommandId>) -> Result<T, MalformedFrame> {
+    serde_json::from_str(text)
+        .map_err(|why| MalformedFrame { id: id.clone(), detail: why.to_string() })
+}
+
+/// Reads what a client sent.
+///
+/// # Errors
+/// When it is not JSON, of an unknown `type`, or a field is missing or not allowed.
+pub fn decode_client(text: &str) -> Result<ClientFrame, MalformedFrame> {
+    #[derive(Deserialize)]
+    struct SendFields {
+        key: ClientKey,
+        to: Option<UserId>,
+        conversation: Option<ConversationId>,
+        text: Text,
+    }
+    #[derive(Deserialize)]
+    struct MarkFields {
+        conversation: ConversationId,
+        received: Option<Seq>,
+        read: Option<Seq>,
+    }
+    #[derive(Deserialize)]
+    struct TypingFields {
+        conversation: ConversationId,
+        on: bool,
+    }
+    #[derive(Deserialize)]
+    struct WatchFields {
+        users: Vec<UserId>,
+    }
+    #[derive(Deserialize)]
+    struct SyncFields {
+        conversation: ConversationId,
+        after: Seq,
+    }
+    #[derive(Deserialize)]
+    struct AuthFields {
+        token: String,
+    }
+    #[derive(Deserialize)]
+    struct PingFields {
+        #[serde(default)]
+        positions: BTreeMap<ConversationId, Seq>,
+    }
+
+    let Tag { kind, id } = fields(text, &None)?;
+    let command = match &*kind {
+        "hello" => return Ok(ClientFrame::Hello(fields::<Hello>(text, &id)?)),
+        "ping" => {
+            let PingFields { positions } = fields(text, &id)?;
+            return Ok(ClientFrame::Ping { positions });
+        }
+        "send" => {
+            let SendFields { key, to, conversation, text } = fields(text, &id)?;
+            let to = match (to, conversation) {
+                (Some(user), None) => SendTo::User(user),
+                (None, Some(conversation)) => SendTo::Conversation(conversation),
+                _ => {
+                    let detail = "either to or conversation must be given".to_owned();
+                    return Err(MalformedFrame { id, detail });
+                }
+            };
+            Command::Send { key, to, text }
+        }
+        "mark" => {
+            let MarkFields { conversation, received, read } = fields(text, &id)?;
+            Command::Mark { conversation, received, read }
+        }
+        "typing" => {
+            let TypingFields { conversation, on } = fields(text, &id)?;
+            Command::Typing { conversation, on }
+        }
+        "watch" => {
+            let WatchFields { users } = fields(text, &id)?;
+            Command::Watch { users }
+        }
+        "sync" => {
+            let SyncFields { conversation, after } = fields(text, &id)?;
+            Command::Sync { conversation, after }
+        }
+        "auth" => {
+            let AuthFields { token } = fields(text, &id)?;
+            Command::Auth { token }
+        }
+        _ => return Err(MalformedFrame { id, detail: "unknown type".to_owned() }),
+    };
+    Ok(ClientFrame::Command(id, command))
+}
+
+/// Reads what a server sent: for clients, tests, and the adapter of the original clients. `None` is
+/// a frame of a type that this version does not know, to be skipped.
+///
+/// # Errors
+/// When it is not JSON, or a known frame lacks a field.
+pub fn decode_server(text: &str) -> Result<Option<ServerFrame>, MalformedFrame> {
+    #[derive(Deserialize)]
+    struct Ack {
+        key: ClientKey,
+        conversation: ConversationId,
+        seq: Seq,
+        at: Timestamp,
+        duplicate: bool,
+    }
+    #[derive(Deserialize)]
+    struct ErrorFields {
+        key: Option<ClientKey>,
+        problem: Problem,
+    }
+    #[derive(Deserialize)]
+    struct Receipt {
+        conversation: ConversationId,
+        user: UserId,
+        received: Seq,
+        read: Seq,
+    }
+    #[derive(Deserialize)]
+    struct Typing {
+        conversation: ConversationId,
+        user: UserId,
+        on: bool,
+    }
+    #[derive(Deserialize)]
+    struct Presence {
+        user: UserId,
+        online: bool,
+    }
+    #[derive(Deserialize)]
+    struct Synced {
+        token: Option<Checkpoint>,
+    }
+    #[derive(Deserialize)]
+    struct Reset {
+        conversation: ConversationId,
+        head: Seq,
+    }
+    #[derive(Deserialize)]
+    struct Left {
+        conversation: ConversationId,
+    }
+    #[derive(Deserialize)]
+    struct Pong {
+        #[serde(default)]
+        heads: BTreeMap<ConversationId, Seq>,
+        token: Option<Checkpoint>,
+    }
+    #[derive(Deserialize)]
+    struct Expiring {
+        in_ms: u64,
+    }
+    #[derive(Deserialize)]
+    struct Drain {
+        after_ms: u64,
+        deadline_ms: u64,
+    }
+
+    let Tag { kind, id } = fields(text, &None)?;
+    Ok(Some(match &*kind {
+        "welcome" => ServerFrame::Welcome(Box::new(fields::<Welcome>(text, &id)?)),
+        "ack" => {
+            let Ack { key, conversation, seq, at, duplicate } = fields(text, &id)?;
+            ServerFrame::Ack { id, key, conversation, seq, at, duplicate }
+        }
+        "done" => match id {
+            Some(id) => ServerFrame::Done { id },
+            None => return Err(MalformedFrame { id, detail: "done without id".to_owned() }),
+        },
+        "error" => {
+            let ErrorFields { key, problem } = fields(text, &id)?;
+            ServerFrame::Error { id, key, problem }
+        }
+        "event" => ServerFrame::Event(fields::<Event>(text, &id)?),
+        "receipt" => {
+            let Receipt { conversation, user, received, read } = fields(text, &id)?;
+            ServerFrame::Receipt { conversation, user, marker: Marker { received, read } }
+        }
+        "typing" => {
+            let Typing { conversation, user, on } = fields(text, &id)?;
+            ServerFrame::Typing { conversation, user, on }
+        }
+        "presence" => {
+            let Presence { user, online } = fields(text, &id)?;
+            ServerFrame::Presence { user, online }
+        }
+        "synced" => {
+            let Synced { token } = fields(text, &id)?;
+            ServerFrame::Synced { token }
+        }
+        "reset" => {
+            let Reset { conversation, head } = fields(text, &id)?;
+            ServerFrame::Reset { conversation, head }
+        }
+        "left" => {
+            let Left { conversation } = fields(text, &id)?;
+            ServerFrame::Left { conversation }
+        }
+        "pong" => {
+            let Pong { heads, token } = fields(text, &id)?;
+            ServerFrame::Pong { heads, token }
+        }
+        "expiring" => {
+            let Expiring { in_ms } = fields(text, &id)?;
+            ServerFrame::Expiring { in_ms }
+        }
+        "drain" => {
+            let Drain { after_ms, deadline_ms } = fields(text, &id)?;
+            ServerFrame::Drain { after_ms, deadline_ms }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Writes what a client sends: for clients and tests.
+#[must_use]
+pub fn encode_client(frame: &ClientFrame) -> String {
+    use serde_json::json;
+    let mut value = match frame {
+        ClientFrame::Hello(hello) => {
+            let mut value = serde_json::to_value(hello).expect("a hello is JSON");
+            value["type"] = json!("hello");
+            value
+        }
+        ClientFrame::Ping { positions } if positions.is_empty() => json!({"type": "ping"}),
+        ClientFrame::Ping { positions } => json!({"type": "ping", "positions": positions}),
+        ClientFrame::Command(_, command) => match command {
+            Command::Send { key, to: SendTo::User(user), text } => {
+                json!({"type": "send", "key": key, "to": user, "text": text})
+            }
+            Command::Send { key, to: SendTo::Conversation(conversation), text } => {
+                json!({"type": "send", "key": key, "conversation": conversation, "text": text})
+            }
+            Command::Mark { conversation, received, read } => {
+                let mut value = json!({"type": "mark", "conversation": conversation});
+                if let Some(received) = received {
+                    value["received"] = json!(received);
+                }
+                if let Some(read) = read {
+                    value["read"] = json!(read);
+                }
+                value
+            }
+            Command::Typing { conversation, on } => {
+                json!({"type": "typing", "conversation": conversation, "on": on})
+            }
+            Command::Watch { users } => json!({"type": "watch", "users": users}),
+            Command::Sync { conversation, after } => {
+                json!({"type": "sync", "conversation": conversation, "after": after})
+            }
+            Command::Auth { token } => json!({"type": "auth", "token": token}),
+        },
+    };
+    if let ClientFrame::Command(Some(id), _) = frame {
+        value["id"] = json!(id);
+    }
+    value.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_lengths_of_a_frame_are_those_of_the_rfc() {
+        for (length, header) in [
+            (0, vec![0x81, 0]),
+            (125, vec![0x81, 125]),
+            (126, vec![0x81, 126, 0, 126]),
+            (0xffff, vec![0x81, 126, 0xff, 0xff]),
+            (0x1_0000, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let text = "x".repeat(length);
+            let encoded = Encoded::text_raw(&text);
+            assert_eq!(encoded.payload(), text.as_bytes());
+            assert_eq!(encoded.into_bytes()[..header.len()], header);
+        }
+    }
+
+    #[test]
+    fn a_malformed_command_is_named_by_its_id_if_it_can_be_read() {
+        let why = decode_client(r#"{"type":"send","id":"7","text":"hi"}"#).unwrap_err();
+        assert_eq!(why.id, CommandId::new("7"));
+        assert!(why.detail.contains("key"), "{}", why.detail);
+        for hopeless in ["", "{", "[]", "null", "42", r#"{"type":5}"#, r#"{"id":"1"}"#] {
+            assert!(decode_client(hopeless).is_err(), "{hopeless}");
+        }
+        assert!(decode_client(&"[".repeat(100_000)).is_err(), "depth is bounded");
+    }
+
+    #[test]
+    fn a_send_goes_to_a_user_or_into_a_conversation_and_not_to_both() {
+        let neither = r#"{"type":"send","key":"k","text":"hi"}"#;
+        let both = r#"{"type":"send","key":"k","text":"hi","to":"u","conversation":"0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d5e"}"#;
+        assert!(decode_client(neither).is_err() && decode_client(both).is_err());
+    }
+
+    #[test]
+    fn nul_is_refused_at_the_edge() {
+        assert!(decode_client(r#"{"type":"send","key":"k","to":"u","text":"a\u0000b"}"#).is_err());
+    }
+}

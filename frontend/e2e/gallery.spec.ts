@@ -1,0 +1,130 @@
+// Looks at every state of the screen: takes its picture, wide and narrow, light and dark, and asks axe
+// whether it is accessible. Pictures land in test-results/gallery.
+import AxeBuilder from "@axe-core/playwright";
+import { expect, test, type Page } from "@playwright/test";
+
+const FIXED_TIME = new Date("2026-11-24T14:05:00Z");
+
+interface Shot {
+  name: string;
+  scene: string;
+  act?: (page: Page) => Promise<void>;
+}
+
+const plain = (scene: string): Shot => ({ name: scene, scene });
+
+const submitSignIn = async (page: Page) => {
+  await page.getByLabel("User name").fill("mira");
+  await page.getByLabel("Password", { exact: true }).fill("not the one");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("alert").filter({ hasText: /./ }).first()).toBeVisible();
+};
+
+const shots: Shot[] = [
+  plain("sign-in"),
+  { name: "sign-in-refused", scene: "sign-in-refused", act: submitSignIn },
+  { name: "sign-in-too-often", scene: "sign-in-too-often", act: submitSignIn },
+  ...["session-ended", "sign-up", "set-up", "list", "conversation", "group", "right-to-left", "typing", "message-states"].map(plain),
+  ...["few-unread", "many-unread", "offline", "unreachable", "connecting", "back-online", "update-needed"].map(plain),
+  ...["no-conversations", "loading-list", "list-failed", "loading-messages", "nothing-said", "not-found", "error"].map(plain),
+  {
+    name: "older-failed",
+    scene: "older-failed",
+    act: async (page) => {
+      await page.getByRole("log").hover();
+      await page.mouse.wheel(0, -3000);
+      await page.waitForTimeout(1400);
+    },
+  },
+  {
+    name: "scrolled-up",
+    scene: "long",
+    act: async (page) => {
+      await page.getByRole("log").hover();
+      await page.mouse.wheel(0, -900);
+      await page.waitForTimeout(200);
+      await page.evaluate(() => { window.receive?.("One more"); window.receive?.("And another"); });
+      await expect(page.getByRole("button", { name: "Jump to latest, 2 new messages" })).toBeVisible();
+    },
+  },
+  { name: "switcher", scene: "conversation", act: (page) => page.keyboard.press("Control+k") },
+  {
+    name: "switcher-search",
+    scene: "conversation",
+    act: async (page) => {
+      await page.keyboard.press("Control+k");
+      await page.getByRole("combobox").fill("in");
+      await expect(page.getByRole("option", { name: /Inès/ })).toBeVisible();
+    },
+  },
+  {
+    name: "switcher-nothing",
+    scene: "conversation",
+    act: async (page) => {
+      await page.keyboard.press("Control+k");
+      await page.getByRole("combobox").fill("xyzzy");
+      await expect(page.getByText("No results for")).toBeVisible();
+    },
+  },
+  { name: "new-chat", scene: "no-conversations", act: (page) => page.getByRole("button", { name: "Start a chat" }).click() },
+  {
+    name: "new-group",
+    scene: "list",
+    act: async (page) => {
+      await page.getByRole("button", { name: "New message" }).click();
+      await page.getByRole("button", { name: "New group" }).click();
+      await page.getByLabel("Group name").fill("Saturday");
+      await page.getByRole("combobox").fill("a");
+      await page.getByRole("option", { name: /Ana/ }).click();
+      await page.getByRole("combobox").fill("ke");
+      await expect(page.getByRole("option", { name: /Kenji/ })).toBeVisible();
+    },
+  },
+  { name: "details-group", scene: "group", act: (page) => page.getByRole("button", { name: "Details" }).click() },
+  { name: "details-person", scene: "conversation", act: (page) => page.getByRole("button", { name: "Details" }).click() },
+  {
+    name: "leave-group",
+    scene: "group",
+    act: async (page) => {
+      await page.getByRole("button", { name: "Details" }).click();
+      await page.getByRole("button", { name: "Leave group" }).click();
+    },
+  },
+  { name: "user-menu", scene: "list", act: (page) => page.getByRole("button", { name: /Your account/ }).click() },
+  { name: "shortcuts", scene: "conversation", act: (page) => page.keyboard.press("Control+/") },
+  {
+    name: "composer-long",
+    scene: "conversation",
+    act: (page) => page.getByRole("textbox", { name: "Message Bob Okafor" }).fill(`${"A line of some length, as people write them.\n".repeat(12)}${"x".repeat(7600)}`),
+  },
+];
+
+const views = [
+  { view: "wide", viewport: { width: 1440, height: 900 } },
+  { view: "phone", viewport: { width: 390, height: 844 } },
+];
+
+for (const { view, viewport } of views) {
+  for (const colorScheme of ["light", "dark"] as const) {
+    test.describe(`${view} ${colorScheme}`, () => {
+      test.use({ viewport, colorScheme });
+      for (const shot of shots) {
+        test(shot.name, async ({ page }) => {
+          await page.clock.setFixedTime(FIXED_TIME);
+          await page.goto(`/__gallery?scene=${shot.scene}`);
+          await expect(page.locator("#root > *").first()).toBeAttached();
+          await page.evaluate(() => document.fonts.ready);
+          await shot.act?.(page);
+          // Later than every appearance and the patience of the skeletons.
+          await page.waitForTimeout(450);
+          await page.screenshot({ path: `test-results/gallery/${shot.name}-${view}-${colorScheme}.png` });
+          // A menu floats outside every landmark, and is not content that a landmark would hold.
+          const { violations } = await new AxeBuilder({ page }).exclude('[role="menu"]').analyze();
+          expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`)).toEqual([]);
+          const width = await page.evaluate(() => document.documentElement.scrollWidth);
+          expect(width, "no horizontal scrolling").toBeLessThanOrEqual(viewport.width);
+        });
+      }
+    });
+  }
+}

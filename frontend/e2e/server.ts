@@ -1,0 +1,116 @@
+// A chat server of one's own for a test: the real binary on a private port with a private folder, that
+// can be killed without warning and started again in the same place.
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { test as base } from "@playwright/test";
+
+const BINARY = process.env.CHAT_SERVER_BIN ?? resolve(import.meta.dirname, "../../target/debug/chat-server");
+const START_PATIENCE_MS = 15_000;
+const STOP_PATIENCE_MS = 10_000;
+
+/** Asked from the system and given back: a restart needs the same one, so the server cannot choose it itself. */
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
+export class ChatServer {
+  private child: ChildProcess | null = null;
+  private output = "";
+
+  private constructor(readonly port: number, private readonly folder: string) {}
+
+  /** With a free port and an empty folder; running when this returns. */
+  static async start(): Promise<ChatServer> {
+    const server = new ChatServer(await freePort(), await mkdtemp(join(tmpdir(), "chat-e2e-")));
+    await server.run();
+    return server;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** What the server has printed so far: the set-up code is in it. */
+  get log(): string {
+    return this.output;
+  }
+
+  /** Starts the process on the same port and folder as before, and waits until it answers. */
+  async run(): Promise<void> {
+    if (this.child !== null) throw new Error("the server runs already");
+    const child = spawn(BINARY, ["--listen", `127.0.0.1:${this.port}`, "--data", this.folder], { stdio: ["ignore", "pipe", "pipe"] });
+    this.child = child;
+    let failure: Error | null = null;
+    child.once("error", (error) => { failure = error; });
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => { this.output += chunk.toString(); });
+    const deadline = Date.now() + START_PATIENCE_MS;
+    for (;;) {
+      if (failure !== null) throw failure;
+      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.output}`);
+      if (await this.answers()) return;
+      if (Date.now() > deadline) throw new Error(`the server does not answer:\n${this.output}`);
+      await pause(50);
+    }
+  }
+
+  private async answers(): Promise<boolean> {
+    try {
+      return (await fetch(`${this.url}/healthz`)).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  /** As a power cut would: no goodbye to anybody. */
+  async kill(): Promise<void> {
+    await this.end("SIGKILL");
+  }
+
+  /** The orderly way; harder when it is not heard. */
+  async stop(): Promise<void> {
+    const { child } = this;
+    const late = setTimeout(() => child?.kill("SIGKILL"), STOP_PATIENCE_MS);
+    await this.end("SIGTERM");
+    clearTimeout(late);
+  }
+
+  private async end(signal: NodeJS.Signals): Promise<void> {
+    const { child } = this;
+    if (child === null) return;
+    this.child = null;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    // By its own handle, which is its pid: never a process that only has the same name.
+    child.kill(signal);
+    await ended;
+  }
+
+  /** Ends the process and removes what it wrote. */
+  async dispose(): Promise<void> {
+    await this.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Each test that asks for `server` has its own, fresh and empty. */
+export const test = base.extend<{ server: ChatServer }>({
+  server: async ({}, provide) => {
+    const server = await ChatServer.start();
+    await provide(server);
+    await server.dispose();
+  },
+});
+
+export { expect } from "@playwright/test";

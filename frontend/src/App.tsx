@@ -1,0 +1,60 @@
+// From the address and the session to a screen.
+import { CSPProvider } from "@base-ui/react/csp-provider";
+import { Tooltip } from "@base-ui/react/tooltip";
+import { useEffect, type ReactNode } from "react";
+import { Announcer } from "./a11y/Announcer";
+import { Chat } from "./components/Chat";
+import { ErrorBoundary } from "./components/ErrorBoundary";
+import { Login, type LoginMode } from "./components/Login";
+import { ChatProvider } from "./hooks/ChatProvider";
+import { useTotalUnread } from "./hooks/useConversations";
+import { conversationPath, useRoute, type Route } from "./hooks/useRoute";
+import { useSession } from "./hooks/useSession";
+import type { ChatClient, Profile } from "./model/types";
+
+function loginMode(route: Route): LoginMode {
+  return route.at === "signup" || route.at === "setup" ? route : { at: "login" };
+}
+
+function SignedIn({ me, route, navigate }: { me: Profile; route: Route; navigate: (path: string, options?: { replace?: boolean }) => void }) {
+  const unread = useTotalUnread();
+  useEffect(() => { document.title = unread > 0 ? `(${unread}) Chat` : "Chat"; }, [unread]);
+  useEffect(() => { if (route.at !== "chat") navigate("/", { replace: true }); }, [route, navigate]);
+  return (
+    <Chat
+      me={me}
+      selected={route.at === "chat" ? route.conversation : null}
+      onSelect={(id) => navigate(id === null ? "/" : conversationPath(id))}
+    />
+  );
+}
+
+function Screens() {
+  const session = useSession();
+  const { route, navigate } = useRoute();
+  if (session.at === "signed-in") return <SignedIn me={session.me} route={route} navigate={navigate} />;
+  const mode = loginMode(route);
+  return <Login key={mode.at} mode={mode} reason={session.reason} name={session.name} onNavigate={navigate} />;
+}
+
+/** What every screen needs around it. */
+export function Surroundings({ children }: { children: ReactNode }) {
+  return (
+    <ErrorBoundary>
+      {/* The content security policy allows no inline <style>. */}
+      <CSPProvider disableStyleElements>
+        <Tooltip.Provider>
+          <Announcer>{children}</Announcer>
+        </Tooltip.Provider>
+      </CSPProvider>
+    </ErrorBoundary>
+  );
+}
+
+export function App({ client }: { client: ChatClient }) {
+  return (
+    <Surroundings>
+      <ChatProvider client={client}><Screens /></ChatProvider>
+    </Surroundings>
+  );
+}

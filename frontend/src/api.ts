@@ -1,0 +1,182 @@
+// The routes of PROTOCOL.md section 7, one function each. Expected failures are values. Knows how to
+// ask and what an answer must look like; keeps nothing.
+import type { ClientKey, ConversationId, Outcome, ProblemView, Profile, Seq, UserId } from "./model/types";
+import { NOT_UNDERSTOOD, UNREACHABLE, viewOf } from "./model/problems";
+import * as protocol from "./protocol";
+import { list, parse } from "./shape";
+
+export interface ApiOptions {
+  /** Where the chat is mounted, without a slash at the end. */
+  base: string;
+  fetch: (url: string, init: RequestInit) => Promise<Response>;
+  after: (ms: number, callback: () => void) => () => void;
+  token: () => string | null;
+  /** The server no longer takes this token. */
+  unauthenticated: (token: string) => void;
+}
+
+interface Ask {
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  path: string;
+  query?: Record<string, string | number | undefined>;
+  body?: object;
+  key?: ClientKey;
+  /** In place of the session's: for a token that is not the session's yet. Null: none at all. */
+  token?: string | null;
+}
+
+/** Longer than the server's own limits, so that its answer comes first where there is one. */
+const TIMEOUT_MS = 20_000;
+export const PAGE = 50;
+export const LIST_MAX = 100;
+
+export class Api {
+  constructor(private readonly options: ApiOptions) {}
+
+  logIn(identifier: string, password: string) {
+    return this.read({ method: "POST", path: "/user/login", body: { identifier, password }, token: null }, protocol.tokenBody);
+  }
+
+  register(name: string, displayName: string, password: string) {
+    const body = { name, ...shown(displayName), password };
+    return this.read({ method: "POST", path: "/user/register", body, token: null }, protocol.tokenBody);
+  }
+
+  setUp(code: string, name: string, displayName: string, password: string) {
+    const body = { code, name, ...shown(displayName), password };
+    return this.read({ method: "POST", path: "/user/setup", body, token: null }, protocol.tokenBody);
+  }
+
+  renew(token: string) {
+    return this.read({ method: "POST", path: "/user/token", token }, protocol.tokenBody);
+  }
+
+  logOut(token: string) {
+    return this.done({ method: "POST", path: "/user/logout", token });
+  }
+
+  /** Of the bearer of `token`. */
+  self(token: string) {
+    return this.read({ method: "GET", path: "/user", token }, protocol.profileBody);
+  }
+
+  searchUsers(search: string): Promise<Outcome<Profile[]>> {
+    return this.read({ method: "GET", path: "/users", query: { search } }, listOf(protocol.profileBody));
+  }
+
+  users(ids: readonly UserId[]): Promise<Outcome<Profile[]>> {
+    return this.read({ method: "GET", path: "/users", query: { ids: ids.join(",") } }, listOf(protocol.profileBody));
+  }
+
+  conversations() {
+    return this.read(
+      { method: "GET", path: "/conversations", query: { limit: LIST_MAX } },
+      listOf(protocol.conversationBody),
+    );
+  }
+
+  conversation(id: ConversationId) {
+    return this.read({ method: "GET", path: `/conversations/${id}` }, protocol.conversationBody);
+  }
+
+  openDirect(user: UserId) {
+    return this.read({ method: "POST", path: "/conversations", body: { kind: "direct", user } }, protocol.conversationBody);
+  }
+
+  createGroup(key: ClientKey, title: string, members: readonly UserId[]) {
+    const body = { kind: "group", title, members };
+    return this.read({ method: "POST", path: "/conversations", body, key }, protocol.conversationBody);
+  }
+
+  setTitle(id: ConversationId, title: string) {
+    return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { title } });
+  }
+
+  /** Ascending; the newest page without `before`. */
+  events(id: ConversationId, before?: Seq) {
+    const query = { before, limit: PAGE };
+    return this.read({ method: "GET", path: `/conversations/${id}/events`, query }, listOf(protocol.loggedEvent));
+  }
+
+  members(id: ConversationId, after?: UserId) {
+    const query = { after, limit: LIST_MAX };
+    return this.read({ method: "GET", path: `/conversations/${id}/members`, query }, listOf(protocol.memberBody));
+  }
+
+  addMembers(id: ConversationId, users: readonly UserId[]) {
+    return this.done({ method: "POST", path: `/conversations/${id}/members`, body: { users } });
+  }
+
+  setRole(id: ConversationId, user: UserId, role: protocol.Role) {
+    return this.done({ method: "PATCH", path: memberPath(id, user), body: { role } });
+  }
+
+  removeMember(id: ConversationId, user: UserId) {
+    return this.done({ method: "DELETE", path: memberPath(id, user) });
+  }
+
+  private async read<T>(ask: Ask, decode: (value: unknown) => T | null): Promise<Outcome<T>> {
+    const answer = await this.ask(ask);
+    if (!answer.ok) return answer;
+    const value = decode(parse(answer.value));
+    return value === null ? failed(NOT_UNDERSTOOD) : { ok: true, value };
+  }
+
+  private async done(ask: Ask): Promise<Outcome<null>> {
+    const answer = await this.ask(ask);
+    return answer.ok ? { ok: true, value: null } : answer;
+  }
+
+  private async ask(ask: Ask): Promise<Outcome<string>> {
+    const { method, path, query = {}, body, key } = ask;
+    const token = ask.token === undefined ? this.options.token() : ask.token;
+    const headers: Record<string, string> = { accept: "application/json" };
+    if (token !== null) headers["authorization"] = `Bearer ${token}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    if (key !== undefined) headers["idempotency-key"] = key;
+    const abort = new AbortController();
+    const cancel = this.options.after(TIMEOUT_MS, () => abort.abort());
+    try {
+      const response = await this.options.fetch(this.options.base + path + queryString(query), {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: abort.signal,
+        cache: "no-store",
+      });
+      const text = await response.text();
+      if (response.ok) return { ok: true, value: text };
+      const problem = protocol.problem(parse(text));
+      // A proxy that answers for a dead server does not speak our problems.
+      if (problem === null) return failed(response.status >= 502 ? UNREACHABLE : NOT_UNDERSTOOD);
+      if (problem.code === "unauthenticated" && token !== null) this.options.unauthenticated(token);
+      return failed(viewOf(problem));
+    } catch {
+      return failed(UNREACHABLE);
+    } finally {
+      cancel();
+    }
+  }
+}
+
+function failed(problem: ProblemView): { ok: false; problem: ProblemView } {
+  return { ok: false, problem };
+}
+
+function shown(displayName: string): { display_name?: string } {
+  return displayName === "" ? {} : { display_name: displayName };
+}
+
+function memberPath(id: ConversationId, user: UserId): string {
+  return `/conversations/${id}/members/${encodeURIComponent(user)}`;
+}
+
+function queryString(query: Record<string, string | number | undefined>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
+  return search.size === 0 ? "" : `?${search.toString()}`;
+}
+
+function listOf<T>(element: (value: unknown) => T | null): (value: unknown) => T[] | null {
+  return (value) => list(value, element);
+}

@@ -1,0 +1,147 @@
+// The browser as an `Environment`. The only file of the library that touches it.
+import { openPersist } from "../persist";
+import type { SocketEnv, Wire, WireEvents } from "../ws";
+import { isTabMessage, type Environment, type Page, type Storage, type Tabs } from "./environment";
+
+const CHANNEL = "chat";
+const OUTBOX_LOCK = "chat-outbox";
+
+export function browserEnvironment(): Environment {
+  const { protocol, host } = window.location;
+  return {
+    base: "",
+    socketUrl: `${protocol === "https:" ? "wss:" : "ws:"}//${host}/ws`,
+    socket: socketEnvironment(),
+    fetch: (url, init) => window.fetch(url, init),
+    storage: browserStorage(),
+    persist: openPersist(),
+    tabs: browserTabs(),
+    page: browserPage(),
+    newKey,
+  };
+}
+
+function socketEnvironment(): SocketEnv {
+  return {
+    openWire,
+    now: () => Date.now(),
+    random: () => Math.random(),
+    after(ms, callback) {
+      const timer = setTimeout(callback, ms);
+      return () => clearTimeout(timer);
+    },
+  };
+}
+
+function openWire(url: string, subprotocol: string, events: WireEvents): Wire {
+  const socket = new WebSocket(url, subprotocol);
+  socket.onopen = () => events.opened();
+  socket.onclose = (event) => events.closed(event.code);
+  socket.onmessage = (event: MessageEvent<unknown>) => {
+    // The protocol has no binary frames.
+    if (typeof event.data === "string") events.text(event.data);
+  };
+  return {
+    send: (text) => {
+      // A socket that is already closing throws nothing and loses the text: the outbox notices.
+      if (socket.readyState === WebSocket.OPEN) socket.send(text);
+    },
+    close: (code) => socket.close(code),
+  };
+}
+
+/** Falls back to memory where storage is switched off or full. */
+function browserStorage(): Storage {
+  const memory = new Map<string, string>();
+  return {
+    get(name) {
+      try {
+        return localStorage.getItem(name) ?? memory.get(name) ?? null;
+      } catch {
+        return memory.get(name) ?? null;
+      }
+    },
+    set(name, value) {
+      try {
+        localStorage.setItem(name, value);
+        memory.delete(name);
+      } catch {
+        memory.set(name, value);
+      }
+    },
+    remove(name) {
+      memory.delete(name);
+      try {
+        localStorage.removeItem(name);
+      } catch {
+        // Nothing was kept there.
+      }
+    },
+  };
+}
+
+function browserTabs(): Tabs {
+  const channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(CHANNEL);
+  return {
+    post: (message) => channel?.postMessage(message),
+    listen(listener) {
+      const heard = (event: MessageEvent<unknown>): void => {
+        if (isTabMessage(event.data)) listener(event.data);
+      };
+      channel?.addEventListener("message", heard);
+      return () => channel?.removeEventListener("message", heard);
+    },
+    holdOutbox(held) {
+      // Absent outside of secure contexts: then every tab sends, and the keys keep it to once.
+      if (!("locks" in navigator)) {
+        held();
+        return () => {};
+      }
+      const abort = new AbortController();
+      let release = (): void => {};
+      const hold = (): Promise<void> => {
+        const until = new Promise<void>((resolve) => {
+          release = resolve;
+        });
+        if (!abort.signal.aborted) held();
+        else release();
+        return until;
+      };
+      navigator.locks.request(OUTBOX_LOCK, { signal: abort.signal }, hold).catch(() => {
+        // Called off while it waited.
+      });
+      return () => {
+        abort.abort();
+        release();
+      };
+    },
+  };
+}
+
+function browserPage(): Page {
+  return {
+    online: () => navigator.onLine,
+    listen({ online, offline, visible, leaving }) {
+      const shown = (): void => {
+        if (document.visibilityState === "visible") visible();
+        else leaving();
+      };
+      window.addEventListener("online", online);
+      window.addEventListener("offline", offline);
+      window.addEventListener("pagehide", leaving);
+      document.addEventListener("visibilitychange", shown);
+      return () => {
+        window.removeEventListener("online", online);
+        window.removeEventListener("offline", offline);
+        window.removeEventListener("pagehide", leaving);
+        document.removeEventListener("visibilitychange", shown);
+      };
+    },
+  };
+}
+
+/** `crypto.randomUUID` is missing on plain HTTP, which is where a chat at home often runs. */
+function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,71 @@
+// What the client needs of the page it runs in, as one value: the browser's, or a test's.
+import type { UserId } from "../model/types";
+import type { Send } from "../model/outbox";
+import { conversationId, userId } from "../protocol";
+import { isObject } from "../shape";
+import type { ConversationId } from "../model/types";
+import type { Persist } from "../persist";
+import type { SocketEnv } from "../ws";
+
+/** Small values that have to be there at once, at the first line of the page: the session and the drafts. */
+export interface Storage {
+  get(name: string): string | null;
+  set(name: string, value: string): void;
+  remove(name: string): void;
+}
+
+/** What the tabs of one browser tell each other. */
+export type TabMessage =
+  | { type: "draft"; user: UserId; conversation: ConversationId; text: string }
+  /** A send that is new or whose state changed. */
+  | { type: "send"; user: UserId; send: Send }
+  | { type: "send-gone"; user: UserId; key: string }
+  | { type: "signed-in" }
+  | { type: "signed-out" };
+
+export interface Tabs {
+  post(message: TabMessage): void;
+  listen(listener: (message: TabMessage) => void): () => void;
+  /** Calls `held` once this tab is the one that sends; answers how to give that up. */
+  holdOutbox(held: () => void): () => void;
+}
+
+export interface Page {
+  online(): boolean;
+  /** The browser's `online` and `offline`, and the page becoming visible. */
+  listen(events: { online(): void; offline(): void; visible(): void; leaving(): void }): () => void;
+}
+
+export interface Environment {
+  /** Where the chat is mounted, without a slash at the end. */
+  base: string;
+  socketUrl: string;
+  socket: SocketEnv;
+  fetch: (url: string, init: RequestInit) => Promise<Response>;
+  storage: Storage;
+  persist: Persist;
+  tabs: Tabs;
+  page: Page;
+  /** A name nobody used before. */
+  newKey(): string;
+}
+
+/** Another tab may run another version of this code. */
+export function isTabMessage(value: unknown): value is TabMessage {
+  if (!isObject(value)) return false;
+  switch (value["type"]) {
+    case "signed-in":
+    case "signed-out":
+      return true;
+    case "draft":
+      return userId(value["user"]) !== null && conversationId(value["conversation"]) !== null && typeof value["text"] === "string";
+    case "send-gone":
+      return userId(value["user"]) !== null && typeof value["key"] === "string";
+    case "send": {
+      const { send } = value;
+      return userId(value["user"]) !== null && isObject(send) && typeof send["key"] === "string" && isObject(send["state"]);
+    }
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,146 @@
+// The main screen: list, conversation, details. Composes; the parts know the rest.
+import clsx from "clsx";
+import { lazy, Suspense, useEffect, useState } from "react";
+import { useAnnounce } from "../a11y/Announcer";
+import { ONE_PANE, useMediaQuery } from "../a11y/useMediaQuery";
+import { focusRegion } from "../a11y/regions";
+import { MOD, useShortcuts } from "../a11y/useShortcuts";
+import { useChat } from "../hooks/ChatProvider";
+import { useConnection } from "../hooks/useConnection";
+import { useConversations } from "../hooks/useConversations";
+import type { ConversationId, ConversationItem, Profile } from "../model/types";
+import { ConnectionBar, spokenConnection } from "./ConnectionBar";
+import { Conversation } from "./Conversation";
+import { ErrorBoundary } from "./ErrorBoundary";
+import type { Layer } from "./Layers";
+import { Sidebar } from "./Sidebar";
+import { Button } from "./ui/Button";
+import { EmptyState } from "./ui/EmptyState";
+
+interface ChatProps {
+  me: Profile;
+  selected: ConversationId | null;
+  onSelect: (id: ConversationId | null) => void;
+}
+
+// Loaded right after the screen stands, or when asked for, whichever is first.
+const Layers = lazy(() => import("./Layers").then((module) => ({ default: module.Layers })));
+const Details = lazy(() => import("./details/Details").then((module) => ({ default: module.Details })));
+
+/** The conversation `step` places away in the list; only unread ones, if wanted. */
+function neighbour(items: ConversationItem[], selected: ConversationId | null, step: 1 | -1, unreadOnly: boolean): ConversationId | null {
+  const from = items.findIndex((item) => item.id === selected);
+  for (let i = from === -1 && step === -1 ? items.length - 1 : from + step; i >= 0 && i < items.length; i += step) {
+    const item = items[i];
+    if (item !== undefined && (!unreadOnly || item.unread > 0)) return item.id;
+  }
+  return null;
+}
+
+function NothingOpen() {
+  return (
+    <EmptyState title="Choose a conversation">
+      or press <kbd className="rounded-md border border-line bg-sidebar px-1.5 py-0.5 text-meta">{MOD}K</kbd> to find one
+    </EmptyState>
+  );
+}
+
+function NotFound({ onBack }: { onBack: () => void }) {
+  return (
+    <EmptyState title="This conversation is not here" action={<Button onClick={onBack}>Back to the conversations</Button>}>
+      It does not exist, or you are not in it.
+    </EmptyState>
+  );
+}
+
+export function Chat({ me, selected, onSelect }: ChatProps) {
+  const chat = useChat();
+  const { items, state } = useConversations();
+  const connection = useConnection();
+  const announce = useAnnounce();
+  const onePane = useMediaQuery(ONE_PANE);
+  const [layer, setLayer] = useState<Layer>(null);
+  const [details, setDetails] = useState(false);
+  const open = items.find((item) => item.id === selected) ?? null;
+
+  useEffect(() => {
+    const spoken = spokenConnection(connection);
+    if (spoken !== null) announce[spoken.assertive ? "assertive" : "polite"](spoken.text);
+  }, [connection, announce]);
+
+  const step = (by: 1 | -1, unreadOnly: boolean) => () => {
+    const id = neighbour(items, selected, by, unreadOnly);
+    if (id !== null) onSelect(id);
+  };
+  useShortcuts({
+    "mod+k": () => setLayer("switcher"),
+    "mod+/": () => setLayer("shortcuts"),
+    "alt+ArrowUp": step(-1, false),
+    "alt+ArrowDown": step(1, false),
+    "alt+shift+ArrowUp": step(-1, true),
+    "alt+shift+ArrowDown": step(1, true),
+    F6: () => focusRegion(1),
+    "mod+F6": () => focusRegion(1),
+    "shift+F6": () => focusRegion(-1),
+    "mod+shift+F6": () => focusRegion(-1),
+  });
+
+  const back = () => onSelect(null);
+  const retry = () => chat.retryConnection();
+  return (
+    <div className="flex h-dvh ps-[env(safe-area-inset-left)] pe-[env(safe-area-inset-right)] pt-[env(safe-area-inset-top)]">
+      <header className="sr-only"><h1>Chat</h1></header>
+      {open !== null && (
+        <a
+          href="#conversation"
+          onClick={(event) => { event.preventDefault(); document.getElementById("conversation")?.focus(); }}
+          className="sr-only focus:not-sr-only focus:absolute focus:start-2 focus:top-2 focus:z-50 focus:rounded-control focus:bg-accent focus:px-3 focus:py-2 focus:text-on-accent"
+        >
+          Skip to the conversation
+        </a>
+      )}
+      <div className={clsx("flex min-h-0 flex-col border-line bg-sidebar max-md:w-full md:w-[280px] md:shrink-0 md:border-e xl:w-[320px]", selected !== null && "max-md:hidden")}>
+        {onePane && selected === null && <ConnectionBar connection={connection} onRetry={retry} onReload={() => window.location.reload()} />}
+        <ErrorBoundary>
+          <Sidebar
+            me={me}
+            selected={selected}
+            onOpen={onSelect}
+            onNewChat={() => setLayer("new-chat")}
+            onSwitch={() => setLayer("switcher")}
+            onShortcuts={() => setLayer("shortcuts")}
+            onRetry={retry}
+          />
+        </ErrorBoundary>
+      </div>
+      <main
+        id="conversation"
+        tabIndex={-1}
+        aria-label={open?.name ?? "Conversation"}
+        // Out of sight, not out of the page: there is always one main part.
+        className={clsx("flex min-h-0 min-w-0 flex-1 flex-col outline-none", selected === null && "max-md:sr-only")}
+      >
+        <ErrorBoundary resetKey={selected ?? ""} onBack={back}>
+          {open !== null ? (
+            <Conversation key={open.id} item={open} detailsOpen={details} onDetails={() => setDetails(!details)} onBack={back} />
+          ) : (
+            <>
+              {!onePane && <ConnectionBar connection={connection} onRetry={retry} onReload={() => window.location.reload()} />}
+              {selected === null ? <NothingOpen /> : state === "ready" && <NotFound onBack={back} />}
+            </>
+          )}
+        </ErrorBoundary>
+      </main>
+      {open !== null && details && (
+        <ErrorBoundary resetKey={open.id}>
+          <Suspense>
+            <Details item={open} onClose={() => setDetails(false)} onLeft={() => { setDetails(false); back(); }} />
+          </Suspense>
+        </ErrorBoundary>
+      )}
+      <ErrorBoundary>
+        <Suspense><Layers layer={layer} onLayer={setLayer} onOpenConversation={onSelect} /></Suspense>
+      </ErrorBoundary>
+    </div>
+  );
+}

@@ -1,0 +1,26 @@
+// What opens over the screen. A chunk of its own: nobody needs it for the first look.
+import type { ConversationId } from "../model/types";
+import { NewChat } from "./people/NewChat";
+import { NewGroup } from "./people/NewGroup";
+import { QuickSwitcher } from "./people/QuickSwitcher";
+import { ShortcutSheet } from "./ShortcutSheet";
+
+export type Layer = "switcher" | "new-chat" | "new-group" | "shortcuts" | null;
+
+interface LayersProps {
+  layer: Layer;
+  onLayer: (layer: Layer) => void;
+  onOpenConversation: (id: ConversationId) => void;
+}
+
+export function Layers({ layer, onLayer, onOpenConversation }: LayersProps) {
+  const close = () => onLayer(null);
+  return (
+    <>
+      <QuickSwitcher open={layer === "switcher"} onClose={close} onOpenConversation={onOpenConversation} />
+      <NewChat open={layer === "new-chat"} onClose={close} onOpenConversation={onOpenConversation} onNewGroup={() => onLayer("new-group")} />
+      <NewGroup open={layer === "new-group"} onClose={close} onOpenConversation={onOpenConversation} />
+      <ShortcutSheet open={layer === "shortcuts"} onClose={close} />
+    </>
+  );
+}

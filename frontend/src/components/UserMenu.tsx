@@ -1,0 +1,80 @@
+// One's own name, the theme, and the way out.
+import { Menu } from "@base-ui/react/menu";
+import { Check, Keyboard, LogOut, Monitor, Moon, Sun } from "lucide-react";
+import { lazy, Suspense, useState, type ReactNode } from "react";
+import { useChat } from "../hooks/ChatProvider";
+import type { Profile } from "../model/types";
+import { isTheme, setTheme, useTheme } from "../theme";
+import { Avatar } from "./ui/Avatar";
+
+const Confirm = lazy(() => import("./ui/Confirm").then((module) => ({ default: module.Confirm })));
+
+interface UserMenuProps {
+  me: Profile;
+  onShortcuts: () => void;
+}
+
+const row = "flex min-h-9 cursor-default items-center gap-2.5 rounded-md px-2.5 outline-none select-none data-highlighted:bg-hover pointer-coarse:min-h-11";
+
+const THEMES: { value: string; label: string; icon: ReactNode }[] = [
+  { value: "system", label: "As the system", icon: <Monitor aria-hidden size={16} /> },
+  { value: "light", label: "Light", icon: <Sun aria-hidden size={16} /> },
+  { value: "dark", label: "Dark", icon: <Moon aria-hidden size={16} /> },
+];
+
+export function UserMenu({ me, onShortcuts }: UserMenuProps) {
+  const chat = useChat();
+  const theme = useTheme();
+  const [question, setQuestion] = useState(false);
+
+  const signOut = async () => {
+    const outcome = await chat.signOut({ discard: false });
+    if (!outcome.ok && outcome.problem.code === "unsent") setQuestion(true);
+  };
+
+  return (
+    <>
+      <Menu.Root>
+        <Menu.Trigger aria-label={`Your account: ${me.displayName}`} className="grid size-9 shrink-0 place-items-center rounded-full pointer-coarse:size-11">
+          <Avatar seed={me.userId} name={me.displayName} size="small" />
+        </Menu.Trigger>
+        <Menu.Portal>
+          <Menu.Positioner sideOffset={6} align="start" className="z-40">
+            <Menu.Popup className="w-60 animate-appear rounded-bubble border border-line bg-raised p-1.5 text-[0.875rem] text-text outline-none">
+              <div className="px-2.5 pt-1.5 pb-2">
+                <bdi className="block truncate font-semibold">{me.displayName}</bdi>
+                <span className="block truncate text-meta text-muted">@{me.name}</span>
+              </div>
+              <Menu.Separator className="my-1 h-px bg-line" />
+              <Menu.RadioGroup value={theme} onValueChange={(value: unknown) => { if (isTheme(value)) setTheme(value); }}>
+                <Menu.GroupLabel className="px-2.5 pt-1 pb-0.5 text-meta font-semibold text-muted">Theme</Menu.GroupLabel>
+                {THEMES.map(({ value, label, icon }) => (
+                  <Menu.RadioItem key={value} value={value} closeOnClick={false} className={row}>
+                    {icon}
+                    <span className="flex-1">{label}</span>
+                    <Menu.RadioItemIndicator><Check aria-hidden size={16} /></Menu.RadioItemIndicator>
+                  </Menu.RadioItem>
+                ))}
+              </Menu.RadioGroup>
+              <Menu.Separator className="my-1 h-px bg-line" />
+              <Menu.Item className={row} onClick={onShortcuts}><Keyboard aria-hidden size={16} /> Keyboard shortcuts</Menu.Item>
+              <Menu.Item className={row} onClick={() => void signOut()}><LogOut aria-hidden size={16} /> Sign out</Menu.Item>
+            </Menu.Popup>
+          </Menu.Positioner>
+        </Menu.Portal>
+      </Menu.Root>
+      {question && (
+        <Suspense>
+          <Confirm
+            open
+            title="Sign out and drop unsent messages?"
+            description="Some messages have not been sent yet. Signing out on this device deletes them."
+            action="Sign out anyway"
+            onConfirm={() => void chat.signOut({ discard: true })}
+            onClose={() => setQuestion(false)}
+          />
+        </Suspense>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,115 @@
+// Where one writes. Never disabled by the connection: what is sent offline waits in the outbox.
+import clsx from "clsx";
+import { SendHorizontal } from "lucide-react";
+import { useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type Ref } from "react";
+import { TOUCH, useMediaQuery } from "../../a11y/useMediaQuery";
+import * as format from "../../format";
+import { IconButton } from "../ui/IconButton";
+import { room, type TextLimits } from "./textLimits";
+import { useTypingSignal } from "./useTypingSignal";
+
+export interface ComposerHandle {
+  focus(): void;
+}
+
+interface ComposerProps {
+  /** Whom or what one writes to. */
+  to: string;
+  draft: string;
+  limits: TextLimits;
+  onDraft: (text: string) => void;
+  onSend: (text: string) => void;
+  onTyping: (on: boolean) => void;
+  ref?: Ref<ComposerHandle>;
+}
+
+/** Eight lines of 22 px and the padding; after that it scrolls. */
+const HEIGHT_MAX_PX = 8 * 22 + 22;
+
+export function Composer({ to, draft, limits, onDraft, onSend, onTyping, ref }: ComposerProps) {
+  const id = useId();
+  const touch = useMediaQuery(TOUCH);
+  const [text, setText] = useState(draft);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const { typed, stopped } = useTypingSignal(onTyping);
+  const space = room(text, limits);
+  const empty = text.trim() === "";
+
+  useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }));
+
+  // Opening a conversation means to write; on touch it would pull up the keyboard over the messages.
+  useEffect(() => { if (!touch) field.current?.focus(); }, [touch]);
+
+  useLayoutEffect(() => {
+    const area = field.current;
+    if (area === null) return;
+    area.style.height = "auto";
+    area.style.height = `${Math.min(area.scrollHeight, HEIGHT_MAX_PX)}px`;
+  }, [text]);
+
+  const change = (next: string) => {
+    setText(next);
+    onDraft(next);
+    if (next.trim() === "") stopped();
+    else typed();
+  };
+
+  const send = () => {
+    if (empty || space.at === "over") return;
+    stopped();
+    onSend(text.trim());
+    setText("");
+    onDraft("");
+    field.current?.focus();
+  };
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Enter" || event.shiftKey || touch) return;
+    // While an input method composes, Enter chooses a word. Safari ends the composition before the
+    // key arrives and marks that key with code 229.
+    if (event.nativeEvent.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    send();
+  };
+
+  const onSubmit = (event: FormEvent) => {
+    event.preventDefault();
+    send();
+  };
+
+  return (
+    <form aria-label={`Message ${to}`} onSubmit={onSubmit} className="mx-auto w-full max-w-[760px] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-4">
+      <div className="flex items-end gap-1 rounded-bubble border border-field bg-canvas p-1 focus-within:border-ring">
+        <textarea
+          ref={field}
+          rows={1}
+          dir="auto"
+          aria-label={`Message ${to}`}
+          aria-describedby={space.at === "plenty" ? undefined : `${id}-room`}
+          aria-invalid={space.at === "over" || undefined}
+          placeholder="Write a message"
+          enterKeyHint={touch ? "enter" : "send"}
+          value={text}
+          onChange={(event) => change(event.target.value)}
+          onKeyDown={onKeyDown}
+          onBlur={stopped}
+          className="min-h-9 min-w-0 flex-1 resize-none bg-transparent px-2.5 py-[7px] outline-none pointer-coarse:min-h-11 pointer-coarse:py-[11px] pointer-coarse:text-base"
+        />
+        <IconButton
+          type="submit"
+          label="Send"
+          side="top"
+          icon={SendHorizontal}
+          disabled={empty || space.at === "over"}
+          className="bg-accent !text-on-accent hover:!bg-accent-hover disabled:bg-transparent disabled:!text-muted rtl:-scale-x-100"
+        />
+      </div>
+      {space.at !== "plenty" && (
+        <p id={`${id}-room`} className={clsx("mt-1 px-1 text-end text-meta tabular-nums", space.at === "over" ? "font-medium text-danger" : "text-muted")}>
+          {space.at === "over" && "Too long to send: "}
+          {format.number(space.used)} of {format.number(space.limit)} {space.unit}
+        </p>
+      )}
+    </form>
+  );
+}

@@ -1,0 +1,89 @@
+// A group from the inside: its name, who is in it, and the way out.
+import { LogOut, UserPlus } from "lucide-react";
+import { useState } from "react";
+import * as format from "../../format";
+import { useChat } from "../../hooks/ChatProvider";
+import { useMembers } from "../../hooks/useMembers";
+import { useSession } from "../../hooks/useSession";
+import type { ConversationItem, Outcome, UserId } from "../../model/types";
+import { Avatar } from "../ui/Avatar";
+import { Button } from "../ui/Button";
+import { Confirm } from "../ui/Confirm";
+import { AddMembers } from "./AddMembers";
+import { GroupTitle } from "./GroupTitle";
+import { MemberRow } from "./MemberRow";
+
+interface GroupDetailsProps {
+  item: ConversationItem;
+  /** After leaving there is nothing to stay for. */
+  onLeft: () => void;
+}
+
+type Open = { dialog: "add" } | { dialog: "leave" } | { dialog: "remove"; user: UserId; name: string } | null;
+
+export function GroupDetails({ item, onLeft }: GroupDetailsProps) {
+  const chat = useChat();
+  const session = useSession();
+  const members = useMembers(item.id);
+  const [open, setOpen] = useState<Open>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const owner = item.role === "owner";
+  const close = () => setOpen(null);
+
+  const run = async (outcome: Promise<Outcome<null>>): Promise<boolean> => {
+    setProblem(null);
+    const result = await outcome;
+    if (!result.ok) setProblem(result.problem.message);
+    return result.ok;
+  };
+  const leave = async () => { if (await run(chat.leave(item.id))) onLeft(); };
+  const askToRemove = (user: UserId) => setOpen({ dialog: "remove", user, name: chat.profile(user).get()?.displayName ?? "this person" });
+
+  return (
+    <>
+      <div className="flex flex-col items-center gap-2 pt-2 pb-5 text-center">
+        <Avatar seed={item.id} name={item.name} shape="group" size="large" />
+        <GroupTitle title={item.name} mayChange={owner} onChange={(title) => run(chat.setTitle(item.id, title))} />
+        <p className="text-[0.8125rem] text-muted">{format.count(item.memberCount, "member", "members")}</p>
+      </div>
+      {problem !== null && <p role="alert" className="mb-3 rounded-control bg-fault px-3 py-2 text-[0.875rem] text-on-fault">{problem}</p>}
+      <section aria-label="Members" className="border-t border-line pt-3">
+        <div className="flex min-h-9 items-center justify-between">
+          <h3 className="text-[0.8125rem] font-semibold text-muted">Members</h3>
+          {owner && <Button size="small" onClick={() => setOpen({ dialog: "add" })}><UserPlus aria-hidden size={16} /> Add</Button>}
+        </div>
+        <ul className="mt-1">
+          {members.map((member) => (
+            <MemberRow
+              key={member.user}
+              member={member}
+              me={session.at === "signed-in" && session.me.userId === member.user}
+              mayChange={owner}
+              onRole={(role) => void run(chat.setRole(item.id, member.user, role))}
+              onRemove={() => askToRemove(member.user)}
+            />
+          ))}
+        </ul>
+      </section>
+      <Button className="mt-4 w-full !text-danger" onClick={() => setOpen({ dialog: "leave" })}><LogOut aria-hidden size={16} className="rtl:-scale-x-100" /> Leave group</Button>
+
+      <AddMembers conversation={item.id} members={members.map((member) => member.user)} open={open?.dialog === "add"} onClose={close} />
+      <Confirm
+        open={open?.dialog === "leave"}
+        title={`Leave “${item.name}”?`}
+        description="You will no longer see its messages. An owner can add you again."
+        action="Leave group"
+        onConfirm={() => void leave()}
+        onClose={close}
+      />
+      <Confirm
+        open={open?.dialog === "remove"}
+        title={open?.dialog === "remove" ? `Remove ${open.name}?` : ""}
+        description="They will no longer see the messages of this group."
+        action="Remove"
+        onConfirm={() => { if (open?.dialog === "remove") void run(chat.removeMember(item.id, open.user)); }}
+        onClose={close}
+      />
+    </>
+  );
+}

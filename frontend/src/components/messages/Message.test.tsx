@@ -1,0 +1,81 @@
+import { screen, within } from "@testing-library/react";
+import { describe, expect, it, vi } from "vitest";
+import * as format from "../../format";
+import { bob, me } from "../../gallery/people";
+import type { MessageState, TimelineMessage } from "../../model/types";
+import { renderWith } from "../../test/renderWith";
+import { Message } from "./Message";
+
+const AT = new Date(2026, 10, 24, 14, 3).getTime();
+
+function show(change: Partial<TimelineMessage>, props: { showAuthor?: boolean; endsRun?: boolean } = {}) {
+  const message: TimelineMessage = { kind: "message", key: "m-1", seq: 1, from: bob.userId, mine: false, text: "hello", at: AT, state: null, ...change };
+  const onRetry = vi.fn();
+  const onDelete = vi.fn();
+  const view = renderWith(
+    <Message
+      message={message} author="Bob Okafor" showAuthor={props.showAuthor ?? false} startsGroup endsGroup endsRun={props.endsRun ?? true}
+      tabIndex={0} onFocus={() => {}} onRetry={onRetry} onDelete={onDelete}
+    />,
+  );
+  return { ...view, onRetry, onDelete, article: screen.getByRole("article") };
+}
+
+const own = (state: MessageState) => show({ from: me.userId, mine: true, state });
+const TIME = format.time(AT);
+
+describe("a message", () => {
+  it.each<[MessageState, string]>([
+    [{ at: "queued" }, "Waiting for connection"],
+    [{ at: "sending", since: AT }, "Sending…"],
+    [{ at: "sent" }, `Sent ${TIME}`],
+    [{ at: "delivered", to: 1, of: 1 }, "Delivered"],
+    [{ at: "delivered", to: 3, of: 5 }, "Delivered to 3 of 5"],
+    [{ at: "read", by: 1, of: 1 }, "Read"],
+    [{ at: "read", by: 2, of: 5 }, "Read by 2 of 5"],
+    [{ at: "failed", reason: "too long" }, "Not sent: too long"],
+  ])("says its state in words: %o", (state, words) => {
+    const { article } = own(state);
+    expect(article).toHaveAccessibleName(`You, ${TIME}, hello, ${words}`);
+    expect(within(article).getAllByText(words)[0]).toBeInTheDocument();
+  });
+
+  it("of somebody else has no state", () => {
+    const { article } = show({});
+    expect(article).toHaveAccessibleName(`Bob Okafor, ${TIME}, hello`);
+    expect(article.querySelector("[data-state]")).toBeNull();
+  });
+
+  it("that failed can be sent again or deleted, and no other can", async () => {
+    const { user, onRetry, onDelete } = own({ at: "failed", reason: "too long" });
+    await user.click(screen.getByRole("button", { name: "Retry" }));
+    expect(onRetry).toHaveBeenCalledOnce();
+    await user.click(screen.getByRole("button", { name: "Delete" }));
+    expect(onDelete).toHaveBeenCalledOnce();
+  });
+
+  it("that is on its way has no buttons", () => {
+    own({ at: "sending", since: AT });
+    expect(screen.queryByRole("button")).not.toBeInTheDocument();
+  });
+
+  it("names its author only where it must be told", () => {
+    show({}, { showAuthor: true });
+    expect(screen.getByText("Bob Okafor")).toBeVisible();
+  });
+
+  it("shows markup as the text that it is", () => {
+    const { article } = show({ text: '<img src=x onerror="alert(1)"> & javascript:alert(1)' });
+    expect(article).toHaveTextContent('<img src=x onerror="alert(1)"> & javascript:alert(1)');
+    expect(article.querySelector("img")).toBeNull();
+    expect(screen.queryByRole("link")).not.toBeInTheDocument();
+  });
+
+  it("links web addresses to a page that learns nothing of this one", () => {
+    show({ text: "see https://example.org/a_(b), please" });
+    const link = screen.getByRole("link", { name: "https://example.org/a_(b)" });
+    expect(link).toHaveAttribute("href", "https://example.org/a_(b)");
+    expect(link).toHaveAttribute("target", "_blank");
+    expect(link).toHaveAttribute("rel", expect.stringContaining("noopener"));
+  });
+});

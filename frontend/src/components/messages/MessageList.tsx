@@ -1,0 +1,133 @@
+// The messages of one conversation. Mounted once a visit (keyed by the conversation) and only when the
+// timeline is loaded: what it captures at the start is where this visit began.
+import { useCallback, useEffect, useImperativeHandle, useMemo, useState, type Ref } from "react";
+import type { Timeline } from "../../model/types";
+import { FloatingDate, JumpToLatest, UnreadPill } from "./ListControls";
+import { MessageRow } from "./MessageRow";
+import { OlderStatus } from "./OlderStatus";
+import { newestSeq, othersAfter, rows as toRows } from "./rows";
+import { useMarkRead } from "./useMarkRead";
+import { TOP_ROOM_PX, useMessageScroll } from "./useMessageScroll";
+import { useRovingRows } from "./useRovingRows";
+
+/** What keys outside the list may ask of it. */
+export interface MessageListHandle {
+  jumpToLatest(): void;
+  jumpToUnread(): void;
+  markRead(): void;
+}
+
+interface MessageListProps {
+  label: string;
+  timeline: Timeline;
+  /** Unread messages when the visit began, loaded or not. */
+  unread: number;
+  showAuthors: boolean;
+  beginning: string;
+  ref?: Ref<MessageListHandle>;
+  onLoadOlder: () => void;
+  onMarkRead: (seq: number) => void;
+  onRetry: (key: string) => void;
+  onDelete: (key: string) => void;
+  /** Escape: back to writing. */
+  onLeave: () => void;
+}
+
+export function MessageList(props: MessageListProps) {
+  const { timeline, onLoadOlder, onMarkRead, onRetry, onDelete, onLeave } = props;
+  const { entries, older, read } = timeline;
+  const [visit] = useState(() => ({ read: props.unread > 0 ? read : null, unread: props.unread }));
+  const [pillClosed, setPillClosed] = useState(false);
+  const [active, setActive] = useState<string | null>(null);
+
+  const rows = useMemo(() => toRows(entries, visit.read), [entries, visit]);
+  const divider = rows.findIndex((row) => row.startsUnread);
+  // With more unread than loaded, the divider is not where they begin: start at the end and offer the way up.
+  const unreadComplete = divider !== -1 && (older === "start-reached" || (entries[0]?.seq ?? 0) <= (visit.read ?? 0) + 1);
+  const activeRow = active === null ? -1 : rows.findIndex((row) => row.key === active);
+  const activeIndex = activeRow === -1 ? rows.length - 1 : activeRow;
+
+  const loadOlder = useCallback(() => { if (older === "more") onLoadOlder(); }, [older, onLoadOlder]);
+  const scroll = useMessageScroll({ rows, startIndex: unreadComplete ? divider : -1, activeIndex, onNearTop: loadOlder });
+  const { virtualizer, element, atBottom, firstVisible } = scroll;
+
+  const newest = newestSeq(entries);
+  useMarkRead({ newest, read, atBottom, onSeen: onMarkRead });
+
+  // What came while scrolled up: counted from what was newest when the bottom was last in view.
+  const [seen, setSeen] = useState(newest);
+  if (atBottom && newest > seen) setSeen(newest);
+  const missed = atBottom ? 0 : othersAfter(entries, seen).length;
+
+  const last = entries.at(-1);
+  const ownPending = last?.kind === "message" && last.mine && last.seq === null ? last.key : null;
+  const [knownPending] = useState(() => ({ key: ownPending }));
+  useEffect(() => {
+    // One's own new message is always shown; one that waited already when the visit began is not new.
+    if (ownPending === null || ownPending === knownPending.key) return;
+    knownPending.key = ownPending;
+    virtualizer.scrollToEnd();
+  }, [ownPending, knownPending, virtualizer]);
+
+  const show = useCallback((index: number) => virtualizer.scrollToIndex(index, { align: "auto" }), [virtualizer]);
+  const { onKeyDown } = useRovingRows({ rows, list: element, onShow: show, onLeave }, rows[activeIndex]?.key ?? null, setActive);
+
+  const jumpToLatest = () => virtualizer.scrollToEnd();
+  const jumpToUnread = () => virtualizer.scrollToIndex(Math.max(divider, 0), { align: "start" });
+  const markRead = () => { setPillClosed(true); if (newest > read) onMarkRead(newest); };
+  useImperativeHandle(props.ref, () => ({ jumpToLatest, jumpToUnread, markRead }));
+
+  // Once the beginning of the unread ones has been in view, the way there need not be offered again.
+  const [met, setMet] = useState(visit.unread === 0);
+  const above = !unreadComplete || divider < firstVisible;
+  if (!met && !above) setMet(true);
+  const pill = above && !met && !pillClosed;
+
+  const top = rows[firstVisible];
+  return (
+    <div className="relative flex min-h-0 flex-1 flex-col">
+      <div ref={element} onScroll={scroll.onScroll} className="flex min-h-0 flex-1 flex-col overflow-y-auto overscroll-contain [overflow-anchor:none]">
+        <div
+          role="log"
+          aria-label={props.label}
+          aria-live="off"
+          onKeyDown={onKeyDown}
+          className="relative mx-auto mt-auto w-full max-w-[760px] shrink-0"
+          style={{ height: virtualizer.getTotalSize() }}
+        >
+          <div className="absolute inset-x-0 top-0 flex items-center justify-center gap-2 px-4 pt-6 text-center text-[0.8125rem] text-muted" style={{ height: TOP_ROOM_PX }}>
+            <OlderStatus older={older} beginning={props.beginning} onRetry={onLoadOlder} />
+          </div>
+          {virtualizer.getVirtualItems().map((item) => {
+            const row = rows[item.index];
+            if (row === undefined) return null;
+            return (
+              <div
+                key={item.key}
+                data-index={item.index}
+                ref={virtualizer.measureElement}
+                className="absolute inset-x-0 top-0 px-4"
+                style={{ transform: `translateY(${item.start}px)` }}
+              >
+                <MessageRow
+                  row={row}
+                  showAuthor={props.showAuthors}
+                  tabIndex={item.index === activeIndex ? 0 : -1}
+                  onFocus={setActive}
+                  onRetry={onRetry}
+                  onDelete={onDelete}
+                />
+              </div>
+            );
+          })}
+        </div>
+      </div>
+      {pill ? (
+        <UnreadPill count={visit.unread} onJump={jumpToUnread} onMarkRead={markRead} />
+      ) : (
+        <FloatingDate at={top?.entry.at ?? null} shown={scroll.scrolling && !atBottom} />
+      )}
+      {!atBottom && <JumpToLatest count={missed} onJump={jumpToLatest} />}
+    </div>
+  );
+}

@@ -1,0 +1,60 @@
+// Start a direct chat with somebody; an existing one is simply opened.
+import { Users } from "lucide-react";
+import { useRef, useState, type RefObject } from "react";
+import { useChat } from "../../hooks/ChatProvider";
+import { useSession } from "../../hooks/useSession";
+import type { ConversationId, Profile } from "../../model/types";
+import { Button } from "../ui/Button";
+import { Modal } from "../ui/Modal";
+import { PeoplePicker } from "./PeoplePicker";
+import { usePeopleSearch } from "./usePeopleSearch";
+
+interface NewChatProps {
+  open: boolean;
+  onClose: () => void;
+  onOpenConversation: (id: ConversationId) => void;
+  onNewGroup: () => void;
+}
+
+function Search({ onClose, onOpenConversation, inputRef }: Omit<NewChatProps, "open" | "onNewGroup"> & { inputRef: RefObject<HTMLInputElement | null> }) {
+  const chat = useChat();
+  const session = useSession();
+  const [query, setQuery] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const search = usePeopleSearch(query);
+  const me = session.at === "signed-in" ? [session.me.userId] : [];
+
+  const choose = async (person: Profile) => {
+    const outcome = await chat.openDirect(person.userId);
+    if (!outcome.ok) return setProblem(outcome.problem.message);
+    onOpenConversation(outcome.value);
+    onClose();
+  };
+
+  return (
+    <>
+      {problem !== null && <p role="alert" className="mb-2 text-danger">{problem}</p>}
+      <PeoplePicker
+        label="Person to write to"
+        query={query}
+        onQuery={setQuery}
+        search={search}
+        without={new Set(me)}
+        onChoose={(person) => void choose(person)}
+        inputRef={inputRef}
+      />
+    </>
+  );
+}
+
+export function NewChat({ open, onClose, onOpenConversation, onNewGroup }: NewChatProps) {
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <Modal title="New message" open={open} onClose={onClose} initialFocus={input}>
+      <Search inputRef={input} onClose={onClose} onOpenConversation={onOpenConversation} />
+      <div className="mt-2 border-t border-line pt-4">
+        <Button onClick={onNewGroup} className="w-full"><Users aria-hidden size={18} strokeWidth={1.75} /> New group</Button>
+      </div>
+    </Modal>
+  );
+}

@@ -1,0 +1,160 @@
+// A ChatClient without a server, for the gallery and for component tests: shows what it is given,
+// and does what one does with it, at once.
+import type {
+  ChatClient, ConnectionView, ConversationId, ConversationItem, Member, Outcome, Profile, Readable, SessionView, Timeline, TimelineEntry, UserId,
+} from "../model/types";
+import { everybody, me } from "./people";
+
+class Cell<T> implements Readable<T> {
+  private readonly listeners = new Set<() => void>();
+  constructor(private value: T) {}
+  get(): T { return this.value; }
+  set(value: T): void {
+    this.value = value;
+    for (const listener of [...this.listeners]) listener();
+  }
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+}
+
+export interface World {
+  session: SessionView;
+  connection: ConnectionView;
+  items: ConversationItem[];
+  listState: "loading" | "ready" | "failed";
+  timelines: Map<ConversationId, Timeline>;
+  members: Member[];
+  /** What every verb that can fail answers; null: they succeed. */
+  refusal: { code: string; message: string; retryAfterMs: number | null } | null;
+  /** An older page, asked for by `loadOlder`. */
+  olderPage: ((before: TimelineEntry) => TimelineEntry[]) | null;
+}
+
+const emptyTimeline: Timeline = { entries: [], older: "start-reached", loaded: true, read: 0, head: 0 };
+const OLDER_DELAY_MS = 300;
+
+export class FakeClient implements ChatClient {
+  readonly session: Cell<SessionView>;
+  readonly connection: Cell<ConnectionView>;
+  readonly conversations: Cell<{ items: ConversationItem[]; state: "loading" | "ready" | "failed" }>;
+  readonly totalUnread: Cell<number>;
+  readonly textLimits = new Cell({ bytes: 16_384, chars: 8000 });
+  /** The calls that were made, for tests. */
+  readonly calls: [verb: string, ...args: unknown[]][] = [];
+  private readonly timelines = new Map<ConversationId, Cell<Timeline>>();
+  private readonly profiles = new Map<UserId, Cell<Profile | null>>();
+  private readonly memberList: Cell<Member[]>;
+  private sends = 0;
+
+  constructor(private readonly world: World) {
+    this.session = new Cell(world.session);
+    this.connection = new Cell(world.connection);
+    this.conversations = new Cell({ items: world.items, state: world.listState });
+    this.totalUnread = new Cell(world.items.reduce((sum, item) => sum + item.unread, 0));
+    this.memberList = new Cell(world.members);
+    for (const [id, timeline] of world.timelines) this.timelines.set(id, new Cell(timeline));
+    for (const person of everybody) this.profiles.set(person.userId, new Cell<Profile | null>(person));
+  }
+
+  timeline(conversation: ConversationId): Cell<Timeline> {
+    const cell = this.timelines.get(conversation) ?? new Cell(emptyTimeline);
+    this.timelines.set(conversation, cell);
+    return cell;
+  }
+  profile(user: UserId): Readable<Profile | null> {
+    const cell = this.profiles.get(user) ?? new Cell<Profile | null>(null);
+    this.profiles.set(user, cell);
+    return cell;
+  }
+  members(): Readable<Member[]> { return this.memberList; }
+
+  private answer<T>(verb: string, args: unknown[], value: T): Promise<Outcome<T>> {
+    this.calls.push([verb, ...args]);
+    const { refusal } = this.world;
+    return Promise.resolve(refusal === null ? { ok: true, value } : { ok: false, problem: refusal });
+  }
+  signIn(...args: [string, string]) { return this.answer("signIn", args, me); }
+  signUp(...args: [string, string, string]) { return this.answer("signUp", args, me); }
+  setUp(...args: [string, string, string, string]) { return this.answer("setUp", args, me); }
+  signOut(options: { discard: boolean }) { return this.answer("signOut", [options], null); }
+  searchPeople(query: string) {
+    const wanted = query.toLowerCase();
+    return this.answer("searchPeople", [query], everybody.filter((person) => `${person.name} ${person.displayName.toLowerCase()}`.includes(wanted)));
+  }
+  openDirect(user: UserId) {
+    const item = this.world.items.find((one) => one.peer === user) ?? this.world.items[0];
+    if (item === undefined) throw new Error("the gallery needs a conversation to open");
+    return this.answer("openDirect", [user], item.id);
+  }
+  createGroup(title: string, users: UserId[]) {
+    const item = this.world.items.find((one) => one.kind === "group");
+    if (item === undefined) throw new Error("the gallery needs a group to open");
+    return this.answer("createGroup", [title, users], item.id);
+  }
+  addMembers(...args: [ConversationId, UserId[]]) { return this.answer("addMembers", args, null); }
+  removeMember(...args: [ConversationId, UserId]) { return this.answer("removeMember", args, null); }
+  setRole(...args: [ConversationId, UserId, "owner" | "member"]) { return this.answer("setRole", args, null); }
+  setTitle(...args: [ConversationId, string]) { return this.answer("setTitle", args, null); }
+  leave(conversation: ConversationId) { return this.answer("leave", [conversation], null); }
+
+  send(conversation: ConversationId, text: string): void {
+    this.calls.push(["send", conversation, text]);
+    this.sends += 1;
+    const online = this.connection.get().at === "online";
+    this.append(conversation, {
+      kind: "message", key: `own-${this.sends}`, seq: null, from: me.userId, mine: true, text, at: Date.now(),
+      state: online ? { at: "sending", since: Date.now() } : { at: "queued" },
+    });
+  }
+  /** As if somebody else had written. */
+  receive(conversation: ConversationId, from: UserId, text: string): void {
+    const seq = this.timeline(conversation).get().head + 1;
+    this.append(conversation, { kind: "message", key: `in-${seq}`, seq, from, mine: false, text, at: Date.now(), state: null });
+  }
+  private append(conversation: ConversationId, entry: TimelineEntry): void {
+    const cell = this.timeline(conversation);
+    const timeline = cell.get();
+    cell.set({ ...timeline, entries: [...timeline.entries, entry], head: Math.max(timeline.head, entry.seq ?? 0) });
+  }
+  retry(conversation: ConversationId, key: string): void {
+    this.calls.push(["retry", conversation, key]);
+    const cell = this.timeline(conversation);
+    const timeline = cell.get();
+    cell.set({
+      ...timeline,
+      entries: timeline.entries.map((entry) =>
+        entry.kind === "message" && entry.key === key ? { ...entry, state: { at: "sending", since: Date.now() } } : entry),
+    });
+  }
+  discard(conversation: ConversationId, key: string): void {
+    this.calls.push(["discard", conversation, key]);
+    const cell = this.timeline(conversation);
+    cell.set({ ...cell.get(), entries: cell.get().entries.filter((entry) => entry.key !== key) });
+  }
+  loadOlder(conversation: ConversationId): void {
+    this.calls.push(["loadOlder", conversation]);
+    const cell = this.timeline(conversation);
+    const { olderPage } = this.world;
+    if (olderPage === null || cell.get().older === "loading") return;
+    cell.set({ ...cell.get(), older: "loading" });
+    setTimeout(() => {
+      const timeline = cell.get();
+      const first = timeline.entries[0];
+      const page = first === undefined ? [] : olderPage(first);
+      cell.set({ ...timeline, entries: [...page, ...timeline.entries], older: page.length === 0 ? "start-reached" : "more" });
+    }, OLDER_DELAY_MS);
+  }
+  markRead(conversation: ConversationId, seq: number): void {
+    this.calls.push(["markRead", conversation, seq]);
+    const cell = this.timeline(conversation);
+    cell.set({ ...cell.get(), read: Math.max(cell.get().read, seq) });
+  }
+  setTyping(conversation: ConversationId, on: boolean): void { this.calls.push(["setTyping", conversation, on]); }
+  draft(conversation: ConversationId): string {
+    return this.world.items.find((item) => item.id === conversation)?.draft ?? "";
+  }
+  setDraft(conversation: ConversationId, text: string): void { this.calls.push(["setDraft", conversation, text]); }
+  retryConnection(): void { this.calls.push(["retryConnection"]); }
+}

@@ -1,0 +1,149 @@
+// What is said in the gallery. Times count back from when the page was loaded, so that it always
+// looks like today; tests fix the clock.
+import type { ConversationItem, Member, MessageState, Timeline, TimelineEntry, TimelineMessage, TimelineNote, UserId } from "../model/types";
+import type { World } from "./FakeClient";
+import { ana, bob, cid, ines, kenji, layla, me, tom } from "./people";
+
+export const NOW = Date.now();
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+interface Said {
+  from: UserId;
+  text: string;
+  ago: number;
+  state?: MessageState;
+}
+
+const READ: MessageState = { at: "read", by: 1, of: 1 };
+
+function message(seq: number | null, { from, text, ago, state }: Said, key = `m-${seq}`): TimelineMessage {
+  const mine = from === me.userId;
+  return { kind: "message", key, seq, from, mine, text, at: NOW - ago, state: mine ? (state ?? READ) : null };
+}
+
+export function timeline(entries: TimelineEntry[], more: Partial<Timeline> = {}): Timeline {
+  const head = entries.reduce((highest, entry) => Math.max(highest, entry.seq ?? 0), 0);
+  return { entries, older: "start-reached", loaded: true, read: head, head, ...more };
+}
+
+const say = (list: Said[], from = 1) => list.map((said, index) => message(from + index, said));
+const note = (seq: number, ago: number, from: UserId, what: TimelineNote["note"]): TimelineNote => ({ kind: "note", key: `n-${seq}`, seq, at: NOW - ago, from, note: what });
+
+export const direct = timeline(say([
+  { from: bob.userId, ago: DAY + 3 * HOUR, text: "Did the ferry timetable change again?" },
+  { from: me.userId, ago: DAY + 3 * HOUR - 2 * MINUTE, text: "Yes, winter schedule since Monday. The last one back leaves at 19:40 now." },
+  { from: bob.userId, ago: DAY + 2 * HOUR, text: "Good to know, thanks" },
+  { from: bob.userId, ago: DAY + 2 * HOUR - MINUTE, text: "I would have stood there at eight like last year 😅" },
+  { from: me.userId, ago: 3 * HOUR, text: "Morning! Here is the list for Saturday:\n\n• two tents\n• the big stove\n• map (paper!)\n\nAnything missing?" },
+  { from: bob.userId, ago: 2 * HOUR, text: "Headlamps. And somebody should check the hut: https://huts.example.org/east-ridge?from=2026-11-28 (it says “limited places”)." },
+  { from: bob.userId, ago: 2 * HOUR - MINUTE, text: "I can do that tonight" },
+  { from: me.userId, ago: 40 * MINUTE, text: "Perfect" },
+  { from: me.userId, ago: 39 * MINUTE, text: "Then I take care of food. Any allergies in the group?" },
+  { from: bob.userId, ago: 6 * MINUTE, text: "Only Kenji: no peanuts." },
+  { from: me.userId, ago: 2 * MINUTE, text: "Noted 👍", state: { at: "delivered", to: 1, of: 1 } },
+]));
+
+export const states = timeline([
+  ...say([
+    { from: bob.userId, ago: 9 * MINUTE, text: "Every state a message of yours can have:" },
+    { from: me.userId, ago: 8 * MINUTE, text: "Read" },
+    { from: bob.userId, ago: 8 * MINUTE, text: "…" },
+    { from: me.userId, ago: 7 * MINUTE, text: "Delivered", state: { at: "delivered", to: 1, of: 1 } },
+    { from: bob.userId, ago: 7 * MINUTE, text: "…" },
+    { from: me.userId, ago: 6 * MINUTE, text: "Sent before: shows its state on hover only", state: { at: "sent" } },
+    { from: me.userId, ago: 6 * MINUTE, text: "Sent", state: { at: "sent" } },
+  ]),
+  message(null, { from: me.userId, ago: 5 * MINUTE, text: "This one was refused by the server, and says why.", state: { at: "failed", reason: "the text is above its limit" } }, "p-1"),
+  message(null, { from: me.userId, ago: 30_000, text: "Sending", state: { at: "sending", since: NOW - 3000 } }, "p-2"),
+  message(null, { from: me.userId, ago: 10_000, text: "Waiting for the connection", state: { at: "queued" } }, "p-3"),
+]);
+
+export const queued = timeline([
+  ...direct.entries,
+  message(null, { from: me.userId, ago: MINUTE, text: "Are you on the train already?", state: { at: "queued" } }, "p-1"),
+  message(null, { from: me.userId, ago: MINUTE / 2, text: "I will bring the stove to the station", state: { at: "queued" } }, "p-2"),
+]);
+
+export const group = timeline([
+  note(1, 2 * DAY, ana.userId, { type: "created", title: "East Ridge", members: [ana.userId, bob.userId, me.userId] }),
+  note(2, 2 * DAY - MINUTE, ana.userId, { type: "added", users: [kenji.userId, layla.userId, tom.userId] }),
+  ...say([
+    { from: ana.userId, ago: DAY + 5 * HOUR, text: "Hello everybody! The forecast for Saturday looks good: cold and clear." },
+    { from: kenji.userId, ago: DAY + 5 * HOUR - 3 * MINUTE, text: "Finally." },
+    { from: kenji.userId, ago: DAY + 5 * HOUR - 4 * MINUTE, text: "Which trail do we take? The north side had ice two weeks ago." },
+    { from: me.userId, ago: DAY + 4 * HOUR, text: "South, then over the saddle. It is longer but safe.", state: { at: "read", by: 4, of: 5 } },
+  ], 3),
+  note(7, 5 * HOUR, ana.userId, { type: "role", user: me.userId, role: "owner" }),
+  note(8, 5 * HOUR - MINUTE, tom.userId, { type: "left" }),
+  ...say([
+    { from: layla.userId, ago: 3 * HOUR, text: "صباح الخير! هل نلتقي في المحطة الساعة السابعة؟" },
+    { from: bob.userId, ago: 2 * HOUR, text: "Seven at the station works. I hold a table in the café until the train comes, they open at half past six." },
+    { from: ana.userId, ago: HOUR, text: "Here are the rules of the hut, please read them:\nhttps://huts.example.org/rules" },
+    { from: me.userId, ago: 20 * MINUTE, text: "Read and agreed.", state: { at: "delivered", to: 3, of: 5 } },
+  ], 9),
+]);
+
+export const rtl = timeline(say([
+  { from: layla.userId, ago: 2 * HOUR, text: "مرحبًا ميرا، كيف حالك اليوم؟" },
+  { from: me.userId, ago: 2 * HOUR - MINUTE, text: "أهلًا ليلى! بخير، شكرًا. هل وصلتك الخريطة؟" },
+  { from: layla.userId, ago: HOUR, text: "نعم، وصلت. الرابط هنا: https://maps.example.org/ridge" },
+  { from: layla.userId, ago: HOUR - MINUTE, text: "The English name is “East Ridge”, والاسم العربي «الحافة الشرقية»." },
+  { from: me.userId, ago: 5 * MINUTE, text: "ممتاز، نلتقي يوم السبت" },
+]));
+
+const WORDS = "the a ridge snow hut we trail morning stove map river cold clear over under again maybe later soon path light boots rope north south tea".split(" ");
+
+/** The n-th of a long conversation: always the same, of very different lengths. */
+export function nth(seq: number, head: number): TimelineMessage {
+  const length = 2 + ((seq * 7919) % 41);
+  const text = Array.from({ length }, (_, i) => WORDS[(seq * 31 + i * 17) % WORDS.length]).join(" ");
+  const from = seq % 5 < 2 ? me.userId : bob.userId;
+  return message(seq, { from, ago: (head - seq) * 7 * MINUTE, text: `${seq}: ${text}${seq % 9 === 0 ? "\nsecond line\nthird line" : ""}` });
+}
+
+const HEAD = 10_000;
+const PAGE = 50;
+
+const page = (before: number) => Array.from({ length: Math.min(PAGE, before - 1) }, (_, i) => nth(Math.max(before - PAGE, 1) + i, HEAD));
+
+export const long = timeline(page(HEAD + 1), { older: "more" });
+export const manyUnread = timeline(page(HEAD + 1), { older: "more", read: HEAD - 120 });
+export const fewUnread: Timeline = { ...direct, read: 5 };
+
+export function olderPage(before: TimelineEntry): TimelineEntry[] {
+  return before.seq === null ? [] : page(before.seq);
+}
+
+const item = (n: number, more: Partial<ConversationItem> & Pick<ConversationItem, "name" | "preview">): ConversationItem => ({
+  id: cid(n), kind: "direct", peer: null, memberCount: 2, role: "member", draft: null, updatedAt: NOW, unread: 0, online: false, typing: [], ...more,
+});
+
+export const BOB = cid(1);
+export const GROUP = cid(2);
+export const LAYLA = cid(5);
+
+export const items: ConversationItem[] = [
+  item(1, { name: bob.displayName, peer: bob.userId, online: true, updatedAt: NOW - 2 * MINUTE, preview: { text: "Noted 👍", mine: true, from: me.userId } }),
+  item(2, { name: "East Ridge", kind: "group", memberCount: 6, role: "owner", updatedAt: NOW - 20 * MINUTE, preview: { text: "Read and agreed.", mine: true, from: me.userId } }),
+  item(3, { name: ana.displayName, peer: ana.userId, online: true, updatedAt: NOW - 26 * MINUTE, unread: 3, preview: { text: "Could you look at the booking once more? I think the second night is missing", mine: false, from: ana.userId } }),
+  item(4, { name: "Climbing gym Thursdays", kind: "group", memberCount: 14, updatedAt: NOW - 2 * HOUR, unread: 128, typing: ["Kenji", "Tom"], preview: { text: "see you there", mine: false, from: kenji.userId } }),
+  item(5, { name: layla.displayName, peer: layla.userId, updatedAt: NOW - 5 * HOUR, preview: { text: "ممتاز، نلتقي يوم السبت", mine: true, from: me.userId } }),
+  item(6, { name: kenji.displayName, peer: kenji.userId, updatedAt: NOW - DAY, draft: "About the rope: I would rather", preview: { text: "Sounds good", mine: false, from: kenji.userId } }),
+  item(7, { name: "Neighbours at Number 14, courtyard and garden committee", kind: "group", memberCount: 9, updatedAt: NOW - 3 * DAY, preview: { text: "The bins are collected on Friday this week.", mine: false, from: ines.userId } }),
+  item(8, { name: tom.displayName, peer: tom.userId, updatedAt: NOW - 24 * DAY, preview: { text: "Happy birthday! 🎉", mine: true, from: me.userId } }),
+];
+
+const member = (user: UserId, role: "owner" | "member" = "member"): Member => ({ user, role, marker: { received: 12, read: 12 } });
+
+export const world: World = {
+  session: { at: "signed-in", me },
+  connection: { at: "online", since: NOW - HOUR, justBack: false },
+  items,
+  listState: "ready",
+  timelines: new Map([[BOB, direct], [GROUP, group], [LAYLA, rtl]]),
+  members: [member(ana.userId, "owner"), member(me.userId, "owner"), member(bob.userId), member(kenji.userId), member(layla.userId), member(ines.userId)],
+  refusal: null,
+  olderPage,
+};

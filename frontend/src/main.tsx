@@ -1,0 +1,20 @@
+// Mounts the app. The only file that does something by being imported.
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App, Surroundings } from "./App";
+import { createClient } from "./client";
+import "./index.css";
+import { followTheme } from "./theme";
+
+const element = document.getElementById("root");
+if (element === null) throw new Error("index.html has no #root");
+const root = createRoot(element);
+
+followTheme();
+// Every state of the screen without a server. The condition is constant in a production build, which
+// therefore contains nothing of it.
+if (import.meta.env.DEV && window.location.pathname === "/__gallery") {
+  void import("./gallery/Gallery").then(({ Gallery }) => root.render(<Surroundings><Gallery /></Surroundings>));
+} else {
+  root.render(<StrictMode><App client={createClient()} /></StrictMode>);
+}

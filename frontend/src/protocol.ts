@@ -1,0 +1,461 @@
+// The wire, as types, and the one place where what arrives is checked. Knows PROTOCOL.md and
+// nothing of sockets, requests or the screen: past `decode` a value can be trusted.
+import type { ClientKey, ConversationId, Profile, Seq, UserId } from "./model/types";
+import { count, flag, isObject, list, parse, text, time, type Json } from "./shape";
+
+export const PROTOCOL_VERSION = 1;
+export const SUBPROTOCOL = "chat.v1";
+
+// ---- ids ----------------------------------------------------------------------------------------
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const PRINTABLE = /^[\x20-\x7e]{1,64}$/;
+
+export function conversationId(value: unknown): ConversationId | null {
+  return typeof value === "string" && UUID.test(value) ? (value.toLowerCase() as ConversationId) : null;
+}
+
+export function userId(value: unknown): UserId | null {
+  return typeof value === "string" && value !== "" && value.length <= 64 ? (value as UserId) : null;
+}
+
+export function clientKey(value: unknown): ClientKey | null {
+  return typeof value === "string" && PRINTABLE.test(value) ? (value as ClientKey) : null;
+}
+
+// ---- what is logged -----------------------------------------------------------------------------
+
+export type Role = "owner" | "member";
+export type ConversationKind = "direct" | "group";
+
+export type EventBody =
+  | { type: "message"; text: string }
+  | { type: "created"; kind: ConversationKind; title: string | null; members: UserId[] }
+  | { type: "added"; users: UserId[] }
+  | { type: "removed"; user: UserId }
+  | { type: "left" }
+  | { type: "title"; title: string }
+  | { type: "role"; user: UserId; role: Role }
+  /** From a newer server. It is not shown, and still takes its place in the numbering. */
+  | { type: "unknown"; name: string };
+
+export interface LoggedEvent {
+  conversation: ConversationId;
+  seq: Seq;
+  at: number;
+  from: UserId | null;
+  key: string | null;
+  event: EventBody;
+}
+
+export interface MarkerOf {
+  user: UserId;
+  received: Seq;
+  read: Seq;
+}
+
+export interface Problem {
+  code: string;
+  title: string;
+  status: number;
+  detail: string;
+  retryable: boolean;
+  retryAfterMs: number | null;
+}
+
+export interface Limits {
+  frameBytesMax: number;
+  textBytesMax: number;
+  textCharsMax: number;
+  commandsInFlightMax: number;
+  sendsPerSecond: number;
+  sendsBurst: number;
+  positionsMax: number;
+  watchMax: number;
+}
+
+export type Positions = Record<ConversationId, Seq>;
+
+// ---- frames -------------------------------------------------------------------------------------
+
+export interface Resume {
+  epoch: string;
+  token?: string;
+  positions: Positions;
+}
+
+export type ClientFrame =
+  | { type: "hello"; version: number; token?: string; resume?: Resume }
+  | { type: "send"; id: string; key: ClientKey; to: UserId; text: string }
+  | { type: "send"; id: string; key: ClientKey; conversation: ConversationId; text: string }
+  | { type: "mark"; id?: string; conversation: ConversationId; received?: Seq; read?: Seq }
+  | { type: "typing"; conversation: ConversationId; on: boolean }
+  | { type: "watch"; id?: string; users: UserId[] }
+  | { type: "sync"; id?: string; conversation: ConversationId; after: Seq }
+  | { type: "ping"; positions?: Positions }
+  | { type: "auth"; id: string; token: string };
+
+export type ServerFrame =
+  | {
+      type: "welcome";
+      version: number;
+      session: string;
+      user: UserId;
+      epoch: string;
+      resumed: boolean;
+      heartbeatMs: number;
+      typingMs: number;
+      limits: Limits;
+      expiresAt: number | null;
+    }
+  | { type: "synced"; token: string }
+  | { type: "reset"; conversation: ConversationId; head: Seq }
+  | { type: "left"; conversation: ConversationId }
+  | { type: "ack"; id: string | null; key: string; conversation: ConversationId; seq: Seq; at: number; duplicate: boolean }
+  | { type: "done"; id: string }
+  | { type: "error"; id: string | null; key: string | null; problem: Problem }
+  | { type: "event"; logged: LoggedEvent }
+  | { type: "receipt"; conversation: ConversationId; marker: MarkerOf }
+  | { type: "typing"; conversation: ConversationId; user: UserId; on: boolean }
+  | { type: "presence"; user: UserId; online: boolean }
+  | { type: "drain"; afterMs: number; deadlineMs: number }
+  | { type: "expiring"; inMs: number }
+  | { type: "pong"; heads: Positions; token: string | null };
+
+/** Something this client does not understand: ignored and counted, never thrown. */
+export interface Unknown {
+  type: "unknown";
+  /** The frame's own `type`, where it had one. */
+  name: string | null;
+  /** `type`: a kind of frame of a newer server; `shape`: a known kind that does not hold what it must. */
+  because: "json" | "type" | "shape";
+}
+
+export function encode(frame: ClientFrame): string {
+  return JSON.stringify(frame);
+}
+
+export function decode(source: string): ServerFrame | Unknown {
+  const value = parse(source);
+  if (!isObject(value)) return { type: "unknown", name: null, because: "json" };
+  const name = text(value["type"]);
+  if (name === null) return { type: "unknown", name, because: "shape" };
+  const read = readers.get(name);
+  if (read === undefined) return { type: "unknown", name, because: "type" };
+  return read(value) ?? { type: "unknown", name, because: "shape" };
+}
+
+const readers = new Map<string, (value: Json) => ServerFrame | null>([
+  ["welcome", welcome],
+  [
+    "synced",
+    (value) => {
+      const token = text(value["token"]);
+      return token === null ? null : { type: "synced", token };
+    },
+  ],
+  [
+    "reset",
+    (value) => {
+      const conversation = conversationId(value["conversation"]);
+      const head = count(value["head"]);
+      return conversation === null || head === null ? null : { type: "reset", conversation, head };
+    },
+  ],
+  [
+    "left",
+    (value) => {
+      const conversation = conversationId(value["conversation"]);
+      return conversation === null ? null : { type: "left", conversation };
+    },
+  ],
+  ["ack", ack],
+  [
+    "done",
+    (value) => {
+      const id = text(value["id"]);
+      return id === null ? null : { type: "done", id };
+    },
+  ],
+  [
+    "error",
+    (value) => {
+      const read = problem(value["problem"]);
+      return read === null ? null : { type: "error", id: text(value["id"]), key: text(value["key"]), problem: read };
+    },
+  ],
+  [
+    "event",
+    (value) => {
+      const logged = loggedEvent(value);
+      return logged === null ? null : { type: "event", logged };
+    },
+  ],
+  [
+    "receipt",
+    (value) => {
+      const conversation = conversationId(value["conversation"]);
+      const marker = markerOf(value);
+      return conversation === null || marker === null ? null : { type: "receipt", conversation, marker };
+    },
+  ],
+  [
+    "typing",
+    (value) => {
+      const conversation = conversationId(value["conversation"]);
+      const user = userId(value["user"]);
+      const on = flag(value["on"]);
+      return conversation === null || user === null || on === null ? null : { type: "typing", conversation, user, on };
+    },
+  ],
+  [
+    "presence",
+    (value) => {
+      const user = userId(value["user"]);
+      const online = flag(value["online"]);
+      return user === null || online === null ? null : { type: "presence", user, online };
+    },
+  ],
+  [
+    "drain",
+    (value) => {
+      const afterMs = count(value["after_ms"]);
+      const deadlineMs = count(value["deadline_ms"]);
+      return afterMs === null || deadlineMs === null ? null : { type: "drain", afterMs, deadlineMs };
+    },
+  ],
+  [
+    "expiring",
+    (value) => {
+      const inMs = count(value["in_ms"]);
+      return inMs === null ? null : { type: "expiring", inMs };
+    },
+  ],
+  [
+    "pong",
+    (value) => {
+      const heads = value["heads"] === undefined ? {} : positions(value["heads"]);
+      return heads === null ? null : { type: "pong", heads, token: text(value["token"]) };
+    },
+  ],
+]);
+
+function welcome(value: Json): ServerFrame | null {
+  const version = count(value["version"]);
+  const session = text(value["session"]);
+  const user = userId(value["user"]);
+  const epoch = text(value["epoch"]);
+  const resumed = flag(value["resumed"]);
+  const heartbeatMs = count(value["heartbeat_ms"]);
+  const typingMs = count(value["typing_ms"]);
+  const limits = limitsOf(value["limits"]);
+  if (version === null || session === null || user === null || epoch === null || resumed === null) return null;
+  if (heartbeatMs === null || heartbeatMs === 0 || typingMs === null || limits === null) return null;
+  const expiresAt = time(value["expires_at"]);
+  return { type: "welcome", version, session, user, epoch, resumed, heartbeatMs, typingMs, limits, expiresAt };
+}
+
+function limitsOf(value: unknown): Limits | null {
+  if (!isObject(value)) return null;
+  const frameBytesMax = count(value["frame_bytes_max"]);
+  const textBytesMax = count(value["text_bytes_max"]);
+  const textCharsMax = count(value["text_chars_max"]);
+  const commandsInFlightMax = count(value["commands_in_flight_max"]);
+  const sendsPerSecond = count(value["sends_per_second"]);
+  const sendsBurst = count(value["sends_burst"]);
+  const positionsMax = count(value["positions_max"]);
+  const watchMax = count(value["watch_max"]);
+  if (frameBytesMax === null || textBytesMax === null || textCharsMax === null || commandsInFlightMax === null) return null;
+  if (sendsPerSecond === null || sendsBurst === null || positionsMax === null || watchMax === null) return null;
+  return { frameBytesMax, textBytesMax, textCharsMax, commandsInFlightMax, sendsPerSecond, sendsBurst, positionsMax, watchMax };
+}
+
+function ack(value: Json): ServerFrame | null {
+  const key = text(value["key"]);
+  const conversation = conversationId(value["conversation"]);
+  const seq = count(value["seq"]);
+  const at = time(value["at"]);
+  const duplicate = flag(value["duplicate"]);
+  if (key === null || conversation === null || seq === null || at === null || duplicate === null) return null;
+  return { type: "ack", id: text(value["id"]), key, conversation, seq, at, duplicate };
+}
+
+function positions(value: unknown): Positions | null {
+  if (!isObject(value)) return null;
+  const read: Positions = {};
+  for (const [name, position] of Object.entries(value)) {
+    const conversation = conversationId(name);
+    const seq = count(position);
+    if (conversation === null || seq === null) return null;
+    read[conversation] = seq;
+  }
+  return read;
+}
+
+export function loggedEvent(value: unknown): LoggedEvent | null {
+  if (!isObject(value)) return null;
+  const conversation = conversationId(value["conversation"]);
+  const seq = count(value["seq"]);
+  const at = time(value["at"]);
+  if (conversation === null || seq === null || seq === 0 || at === null || !isObject(value["event"])) return null;
+  const from = userId(value["from"]);
+  return { conversation, seq, at, from, key: text(value["key"]), event: eventBody(value["event"]) };
+}
+
+/** What is not understood keeps its place in the log: refusing it would tear a hole that never heals. */
+function eventBody(value: Json): EventBody {
+  const name = text(value["type"]) ?? "";
+  return knownBody(name, value) ?? { type: "unknown", name };
+}
+
+function knownBody(name: string, value: Json): EventBody | null {
+  switch (name) {
+    case "message": {
+      const said = text(value["text"]);
+      return said === null ? null : { type: "message", text: said };
+    }
+    case "created": {
+      const kind = conversationKind(value["kind"]);
+      const members = value["members"] === undefined ? [] : list(value["members"], userId);
+      return kind === null || members === null ? null : { type: "created", kind, title: text(value["title"]), members };
+    }
+    case "added": {
+      const users = list(value["users"], userId);
+      return users === null ? null : { type: "added", users };
+    }
+    case "removed": {
+      const user = userId(value["user"]);
+      return user === null ? null : { type: "removed", user };
+    }
+    case "left":
+      return { type: "left" };
+    case "title": {
+      const title = text(value["title"]);
+      return title === null ? null : { type: "title", title };
+    }
+    case "role": {
+      const user = userId(value["user"]);
+      const role = roleOf(value["role"]);
+      return user === null || role === null ? null : { type: "role", user, role };
+    }
+    default:
+      return null;
+  }
+}
+
+function conversationKind(value: unknown): ConversationKind | null {
+  return value === "direct" || value === "group" ? value : null;
+}
+
+function roleOf(value: unknown): Role | null {
+  return value === "owner" || value === "member" ? value : null;
+}
+
+// ---- bodies over HTTP ---------------------------------------------------------------------------
+
+export interface Token {
+  user: UserId;
+  token: string;
+  expiresAt: number | null;
+}
+
+/** The view of a direct message that `/messages` gives. */
+export interface DirectMessage {
+  id: string;
+  conversation: ConversationId;
+  seq: Seq;
+  from: UserId | null;
+  to: UserId;
+  content: string;
+  at: number;
+  key: string | null;
+}
+
+export interface Conversation {
+  id: ConversationId;
+  kind: ConversationKind;
+  title: string | null;
+  peer: UserId | null;
+  role: Role;
+  memberCount: number;
+  head: Seq;
+  received: Seq;
+  read: Seq;
+  unread: number;
+  updatedAt: number;
+  last: LoggedEvent | null;
+  markers: MarkerOf[];
+}
+
+export interface MemberOf extends MarkerOf {
+  role: Role;
+}
+
+export function tokenBody(value: unknown): Token | null {
+  if (!isObject(value)) return null;
+  const user = userId(value["user_id"]);
+  const token = text(value["token"]);
+  return user === null || token === null ? null : { user, token, expiresAt: time(value["expires_at"]) };
+}
+
+export function profileBody(value: unknown): Profile | null {
+  if (!isObject(value)) return null;
+  const id = userId(value["user_id"]);
+  const name = text(value["name"]);
+  return id === null || name === null ? null : { userId: id, name, displayName: text(value["display_name"]) ?? name };
+}
+
+export function messageBody(value: unknown): DirectMessage | null {
+  if (!isObject(value)) return null;
+  const id = text(value["id"]);
+  const conversation = conversationId(value["conversation"]);
+  const seq = count(value["seq"]);
+  const to = userId(value["to"]);
+  const content = text(value["content"]);
+  const at = time(value["timestamp"]);
+  if (id === null || conversation === null || seq === null || to === null || content === null || at === null) return null;
+  return { id, conversation, seq, from: userId(value["from"]), to, content, at, key: text(value["key"]) };
+}
+
+export function conversationBody(value: unknown): Conversation | null {
+  if (!isObject(value)) return null;
+  const id = conversationId(value["id"]);
+  const kind = conversationKind(value["kind"]);
+  const role = roleOf(value["role"]);
+  const memberCount = count(value["member_count"]);
+  const head = count(value["head"]);
+  const received = count(value["received"]);
+  const read = count(value["read"]);
+  const unread = count(value["unread"]);
+  const updatedAt = time(value["updated_at"]);
+  const markers = value["markers"] === undefined ? [] : list(value["markers"], markerOf);
+  if (id === null || kind === null || role === null || memberCount === null || head === null) return null;
+  if (received === null || read === null || unread === null || updatedAt === null || markers === null) return null;
+  const peer = userId(value["user"]);
+  const last = loggedEvent(value["last"]);
+  return { id, kind, title: text(value["title"]), peer, role, memberCount, head, received, read, unread, updatedAt, last, markers };
+}
+
+export function markerOf(value: unknown): MarkerOf | null {
+  if (!isObject(value)) return null;
+  const user = userId(value["user"]);
+  const received = count(value["received"]);
+  const read = count(value["read"]);
+  return user === null || received === null || read === null ? null : { user, received, read };
+}
+
+export function memberBody(value: unknown): MemberOf | null {
+  const marker = markerOf(value);
+  const role = isObject(value) ? roleOf(value["role"]) : null;
+  return marker === null || role === null ? null : { ...marker, role };
+}
+
+export function problem(value: unknown): Problem | null {
+  if (!isObject(value)) return null;
+  const code = text(value["code"]);
+  const status = count(value["status"]);
+  const retryable = flag(value["retryable"]);
+  if (code === null || status === null || retryable === null) return null;
+  const title = text(value["title"]) ?? code;
+  return { code, title, status, detail: text(value["detail"]) ?? "", retryable, retryAfterMs: count(value["retry_after_ms"]) };
+}
