@@ -30,13 +30,14 @@ test-frontend: frontend/node_modules/.done
 	$(NPM) run typecheck
 	$(NPM) test
 
-# The front end is built first: the server's tests serve it. Examples and benches are compiled too.
+# The front end is built first, because the server's tests serve it. One call builds everything once,
+# the examples and the server's binary among it; the benches then run each of their cases once.
 test-rust: $(DIST)
-	cargo test --locked --workspace --exclude benches
-	cargo bench --locked -p benches --no-run --profile dev
+	cargo test --locked --workspace
+	cargo test --locked -p benches --benches
 
-test-browser: $(DIST)
-	cargo build --locked -p chat-server
+# In real browsers, against the binary that the tests above have built.
+test-browser: $(DIST) test-rust
 	$(NPM) run e2e
 
 lint: frontend/node_modules/.done ## Formatting, clippy, the front end's rules.

@@ -7,7 +7,7 @@ use std::{
 
 use chat_sdk::{
     Epoch, MemoryStore,
-    conformance::{self, Restore, StoreFactory},
+    conformance::{self, AccountStoreFactory, Restore, StoreFactory},
     store::{Durability, SqliteOptions, SqliteStore},
 };
 
@@ -51,14 +51,20 @@ impl SqliteFiles {
     fn new(purpose: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("{purpose}-{}", std::process::id()));
-        Self { directory, files: AtomicU64::new(0) }
+        Self {
+            directory,
+            files: AtomicU64::new(0),
+        }
     }
 
     /// The contract does not depend on how often the disk is flushed, and the tests' disk is slow.
-    fn open_at(path: &Path) -> SqliteStore {
-        let mut options = SqliteOptions::default();
-        options.durability = Durability::UntilPowerFails;
-        SqliteStore::open_with(path, &options).unwrap()
+    async fn open_at(path: &Path) -> SqliteStore {
+        let durability = Durability::UntilPowerFails;
+        let options = SqliteOptions {
+            durability,
+            ..SqliteOptions::default()
+        };
+        SqliteStore::open_with(path, options).await.unwrap()
     }
 }
 
@@ -73,12 +79,12 @@ impl StoreFactory for SqliteFiles {
 
     async fn open(&self) -> SqliteStore {
         let file = self.files.fetch_add(1, Ordering::Relaxed);
-        Self::open_at(&self.directory.join(format!("{file}.db")))
+        Self::open_at(&self.directory.join(format!("{file}.db"))).await
     }
 
     async fn reopen(&self, store: SqliteStore) -> Option<SqliteStore> {
         store.close().await;
-        Some(Self::open_at(store.path().unwrap()))
+        Some(Self::open_at(store.path().unwrap()).await)
     }
 
     async fn backup(&self, store: &SqliteStore) -> Option<Restore<SqliteStore>> {
@@ -88,11 +94,39 @@ impl StoreFactory for SqliteFiles {
             Box::pin(async move {
                 store.close().await;
                 std::fs::copy(backup, store.path().unwrap()).unwrap();
-                let store = Self::open_at(store.path().unwrap());
+                let store = Self::open_at(store.path().unwrap()).await;
                 store.new_epoch().await.unwrap();
                 store
             })
         }))
+    }
+}
+
+impl AccountStoreFactory for InMemory {
+    type Store = MemoryStore;
+
+    async fn open(&self) -> MemoryStore {
+        MemoryStore::new()
+    }
+}
+
+impl AccountStoreFactory for SqliteInMemory {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        StoreFactory::open(self).await
+    }
+}
+
+impl AccountStoreFactory for SqliteFiles {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        StoreFactory::open(self).await
+    }
+
+    async fn reopen(&self, store: SqliteStore) -> Option<SqliteStore> {
+        StoreFactory::reopen(self, store).await
     }
 }
 
@@ -109,4 +143,15 @@ async fn the_sqlite_store_in_memory_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sqlite_store_in_a_file_keeps_the_contract() {
     conformance::store(SqliteFiles::new("conformance")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_in_memory_keep_the_contract() {
+    conformance::account_store(InMemory).await;
+    conformance::account_store(SqliteInMemory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_in_a_file_keep_the_contract() {
+    conformance::account_store(SqliteFiles::new("accounts")).await;
 }

@@ -23,10 +23,14 @@
 //! # });
 //! ```
 
+#[cfg(feature = "accounts")]
+mod accounts;
 mod random;
 mod report;
 mod store;
 
+#[cfg(feature = "accounts")]
+pub use self::accounts::{AccountStoreFactory, account_store, account_store_cases};
 pub use self::{
     report::{Case, Report},
     store::{Restore, StoreFactory, store, store_cases},

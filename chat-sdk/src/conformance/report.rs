@@ -17,47 +17,65 @@ use futures_util::FutureExt;
 /// A case that takes longer hangs. The longest takes a few seconds on a slow disk.
 const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(super) type Run<F> = fn(Trial<F>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// One behaviour that a contract asks for.
-pub struct Case<F> {
+/// The cases of a group: their names, and how each is run.
+pub(super) type Cases<F> = Vec<(&'static str, fn(Trial<F>) -> Boxed<()>)>;
+
+/// One behaviour that a contract asks for, of one implementation.
+pub struct Case {
     /// The behaviour, as `group::behaviour`.
     pub name: &'static str,
-    run: Run<F>,
+    run: Box<dyn FnOnce(Arc<AtomicBool>) -> Boxed<()> + Send>,
 }
 
-impl<F> Case<F> {
-    pub(super) const fn new(name: &'static str, run: Run<F>) -> Self {
-        Self { name, run }
+impl Case {
+    /// Each of these for what the factory makes.
+    pub(super) fn all<F: Send + Sync + ?Sized + 'static>(
+        factory: &Arc<F>,
+        cases: Cases<F>,
+    ) -> Vec<Self> {
+        cases
+            .into_iter()
+            .map(|(name, run)| {
+                let factory = Arc::clone(factory);
+                Self {
+                    name,
+                    run: Box::new(move |skipped| run(Trial { factory, skipped })),
+                }
+            })
+            .collect()
     }
 }
 
-impl<F> fmt::Debug for Case<F> {
+impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Case").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Case")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
-/// Makes the list of cases out of the names of functions.
+/// Makes the cases of a group out of the names of functions.
 macro_rules! cases {
     ($group:literal: $($case:ident),* $(,)?) => {
-        vec![$($crate::conformance::report::Case::new(
-            concat!($group, "::", stringify!($case)),
-            |trial| Box::pin($case(trial)),
-        )),*]
+        vec![$((concat!($group, "::", stringify!($case)), |trial| Box::pin($case(trial)))),*]
     };
 }
 pub(super) use cases;
 
 /// What one run of a case is given.
-pub(super) struct Trial<F> {
+pub(super) struct Trial<F: ?Sized> {
     pub(super) factory: Arc<F>,
     skipped: Arc<AtomicBool>,
 }
 
-impl<F> Trial<F> {
+impl<F: ?Sized> Trial<F> {
     pub(super) fn share(&self) -> Self {
-        Self { factory: Arc::clone(&self.factory), skipped: Arc::clone(&self.skipped) }
+        Self {
+            factory: Arc::clone(&self.factory),
+            skipped: Arc::clone(&self.skipped),
+        }
     }
 
     /// The implementation cannot do what the case needs.
@@ -80,20 +98,18 @@ pub struct Report {
 
 impl Report {
     /// Runs the cases, one after the other, each with a store of its own.
-    pub async fn of<F: Send + Sync + 'static>(
-        factory: &Arc<F>,
-        cases: impl IntoIterator<Item = Case<F>>,
-    ) -> Self {
+    pub async fn of(cases: impl IntoIterator<Item = Case>) -> Self {
         let mut report = Self::default();
         for case in cases {
             let skipped = Arc::new(AtomicBool::new(false));
-            let trial = Trial { factory: Arc::clone(factory), skipped: Arc::clone(&skipped) };
-            let run = AssertUnwindSafe((case.run)(trial)).catch_unwind();
+            let run = AssertUnwindSafe((case.run)(Arc::clone(&skipped))).catch_unwind();
             match tokio::time::timeout(CASE_TIMEOUT, run).await {
                 Ok(Ok(())) if skipped.load(Ordering::Relaxed) => report.skipped.push(case.name),
                 Ok(Ok(())) => report.passed += 1,
                 Ok(Err(panic)) => report.failed.push((case.name, message(&*panic))),
-                Err(_) => report.failed.push((case.name, "does not come to an end".to_owned())),
+                Err(_) => report
+                    .failed
+                    .push((case.name, "does not come to an end".to_owned())),
             }
         }
         report
@@ -117,7 +133,11 @@ impl fmt::Display for Report {
             writeln!(f, "skipped {name}")?;
         }
         let (failed, skipped) = (self.failed.len(), self.skipped.len());
-        write!(f, "{} passed, {failed} failed, {skipped} skipped", self.passed)
+        write!(
+            f,
+            "{} passed, {failed} failed, {skipped} skipped",
+            self.passed
+        )
     }
 }
 
@@ -143,7 +163,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_report_names_what_failed_and_what_was_skipped() {
-        let report = Report::of(&Arc::new(()), cases!["a": holds, fails, needs_more]).await;
+        let cases: Cases<()> = cases!["a": holds, fails, needs_more];
+        let report = Report::of(Case::all(&Arc::new(()), cases)).await;
         assert_eq!(report.passed, 1);
         assert_eq!(report.failed, [("a::fails", "no way".to_owned())]);
         assert_eq!(report.skipped, ["a::needs_more"]);

@@ -2,21 +2,18 @@
 //! changed than did, never less.
 
 use super::{
-    super::{
-        random::Random,
-        report::{Case, Trial, cases},
-    },
-    StoreFactory,
+    super::{random::Random, report::cases},
+    Cases, Trial,
     model::Model,
     unread::{PEOPLE, random_write},
     world::{SYSTEM, World, added, removed, renamed, role, user},
 };
 use crate::{
     model::{Body, ConversationId, Role, Seq},
-    store::{Checkpoint, Store},
+    store::Checkpoint,
 };
 
-pub(super) fn cases<F: StoreFactory>() -> Vec<Case<F>> {
+pub(super) fn cases() -> Cases {
     cases!["memberships":
         without_a_checkpoint_nothing_changed_and_nothing_was_left,
         every_conversation_has_its_head,
@@ -46,20 +43,25 @@ pub(super) fn cases<F: StoreFactory>() -> Vec<Case<F>> {
     ]
 }
 
-async fn without_a_checkpoint_nothing_changed_and_nothing_was_left<F: StoreFactory>(
-    trial: Trial<F>,
-) {
+async fn without_a_checkpoint_nothing_changed_and_nothing_was_left(trial: Trial) {
     let w = trial.world().await;
-    let (stays, left) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
+    let (stays, left) = (
+        w.group(&["ann", "bob"]).await,
+        w.group(&["ann", "bob"]).await,
+    );
     w.put(left, "bob", Body::Left).await.expect("bob leaves");
-    let memberships = w.store.memberships(&user("bob"), None).await.expect("the store reads");
+    let memberships = w
+        .store
+        .memberships(&user("bob"), None)
+        .await
+        .expect("the store reads");
     assert_eq!(memberships.current.len(), 1);
     let one = &memberships.current[0];
     assert_eq!((one.conversation, one.changed_since), (stays, None));
     assert_eq!(memberships.left, []);
 }
 
-async fn every_conversation_has_its_head<F: StoreFactory>(trial: Trial<F>) {
+async fn every_conversation_has_its_head(trial: Trial) {
     let w = trial.world().await;
     let mut expected = Vec::new();
     for n in 0..20 {
@@ -70,15 +72,22 @@ async fn every_conversation_has_its_head<F: StoreFactory>(trial: Trial<F>) {
     expected.sort_unstable();
     let checkpoint = w.checkpoint().await;
     for since in [None, Some(&checkpoint)] {
-        let memberships = w.store.memberships(&user("bob"), since).await.expect("the store reads");
-        let mut found: Vec<_> =
-            memberships.current.iter().map(|one| (one.conversation, one.head.get())).collect();
+        let memberships = w
+            .store
+            .memberships(&user("bob"), since)
+            .await
+            .expect("the store reads");
+        let mut found: Vec<_> = memberships
+            .current
+            .iter()
+            .map(|one| (one.conversation, one.head.get()))
+            .collect();
         found.sort_unstable();
         assert_eq!(found, expected);
     }
 }
 
-async fn an_event_is_a_change<F: StoreFactory>(trial: Trial<F>) {
+async fn an_event_is_a_change(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
     w.chatter(id, "ann", 4).await;
@@ -86,11 +95,14 @@ async fn an_event_is_a_change<F: StoreFactory>(trial: Trial<F>) {
     w.say(id, "ann", "new").await;
     for who in ["ann", "bob"] {
         let since = w.changed(who, &checkpoint, id).await.expect("it changed");
-        assert!(since <= 5, "from {since} on the new one at 6 is missed by nobody");
+        assert!(
+            since <= 5,
+            "from {since} on the new one at 6 is missed by nobody"
+        );
     }
 }
 
-async fn every_kind_of_event_is_a_change<F: StoreFactory>(trial: Trial<F>) {
+async fn every_kind_of_event_is_a_change(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     let bodies = [
@@ -98,7 +110,9 @@ async fn every_kind_of_event_is_a_change<F: StoreFactory>(trial: Trial<F>) {
         role("eve", Role::Owner),
         renamed("Ships"),
         removed("eve"),
-        Body::Message { text: crate::model::Text::new("hi").expect("a valid text") },
+        Body::Message {
+            text: crate::model::Text::new("hi").expect("a valid text"),
+        },
     ];
     for body in bodies {
         let (head, checkpoint) = (w.head(id).await, w.checkpoint().await);
@@ -108,7 +122,7 @@ async fn every_kind_of_event_is_a_change<F: StoreFactory>(trial: Trial<F>) {
     }
 }
 
-async fn several_events_are_one_change<F: StoreFactory>(trial: Trial<F>) {
+async fn several_events_are_one_change(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
     w.chatter(id, "ann", 4).await;
@@ -121,7 +135,7 @@ async fn several_events_are_one_change<F: StoreFactory>(trial: Trial<F>) {
     assert_eq!(memberships.current[0].head, Seq::new(9));
 }
 
-async fn the_own_marker_is_a_change<F: StoreFactory>(trial: Trial<F>) {
+async fn the_own_marker_is_a_change(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
     let checkpoint = w.checkpoint().await;
@@ -130,18 +144,20 @@ async fn the_own_marker_is_a_change<F: StoreFactory>(trial: Trial<F>) {
     assert!(since <= 1);
 }
 
-async fn the_marker_of_another_is_a_change<F: StoreFactory>(trial: Trial<F>) {
+async fn the_marker_of_another_is_a_change(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
     for (received, read) in [(1, 0), (1, 1)] {
         let checkpoint = w.checkpoint().await;
-        w.mark(id, "bob", received, read).await.expect("a member may");
+        w.mark(id, "bob", received, read)
+            .await
+            .expect("a member may");
         let since = w.changed("ann", &checkpoint, id).await.expect("it changed");
         assert!(since <= 1);
     }
 }
 
-async fn what_came_before_the_checkpoint_is_known<F: StoreFactory>(trial: Trial<F>) {
+async fn what_came_before_the_checkpoint_is_known(trial: Trial) {
     let w = trial.world().await;
     let (one, other) = (w.direct("ann", "bob").await, w.direct("ann", "eve").await);
     w.chatter(one, "ann", 50).await;
@@ -149,10 +165,15 @@ async fn what_came_before_the_checkpoint_is_known<F: StoreFactory>(trial: Trial<
     w.say(other, "ann", "hi").await;
     // It may be said to have changed; then from nowhere beyond its head.
     assert!(w.changed("ann", &checkpoint, one).await.unwrap_or(0) <= 51);
-    assert!(w.changed("ann", &checkpoint, other).await.expect("it changed") <= 1);
+    assert!(
+        w.changed("ann", &checkpoint, other)
+            .await
+            .expect("it changed")
+            <= 1
+    );
 }
 
-async fn what_did_not_change_is_not_beyond_its_head<F: StoreFactory>(trial: Trial<F>) {
+async fn what_did_not_change_is_not_beyond_its_head(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
     w.chatter(id, "ann", 3).await;
@@ -163,19 +184,21 @@ async fn what_did_not_change_is_not_beyond_its_head<F: StoreFactory>(trial: Tria
     assert!(one.changed_since.unwrap_or_default() <= one.head);
 }
 
-async fn who_came_in_since_begins_at_zero<F: StoreFactory>(trial: Trial<F>) {
+async fn who_came_in_since_begins_at_zero(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     w.chatter(id, "ann", 9).await;
     let checkpoint = w.checkpoint().await;
-    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
+    w.put(id, "ann", added(&["bob"]))
+        .await
+        .expect("an owner adds");
     assert_eq!(w.changed("bob", &checkpoint, id).await, Some(0));
     w.chatter(id, "ann", 9).await;
     assert_eq!(w.changed("bob", &checkpoint, id).await, Some(0));
     assert!(w.changed("ann", &checkpoint, id).await.expect("it changed") <= 10);
 }
 
-async fn a_new_conversation_begins_at_zero<F: StoreFactory>(trial: Trial<F>) {
+async fn a_new_conversation_begins_at_zero(trial: Trial) {
     let w = trial.world().await;
     let checkpoint = w.checkpoint().await;
     let (group, direct) = (w.group(&["ann", "bob"]).await, w.direct("ann", "bob").await);
@@ -184,7 +207,7 @@ async fn a_new_conversation_begins_at_zero<F: StoreFactory>(trial: Trial<F>) {
     }
 }
 
-async fn who_left_since_is_told<F: StoreFactory>(trial: Trial<F>) {
+async fn who_left_since_is_told(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     let checkpoint = w.checkpoint().await;
@@ -194,45 +217,56 @@ async fn who_left_since_is_told<F: StoreFactory>(trial: Trial<F>) {
     assert_eq!((memberships.current, memberships.left), (vec![], vec![id]));
 }
 
-async fn who_was_removed_since_is_told<F: StoreFactory>(trial: Trial<F>) {
+async fn who_was_removed_since_is_told(trial: Trial) {
     let w = trial.world().await;
-    let (id, other) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
+    let (id, other) = (
+        w.group(&["ann", "bob"]).await,
+        w.group(&["ann", "bob"]).await,
+    );
     let checkpoint = w.checkpoint().await;
-    w.put(id, "ann", removed("bob")).await.expect("an owner removes");
+    w.put(id, "ann", removed("bob"))
+        .await
+        .expect("an owner removes");
     let memberships = w.since("bob", &checkpoint).await;
     assert_eq!(memberships.left, [id]);
     assert_eq!(memberships.current[0].conversation, other);
 }
 
-async fn who_came_and_left_since_is_told<F: StoreFactory>(trial: Trial<F>) {
+async fn who_came_and_left_since_is_told(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     let checkpoint = w.checkpoint().await;
-    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
+    w.put(id, "ann", added(&["bob"]))
+        .await
+        .expect("an owner adds");
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
     assert_eq!(w.since("bob", &checkpoint).await.left, [id]);
 }
 
-async fn who_left_and_came_back_is_a_member<F: StoreFactory>(trial: Trial<F>) {
+async fn who_left_and_came_back_is_a_member(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     let checkpoint = w.checkpoint().await;
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
-    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
+    w.put(id, "ann", added(&["bob"]))
+        .await
+        .expect("an owner adds");
     assert_eq!(w.since("bob", &checkpoint).await.left, []);
     assert_eq!(w.changed("bob", &checkpoint, id).await, Some(0));
 }
 
-async fn who_stays_left_nothing<F: StoreFactory>(trial: Trial<F>) {
+async fn who_stays_left_nothing(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob", "eve"]).await;
     let checkpoint = w.checkpoint().await;
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
-    w.put(id, "ann", removed("eve")).await.expect("an owner removes");
+    w.put(id, "ann", removed("eve"))
+        .await
+        .expect("an owner removes");
     assert_eq!(w.since("ann", &checkpoint).await.left, []);
 }
 
-async fn a_stranger_is_told_nothing<F: StoreFactory>(trial: Trial<F>) {
+async fn a_stranger_is_told_nothing(trial: Trial) {
     let w = trial.world().await;
     let checkpoint = w.checkpoint().await;
     let id = w.group(&["ann", "bob"]).await;
@@ -241,58 +275,92 @@ async fn a_stranger_is_told_nothing<F: StoreFactory>(trial: Trial<F>) {
     assert_eq!((memberships.current, memberships.left), (vec![], vec![]));
 }
 
-async fn a_checkpoint_stays_good<F: StoreFactory>(trial: Trial<F>) {
+async fn a_checkpoint_stays_good(trial: Trial) {
     let w = trial.world().await;
-    let (busy, quiet) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
+    let (busy, quiet) = (
+        w.group(&["ann", "bob"]).await,
+        w.group(&["ann", "bob"]).await,
+    );
     let checkpoint = w.checkpoint().await;
     for _ in 0..200 {
         w.say(busy, "ann", "hi").await;
     }
     w.say(quiet, "ann", "hi").await;
     for _ in 0..3 {
-        assert!(w.changed("bob", &checkpoint, busy).await.expect("it changed") <= 1);
-        assert!(w.changed("bob", &checkpoint, quiet).await.expect("it changed") <= 1);
+        assert!(
+            w.changed("bob", &checkpoint, busy)
+                .await
+                .expect("it changed")
+                <= 1
+        );
+        assert!(
+            w.changed("bob", &checkpoint, quiet)
+                .await
+                .expect("it changed")
+                <= 1
+        );
     }
 }
 
-async fn a_checkpoint_is_short_and_printable<F: StoreFactory>(trial: Trial<F>) {
+async fn a_checkpoint_is_short_and_printable(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     for _ in 0..20 {
         let Checkpoint(name) = w.checkpoint().await;
         assert!((1..=64).contains(&name.len()), "{name:?}");
-        assert!(name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{name:?}");
+        assert!(
+            name.bytes()
+                .all(|byte| byte.is_ascii_graphic() || byte == b' '),
+            "{name:?}"
+        );
         w.say(id, "ann", "hi").await;
     }
 }
 
-async fn counts_as_none<F: StoreFactory>(w: &World<F>, checkpoint: &Checkpoint) {
+async fn counts_as_none(w: &World, checkpoint: &Checkpoint) {
     let memberships = w.since("bob", checkpoint).await;
     assert_eq!(memberships.current.len(), 1, "{checkpoint:?}");
     assert_eq!(memberships.current[0].changed_since, None, "{checkpoint:?}");
     assert_eq!(memberships.left, [], "{checkpoint:?}");
 }
 
-async fn a_checkpoint_of_nothing_counts_as_none<F: StoreFactory>(trial: Trial<F>) {
+async fn a_checkpoint_of_nothing_counts_as_none(trial: Trial) {
     let w = trial.world().await;
-    let (_, left) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
+    let (_, left) = (
+        w.group(&["ann", "bob"]).await,
+        w.group(&["ann", "bob"]).await,
+    );
     w.put(left, "bob", Body::Left).await.expect("bob leaves");
     let long = "9".repeat(64);
-    for name in ["", " ", "x", "no such thing", "'", "%", "-1", "1e9", "\u{1f600}", &long] {
+    for name in [
+        "",
+        " ",
+        "x",
+        "no such thing",
+        "'",
+        "%",
+        "-1",
+        "1e9",
+        "\u{1f600}",
+        &long,
+    ] {
         counts_as_none(&w, &Checkpoint(name.to_owned())).await;
     }
 }
 
-async fn a_checkpoint_of_another_store_counts_as_none<F: StoreFactory>(trial: Trial<F>) {
+async fn a_checkpoint_of_another_store_counts_as_none(trial: Trial) {
     let w = trial.world().await;
     let other = w.another().await;
     let foreign = other.heads(&[]).await.expect("the store reads").checkpoint;
-    let (_, left) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
+    let (_, left) = (
+        w.group(&["ann", "bob"]).await,
+        w.group(&["ann", "bob"]).await,
+    );
     w.put(left, "bob", Body::Left).await.expect("bob leaves");
     counts_as_none(&w, &foreign).await;
 }
 
-async fn heads_and_checkpoint_are_of_one_moment<F: StoreFactory>(trial: Trial<F>) {
+async fn heads_and_checkpoint_are_of_one_moment(trial: Trial) {
     let w = trial.world().await;
     let mut ids = Vec::new();
     for _ in 0..4 {
@@ -321,32 +389,36 @@ async fn heads_and_checkpoint_are_of_one_moment<F: StoreFactory>(trial: Trial<F>
         for (id, then) in moment.heads {
             let since = w.changed("bob", &moment.checkpoint, id).await.map(Seq::new);
             let head = Seq::new(w.head(id).await);
-            assert!(since.unwrap_or(head) <= then, "{since:?} would skip what came after {then}");
+            assert!(
+                since.unwrap_or(head) <= then,
+                "{since:?} would skip what came after {then}"
+            );
         }
     }
 }
 
-async fn no_change_is_missed_in_a_random_history_1<F: StoreFactory>(trial: Trial<F>) {
+async fn no_change_is_missed_in_a_random_history_1(trial: Trial) {
     random_checkpoints(trial, 11, 1).await;
 }
 
-async fn no_change_is_missed_in_a_random_history_2<F: StoreFactory>(trial: Trial<F>) {
+async fn no_change_is_missed_in_a_random_history_2(trial: Trial) {
     random_checkpoints(trial, 12, 3).await;
 }
 
-async fn no_change_is_missed_in_a_random_history_3<F: StoreFactory>(trial: Trial<F>) {
+async fn no_change_is_missed_in_a_random_history_3(trial: Trial) {
     random_checkpoints(trial, 13, 9).await;
 }
 
-async fn random_checkpoints<F: StoreFactory>(trial: Trial<F>, seed: u64, batch_max: u64) {
+async fn random_checkpoints(trial: Trial, seed: u64, batch_max: u64) {
     let w = trial.world().await;
     let mut random = Random::from_seed(seed);
     let mut model = Model::default();
     let ids: Vec<_> = (0..5).map(|_| w.nowhere()).collect();
     let mut moments: Vec<(Checkpoint, Model)> = Vec::new();
     for _ in 0..100 {
-        let batch: Vec<_> =
-            (0..=random.below(batch_max)).map(|_| random_write(&w, &mut random, &ids)).collect();
+        let batch: Vec<_> = (0..=random.below(batch_max))
+            .map(|_| random_write(&w, &mut random, &ids))
+            .collect();
         for write in &batch {
             model.write(write);
         }
@@ -366,12 +438,15 @@ async fn random_checkpoints<F: StoreFactory>(trial: Trial<F>, seed: u64, batch_m
 
 /// Holds that what is answered for the checkpoint covers all that happened between `then` and
 /// `now`.
-async fn covers<F: StoreFactory>(w: &World<F>, checkpoint: &Checkpoint, then: &Model, now: &Model) {
+async fn covers(w: &World, checkpoint: &Checkpoint, then: &Model, now: &Model) {
     for who in PEOPLE {
         let name = user(who);
         let memberships = w.since(who, checkpoint).await;
-        let mut current: Vec<ConversationId> =
-            memberships.current.iter().map(|one| one.conversation).collect();
+        let mut current: Vec<ConversationId> = memberships
+            .current
+            .iter()
+            .map(|one| one.conversation)
+            .collect();
         current.sort_unstable();
         let is_member = |id: &&ConversationId| now.logs[*id].members().contains_key(&name);
         let expected: Vec<ConversationId> = now.logs.keys().filter(is_member).copied().collect();
@@ -399,13 +474,22 @@ async fn covers<F: StoreFactory>(w: &World<F>, checkpoint: &Checkpoint, then: &M
             let head_then = then.logs.get(id).map_or(Seq::ZERO, |before| before.head());
             let gone = !log.members().contains_key(&name);
             if gone && log.was_member_since(&name, head_then) {
-                assert!(memberships.left.contains(id), "{who} left {id} and is not told");
+                assert!(
+                    memberships.left.contains(id),
+                    "{who} left {id} and is not told"
+                );
             }
         }
         for id in &memberships.left {
             let log = now.logs.get(id).expect("what was left exists");
-            assert!(!log.members().contains_key(&name), "{who} did not leave {id}");
-            assert!(log.was_member_since(&name, Seq::ZERO), "{who} was never in {id}");
+            assert!(
+                !log.members().contains_key(&name),
+                "{who} did not leave {id}"
+            );
+            assert!(
+                log.was_member_since(&name, Seq::ZERO),
+                "{who} was never in {id}"
+            );
         }
     }
     let nobody = w.since("nobody", checkpoint).await;

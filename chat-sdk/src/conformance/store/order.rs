@@ -1,16 +1,16 @@
 //! Rule 5, in order: a batch is one commit, and its writes happen one after the other.
 
 use super::{
-    super::report::{Case, Trial, cases},
-    StoreFactory,
+    super::report::cases,
+    Cases, Trial,
     world::{World, added, marker, message, removed, renamed, standing, user},
 };
 use crate::{
     model::{Body, ConversationId, Kind, Seq},
-    store::{Mark, Refusal, Store, Write, Written},
+    store::{Mark, Refusal, Write, Written},
 };
 
-pub(super) fn cases<F: StoreFactory>() -> Vec<Case<F>> {
+pub(super) fn cases() -> Cases {
     cases!["order":
         an_empty_batch_is_answered_with_nothing,
         an_append_sees_the_opening_before_it,
@@ -28,29 +28,39 @@ pub(super) fn cases<F: StoreFactory>() -> Vec<Case<F>> {
     ]
 }
 
-fn say<F: StoreFactory>(w: &World<F>, id: ConversationId, by: &str, text: &str) -> Write {
+fn say(w: &World, id: ConversationId, by: &str, text: &str) -> Write {
     Write::Append(w.append(id, by, message(text)))
 }
 
 fn mark(conversation: ConversationId, who: &str, read: u64) -> Write {
-    Write::Mark(Mark { conversation, user: user(who), marker: marker(read, read) })
+    Write::Mark(Mark {
+        conversation,
+        user: user(who),
+        marker: marker(read, read),
+    })
 }
 
-async fn an_empty_batch_is_answered_with_nothing<F: StoreFactory>(trial: Trial<F>) {
+async fn an_empty_batch_is_answered_with_nothing(trial: Trial) {
     let w = trial.world().await;
     assert_eq!(w.batch(Vec::new()).await, []);
 }
 
-async fn an_append_sees_the_opening_before_it<F: StoreFactory>(trial: Trial<F>) {
+async fn an_append_sees_the_opening_before_it(trial: Trial) {
     let w = trial.world().await;
     let id = w.nowhere();
     let open = Write::Open(w.opening(id, Kind::Direct, &["ann", "bob"]));
     let written = w.batch(vec![open, say(&w, id, "bob", "hi")]).await;
-    let events: Vec<_> = written.into_iter().map(|one| standing(one).expect("it stands")).collect();
-    assert_eq!((events[0].0.seq, events[1].0.seq), (Seq::new(1), Seq::new(2)));
+    let events: Vec<_> = written
+        .into_iter()
+        .map(|one| standing(one).expect("it stands"))
+        .collect();
+    assert_eq!(
+        (events[0].0.seq, events[1].0.seq),
+        (Seq::new(1), Seq::new(2))
+    );
 }
 
-async fn an_append_does_not_see_an_opening_after_it<F: StoreFactory>(trial: Trial<F>) {
+async fn an_append_does_not_see_an_opening_after_it(trial: Trial) {
     let w = trial.world().await;
     let id = w.nowhere();
     let open = Write::Open(w.opening(id, Kind::Direct, &["ann", "bob"]));
@@ -59,7 +69,7 @@ async fn an_append_does_not_see_an_opening_after_it<F: StoreFactory>(trial: Tria
     assert_eq!(w.log(id).await.len(), 1);
 }
 
-async fn who_was_added_before_may_write<F: StoreFactory>(trial: Trial<F>) {
+async fn who_was_added_before_may_write(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     let add = Write::Append(w.append(id, "ann", added(&["bob"])));
@@ -69,32 +79,55 @@ async fn who_was_added_before_may_write<F: StoreFactory>(trial: Trial<F>) {
     assert!(written[1].is_ok() && written[2].is_ok());
 }
 
-async fn who_was_removed_before_may_not_write<F: StoreFactory>(trial: Trial<F>) {
+async fn who_was_removed_before_may_not_write(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     let remove = Write::Append(w.append(id, "ann", removed("bob")));
-    let batch =
-        vec![say(&w, id, "bob", "hi"), remove, say(&w, id, "bob", "late"), mark(id, "bob", 1)];
+    let batch = vec![
+        say(&w, id, "bob", "hi"),
+        remove,
+        say(&w, id, "bob", "late"),
+        mark(id, "bob", 1),
+    ];
     let written = w.batch(batch).await;
     assert!(standing(written[0].clone()).is_ok());
-    assert_eq!(written[2..], [Refusal::NotMember, Refusal::NotMember].map(Written::Refused));
+    assert_eq!(
+        written[2..],
+        [Refusal::NotMember, Refusal::NotMember].map(Written::Refused)
+    );
 }
 
-async fn a_marker_sees_the_event_before_it<F: StoreFactory>(trial: Trial<F>) {
+async fn a_marker_sees_the_event_before_it(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    let written = w.batch(vec![say(&w, id, "ann", "hi"), mark(id, "ann", 9)]).await;
-    assert_eq!(written[1], Written::Marker { marker: marker(2, 2), moved: true });
+    let written = w
+        .batch(vec![say(&w, id, "ann", "hi"), mark(id, "ann", 9)])
+        .await;
+    assert_eq!(
+        written[1],
+        Written::Marker {
+            marker: marker(2, 2),
+            moved: true
+        }
+    );
 }
 
-async fn a_marker_does_not_see_the_event_after_it<F: StoreFactory>(trial: Trial<F>) {
+async fn a_marker_does_not_see_the_event_after_it(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    let written = w.batch(vec![mark(id, "ann", 9), say(&w, id, "ann", "hi")]).await;
-    assert_eq!(written[0], Written::Marker { marker: marker(1, 1), moved: true });
+    let written = w
+        .batch(vec![mark(id, "ann", 9), say(&w, id, "ann", "hi")])
+        .await;
+    assert_eq!(
+        written[0],
+        Written::Marker {
+            marker: marker(1, 1),
+            moved: true
+        }
+    );
 }
 
-async fn answers_come_in_the_order_of_the_writes<F: StoreFactory>(trial: Trial<F>) {
+async fn answers_come_in_the_order_of_the_writes(trial: Trial) {
     let w = trial.world().await;
     let (one, two) = (w.group(&["ann"]).await, w.group(&["ann"]).await);
     let batch = vec![
@@ -110,12 +143,15 @@ async fn answers_come_in_the_order_of_the_writes<F: StoreFactory>(trial: Trial<F
         Written::Marker { .. } | Written::Refused(_) => None,
     };
     let places: Vec<_> = written.iter().map(place).collect();
-    assert_eq!(places, [Some((two, 2)), None, Some((one, 2)), None, Some((two, 3))]);
+    assert_eq!(
+        places,
+        [Some((two, 2)), None, Some((one, 2)), None, Some((two, 3))]
+    );
     assert!(matches!(written[1], Written::Marker { .. }));
     assert!(matches!(written[3], Written::Refused(Refusal::NotMember)));
 }
 
-async fn a_refusal_does_not_touch_the_others<F: StoreFactory>(trial: Trial<F>) {
+async fn a_refusal_does_not_touch_the_others(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     let batch = vec![
@@ -126,7 +162,12 @@ async fn a_refusal_does_not_touch_the_others<F: StoreFactory>(trial: Trial<F>) {
         Write::Append(w.append(id, "ann", removed("eve"))),
         say(&w, id, "bob", "c"),
     ];
-    let written: Vec<_> = w.batch(batch).await.into_iter().map(|one| standing(one).err()).collect();
+    let written: Vec<_> = w
+        .batch(batch)
+        .await
+        .into_iter()
+        .map(|one| standing(one).err())
+        .collect();
     let expected = [
         None,
         Some(Refusal::NotOwner),
@@ -139,7 +180,7 @@ async fn a_refusal_does_not_touch_the_others<F: StoreFactory>(trial: Trial<F>) {
     assert_eq!(w.log(id).await.len(), 3);
 }
 
-async fn a_batch_over_many_conversations_numbers_each<F: StoreFactory>(trial: Trial<F>) {
+async fn a_batch_over_many_conversations_numbers_each(trial: Trial) {
     let w = trial.world().await;
     let mut ids = Vec::new();
     for _ in 0..10 {
@@ -152,7 +193,7 @@ async fn a_batch_over_many_conversations_numbers_each<F: StoreFactory>(trial: Tr
     }
 }
 
-async fn a_huge_batch_is_written<F: StoreFactory>(trial: Trial<F>) {
+async fn a_huge_batch_is_written(trial: Trial) {
     let w = trial.world().await;
     let id = w.nowhere();
     let open = Write::Open(w.opening(id, Kind::Group, &["ann"]));
@@ -163,31 +204,39 @@ async fn a_huge_batch_is_written<F: StoreFactory>(trial: Trial<F>) {
     assert_eq!(w.log(id).await.len(), 2_001);
 }
 
-async fn a_batch_is_seen_whole_or_not_at_all<F: StoreFactory>(trial: Trial<F>) {
+async fn a_batch_is_seen_whole_or_not_at_all(trial: Trial) {
     let w = trial.world().await;
     let (one, two) = (w.group(&["ann"]).await, w.group(&["ann"]).await);
     let writer = {
         let w = w.share();
         tokio::spawn(async move {
             for _ in 0..60 {
-                w.batch(vec![say(&w, one, "ann", "a"), say(&w, two, "ann", "b")]).await;
+                w.batch(vec![say(&w, one, "ann", "a"), say(&w, two, "ann", "b")])
+                    .await;
             }
         })
     };
     while !writer.is_finished() {
-        let heads = w.store.heads(&[one, two]).await.expect("the store reads").heads;
+        let heads = w
+            .store
+            .heads(&[one, two])
+            .await
+            .expect("the store reads")
+            .heads;
         assert_eq!(heads[0].1, heads[1].1, "both of a batch or none are seen");
         tokio::task::yield_now().await;
     }
     writer.await.expect("the writer does not panic");
 }
 
-async fn what_was_answered_can_be_read<F: StoreFactory>(trial: Trial<F>) {
+async fn what_was_answered_can_be_read(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     for n in 0..50 {
         let event = w.say(id, "ann", &n.to_string()).await;
-        let read = w.read("ann", id, event.seq.get() - 1, event.seq.get(), 1).await;
+        let read = w
+            .read("ann", id, event.seq.get() - 1, event.seq.get(), 1)
+            .await;
         assert_eq!(read, Some(vec![event]), "an answer means that it is there");
     }
 }

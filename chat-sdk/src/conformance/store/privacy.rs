@@ -1,16 +1,16 @@
 //! Rule 6, members only: who is no member reads nothing, and cannot tell whether there is anything.
 
 use super::{
-    super::report::{Case, Trial, cases},
-    StoreFactory,
+    super::report::cases,
+    Cases, Trial,
     world::{SYSTEM, World, added, limit, removed, user},
 };
 use crate::{
     model::{Body, ConversationId, Seq},
-    store::{Only, Page, Reader, Refusal, Store},
+    store::{Only, Page, Reader, Refusal},
 };
 
-pub(super) fn cases<F: StoreFactory>() -> Vec<Case<F>> {
+pub(super) fn cases() -> Cases {
     cases!["privacy":
         a_stranger_reads_no_events,
         a_stranger_sees_no_page,
@@ -29,11 +29,15 @@ pub(super) fn cases<F: StoreFactory>() -> Vec<Case<F>> {
     ]
 }
 
-const PAGES: [Page; 4] =
-    [Page::Newest, Page::Before(Seq::MAX), Page::After(Seq::ZERO), Page::Around(Seq::new(1))];
+const PAGES: [Page; 4] = [
+    Page::Newest,
+    Page::Before(Seq::MAX),
+    Page::After(Seq::ZERO),
+    Page::Around(Seq::new(1)),
+];
 
 /// Holds that every way of reading is closed to this user, as if there were nothing.
-async fn sees_nothing<F: StoreFactory>(w: &World<F>, who: &str, id: ConversationId) {
+async fn sees_nothing(w: &World, who: &str, id: ConversationId) {
     assert_eq!(w.read(who, id, 0, u64::MAX, 100).await, None);
     for page in PAGES {
         for only in [Only::Everything, Only::Messages] {
@@ -42,15 +46,31 @@ async fn sees_nothing<F: StoreFactory>(w: &World<F>, who: &str, id: Conversation
     }
     assert_eq!(w.seen(who, id).await, None);
     let name = user(who);
-    let members = w.store.members(Reader::User(&name), id, None, limit(100)).await;
+    let members = w
+        .store
+        .members(Reader::User(&name), id, None, limit(100))
+        .await;
     assert_eq!(members.expect("the store reads"), None);
-    assert!(w.list(who, 100).await.iter().all(|one| one.conversation != id));
-    let memberships = w.store.memberships(&name, None).await.expect("the store reads");
+    assert!(
+        w.list(who, 100)
+            .await
+            .iter()
+            .all(|one| one.conversation != id)
+    );
+    let memberships = w
+        .store
+        .memberships(&name, None)
+        .await
+        .expect("the store reads");
     assert!(memberships.current.iter().all(|one| one.conversation != id));
-    assert_eq!(memberships.left, [], "without a checkpoint nothing was left");
+    assert_eq!(
+        memberships.left,
+        [],
+        "without a checkpoint nothing was left"
+    );
 }
 
-async fn a_stranger_reads_no_events<F: StoreFactory>(trial: Trial<F>) {
+async fn a_stranger_reads_no_events(trial: Trial) {
     let w = trial.world().await;
     for id in [w.group(&["ann"]).await, w.direct("ann", "bob").await] {
         w.chatter(id, "ann", 3).await;
@@ -60,7 +80,7 @@ async fn a_stranger_reads_no_events<F: StoreFactory>(trial: Trial<F>) {
     }
 }
 
-async fn a_stranger_sees_no_page<F: StoreFactory>(trial: Trial<F>) {
+async fn a_stranger_sees_no_page(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     for page in PAGES {
@@ -70,30 +90,33 @@ async fn a_stranger_sees_no_page<F: StoreFactory>(trial: Trial<F>) {
     }
 }
 
-async fn a_stranger_sees_no_summary<F: StoreFactory>(trial: Trial<F>) {
+async fn a_stranger_sees_no_summary(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     assert_eq!(w.seen("eve", id).await, None);
 }
 
-async fn a_stranger_sees_no_members<F: StoreFactory>(trial: Trial<F>) {
+async fn a_stranger_sees_no_members(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     for after in [None, Some(user("aaa"))] {
         let eve = user("eve");
-        let members = w.store.members(Reader::User(&eve), id, after.as_ref(), limit(9)).await;
+        let members = w
+            .store
+            .members(Reader::User(&eve), id, after.as_ref(), limit(9))
+            .await;
         assert_eq!(members.expect("the store reads"), None);
     }
 }
 
-async fn a_stranger_lists_nothing<F: StoreFactory>(trial: Trial<F>) {
+async fn a_stranger_lists_nothing(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     sees_nothing(&w, "eve", id).await;
     assert_eq!(w.list("eve", 9).await, []);
 }
 
-async fn who_left_reads_nothing<F: StoreFactory>(trial: Trial<F>) {
+async fn who_left_reads_nothing(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     w.say(id, "bob", "mine").await;
@@ -101,15 +124,17 @@ async fn who_left_reads_nothing<F: StoreFactory>(trial: Trial<F>) {
     sees_nothing(&w, "bob", id).await;
 }
 
-async fn who_was_removed_reads_nothing<F: StoreFactory>(trial: Trial<F>) {
+async fn who_was_removed_reads_nothing(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     w.say(id, "bob", "mine").await;
-    w.put(id, "ann", removed("bob")).await.expect("an owner removes");
+    w.put(id, "ann", removed("bob"))
+        .await
+        .expect("an owner removes");
     sees_nothing(&w, "bob", id).await;
 }
 
-async fn a_missing_conversation_looks_like_a_foreign_one<F: StoreFactory>(trial: Trial<F>) {
+async fn a_missing_conversation_looks_like_a_foreign_one(trial: Trial) {
     let w = trial.world().await;
     let foreign = w.group(&["ann"]).await;
     for id in [foreign, w.nowhere()] {
@@ -120,7 +145,7 @@ async fn a_missing_conversation_looks_like_a_foreign_one<F: StoreFactory>(trial:
     }
 }
 
-async fn a_name_alike_is_another_user<F: StoreFactory>(trial: Trial<F>) {
+async fn a_name_alike_is_another_user(trial: Trial) {
     let w = trial.world().await;
     // Case, trailing spaces, composed and decomposed letters, and wildcards.
     let id = w.group(&["é"]).await;
@@ -131,49 +156,68 @@ async fn a_name_alike_is_another_user<F: StoreFactory>(trial: Trial<F>) {
     w.say(id, "é", "hi").await;
 }
 
-async fn who_is_added_reads_from_the_beginning<F: StoreFactory>(trial: Trial<F>) {
+async fn who_is_added_reads_from_the_beginning(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     w.chatter(id, "ann", 5).await;
-    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
+    w.put(id, "ann", added(&["bob"]))
+        .await
+        .expect("an owner adds");
     assert_eq!(w.tail("bob", id, 0, u64::MAX).await, Some(w.log(id).await));
 }
 
-async fn who_comes_back_reads_what_was_written_meanwhile<F: StoreFactory>(trial: Trial<F>) {
+async fn who_comes_back_reads_what_was_written_meanwhile(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
     w.chatter(id, "ann", 5).await;
-    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
+    w.put(id, "ann", added(&["bob"]))
+        .await
+        .expect("an owner adds");
     assert_eq!(w.tail("bob", id, 0, u64::MAX).await, Some(w.log(id).await));
 }
 
-async fn the_system_reads_everything<F: StoreFactory>(trial: Trial<F>) {
+async fn the_system_reads_everything(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     w.chatter(id, "ann", 3).await;
-    w.put(id, "ann", Body::Left).await.expect("the last one leaves");
-    assert_eq!(w.tail(SYSTEM, id, 0, u64::MAX).await.map(|read| read.len()), Some(5));
+    w.put(id, "ann", Body::Left)
+        .await
+        .expect("the last one leaves");
+    assert_eq!(
+        w.tail(SYSTEM, id, 0, u64::MAX).await.map(|read| read.len()),
+        Some(5)
+    );
     for page in PAGES {
-        assert!(w.page_for(SYSTEM, id, page, Only::Everything, 9).await.is_some());
+        assert!(
+            w.page_for(SYSTEM, id, page, Only::Everything, 9)
+                .await
+                .is_some()
+        );
     }
     let members = w.store.members(Reader::System, id, None, limit(9)).await;
     assert_eq!(members.expect("the store reads"), Some(Vec::new()));
 }
 
-async fn the_system_finds_no_missing_conversation<F: StoreFactory>(trial: Trial<F>) {
+async fn the_system_finds_no_missing_conversation(trial: Trial) {
     let w = trial.world().await;
     let id = w.nowhere();
     assert_eq!(w.read(SYSTEM, id, 0, 9, 9).await, None);
     for page in PAGES {
-        assert_eq!(w.page_for(SYSTEM, id, page, Only::Everything, 9).await, None);
+        assert_eq!(
+            w.page_for(SYSTEM, id, page, Only::Everything, 9).await,
+            None
+        );
     }
     let members = w.store.members(Reader::System, id, None, limit(9)).await;
     assert_eq!(members.expect("the store reads"), None);
-    assert_eq!(w.store.heads(&[id]).await.expect("the store reads").heads, []);
+    assert_eq!(
+        w.store.heads(&[id]).await.expect("the store reads").heads,
+        []
+    );
 }
 
-async fn a_stranger_has_no_marker<F: StoreFactory>(trial: Trial<F>) {
+async fn a_stranger_has_no_marker(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     w.mark(id, "bob", 1, 1).await.expect("a member may");
@@ -182,5 +226,9 @@ async fn a_stranger_has_no_marker<F: StoreFactory>(trial: Trial<F>) {
         assert_eq!(w.mark(id, who, 2, 2).await, Err(Refusal::NotMember));
     }
     let seen = w.summary("ann", id).await;
-    assert_eq!(seen.markers.len(), 1, "only members have a marker that shows");
+    assert_eq!(
+        seen.markers.len(),
+        1,
+        "only members have a marker that shows"
+    );
 }

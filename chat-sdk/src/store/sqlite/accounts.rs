@@ -27,12 +27,14 @@ impl AccountStore for SqliteStore {
         account: Account,
         when: CreateWhen,
     ) -> Result<Creation, StoreError> {
-        self.write(move |commit| create(commit, &account, when)).await
+        self.write(move |commit| create(commit, &account, when))
+            .await
     }
 
     async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
         let user = user.clone();
-        self.query(move |connection| by_user(connection, &user)).await
+        self.query(move |connection| by_user(connection, &user))
+            .await
     }
 
     async fn account_by_name(&self, name_key: &str) -> Result<Option<Account>, StoreError> {
@@ -104,7 +106,10 @@ impl AccountStore for SqliteStore {
                      JOIN accounts ON user = found
                      WHERE NOT disabled GROUP BY user ORDER BY min(rank), name_key LIMIT ?3"
                 ))?
-                .query_map(params![prefix, after_all(&prefix), limit_of(limit)], account)?
+                .query_map(
+                    params![prefix, after_all(&prefix), limit_of(limit)],
+                    account,
+                )?
                 .collect()
         })
         .await
@@ -138,6 +143,30 @@ impl AccountStore for SqliteStore {
             by_user(connection, &user)
         })
         .await
+    }
+
+    async fn replace_password_hash(
+        &self,
+        user: &UserId,
+        old: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        let (user, old, new) = (user.clone(), old.to_owned(), new.to_owned());
+        self.write(move |commit| {
+            let replaced = commit
+                .connection()
+                .prepare_cached(
+                    "UPDATE accounts SET password_hash = ?3
+                     WHERE user = ?1 AND password_hash = ?2",
+                )?
+                .execute([user.as_str(), &old, &new])?;
+            Ok(replaced > 0)
+        })
+        .await
+    }
+
+    async fn has_admin(&self) -> Result<bool, StoreError> {
+        self.query(has_admin).await
     }
 
     async fn revoke_token(
@@ -188,12 +217,8 @@ fn create(
     if taken {
         return Ok(Creation::NameTaken);
     }
-    if when == CreateWhen::NoAdminYet {
-        let admin =
-            connection.prepare_cached("SELECT 1 FROM accounts WHERE role = 'admin'")?.exists(())?;
-        if admin {
-            return Ok(Creation::AdminExists);
-        }
+    if when == CreateWhen::NoAdminYet && has_admin(connection)? {
+        return Ok(Creation::AdminExists);
     }
     connection
         .prepare_cached(concat!(
@@ -220,9 +245,19 @@ fn create(
     Ok(Creation::Created)
 }
 
+fn has_admin(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM accounts WHERE role = 'admin'")?
+        .exists(())
+}
+
 fn by_user(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Account>> {
     connection
-        .prepare_cached(concat!("SELECT ", account_columns!(), " FROM accounts WHERE user = ?1"))?
+        .prepare_cached(concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM accounts WHERE user = ?1"
+        ))?
         .query_row([user.as_str()], account)
         .optional()
 }

@@ -100,10 +100,10 @@ impl Default for SqliteOptions {
 /// use chat_sdk::store::{SqliteStore, Store};
 /// # let path = std::env::temp_dir().join(format!("chat-doc-{}.db", std::process::id()));
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let store = SqliteStore::open(&path)?;
+/// let store = SqliteStore::open(&path).await?;
 /// let epoch = store.epoch().await?;
 /// store.close().await;
-/// assert_eq!(SqliteStore::open(&path)?.epoch().await?, epoch);
+/// assert_eq!(SqliteStore::open(&path).await?.epoch().await?, epoch);
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
@@ -118,7 +118,7 @@ struct Threads {
     doors: Mutex<Option<Doors>>,
     /// Those that read, and then the one that writes: the last connection to close takes up the
     /// log of changes into the file, and only the writer may.
-    running: Mutex<(Vec<JoinHandle<()>>, Option<JoinHandle<()>>)>,
+    running: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Clone)]
@@ -130,27 +130,41 @@ struct Doors {
 
 impl SqliteStore {
     /// Opens the file, makes it and its directory if need be (readable for its owner only), and
-    /// brings it to the newest schema. Blocks while it does, which is short unless the schema
-    /// changes: for the start of a program.
+    /// brings it to the newest schema. Dropping the future lets that go on, and closes the file then.
     ///
     /// # Errors
     /// Says what is wrong and what to do: the file cannot be opened, is another program's, or was
     /// written by a newer version.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
-        Self::open_with(path, &SqliteOptions::default())
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
+        Self::open_with(path, SqliteOptions::default()).await
     }
 
     /// Like [`open`](Self::open), with options.
     ///
     /// # Errors
     /// The same.
-    pub fn open_with(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, SqliteError> {
-        let path = path.as_ref();
-        let writer = connect::writer(path, options.durability)?;
+    pub async fn open_with(
+        path: impl AsRef<Path>,
+        options: SqliteOptions,
+    ) -> Result<Self, SqliteError> {
+        let path = Arc::<Path>::from(path.as_ref());
+        let (reply, opened) = oneshot::channel();
+        // Opening waits for the disk, and for longer where the schema changes.
+        std::thread::Builder::new()
+            .name("chat-opener".to_owned())
+            .spawn(move || {
+                let _ = reply.send(Self::open_blocking(path, &options));
+            })
+            .map_err(OpenError::Thread)?;
+        opened.await.expect("the opener answers")
+    }
+
+    fn open_blocking(path: Arc<Path>, options: &SqliteOptions) -> Result<Self, SqliteError> {
+        let writer = connect::writer(&path, options.durability)?;
         let readers = (0..options.readers.get())
-            .map(|_| connect::reader(path))
+            .map(|_| connect::reader(&path))
             .collect::<Result<Vec<_>, _>>()?;
-        Self::start(Some(path.into()), writer, readers)
+        Self::start(Some(path), writer, readers)
     }
 
     /// A database that ends with the last clone. Unlike [`MemoryStore`](super::MemoryStore) it goes
@@ -174,17 +188,18 @@ impl SqliteStore {
         readers: Vec<Connection>,
     ) -> Result<Self, SqliteError> {
         let (writer, writing) = Writer::start(writer).map_err(OpenError::Thread)?;
-        let (readers, reading) = if readers.is_empty() {
+        let (readers, mut running) = if readers.is_empty() {
             (None, Vec::new())
         } else {
-            let (readers, reading) = Readers::start(readers).map_err(OpenError::Thread)?;
-            (Some(readers), reading)
+            let (readers, running) = Readers::start(readers).map_err(OpenError::Thread)?;
+            (Some(readers), running)
         };
+        running.push(writing);
         Ok(Self {
             path,
             threads: Arc::new(Threads {
                 doors: Mutex::new(Some(Doors { writer, readers })),
-                running: Mutex::new((reading, Some(writing))),
+                running: Mutex::new(running),
             }),
         })
     }
@@ -198,10 +213,12 @@ impl SqliteStore {
         let (done, ended) = oneshot::channel();
         // A thread, because threads can only be waited for by blocking; and not the runtime's,
         // because this may be any runtime.
-        let waiting = std::thread::Builder::new().name("chat-closer".to_owned()).spawn(move || {
-            threads.join();
-            let _ = done.send(());
-        });
+        let waiting = std::thread::Builder::new()
+            .name("chat-closer".to_owned())
+            .spawn(move || {
+                threads.join();
+                let _ = done.send(());
+            });
         if waiting.is_ok() {
             let _ = ended.await;
         }
@@ -217,7 +234,10 @@ impl SqliteStore {
         let epoch = random_epoch();
         let name = epoch.clone();
         self.write(move |commit| {
-            commit.connection().execute("UPDATE life SET epoch = ?1", [name.as_str()]).map(|_| ())
+            commit
+                .connection()
+                .execute("UPDATE life SET epoch = ?1", [name.as_str()])
+                .map(|_| ())
         })
         .await?;
         Ok(epoch)
@@ -233,15 +253,21 @@ impl SqliteStore {
         self.look(move |connection| {
             let unavailable = |error| StoreError::Unavailable(Box::new(error));
             if std::fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
-                return Err(unavailable(std::io::Error::from(std::io::ErrorKind::AlreadyExists)));
+                return Err(unavailable(std::io::Error::from(
+                    std::io::ErrorKind::AlreadyExists,
+                )));
             }
             connect::create_private(&path).map_err(unavailable)?;
             let target = path.to_str().ok_or_else(|| {
                 StoreError::Unavailable("the path of a backup must be UTF-8".into())
             })?;
-            connection.execute("VACUUM INTO ?1", [target]).map_err(error::map)?;
+            connection
+                .execute("VACUUM INTO ?1", [target])
+                .map_err(error::map)?;
             // SQLite does not flush what it copied, and a backup is for when the power fails.
-            std::fs::File::open(&path).and_then(|file| file.sync_all()).map_err(unavailable)
+            std::fs::File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(unavailable)
         })
         .await
     }
@@ -303,13 +329,15 @@ impl SqliteStore {
 
 impl Threads {
     fn shut(&self) {
-        self.doors.lock().expect("nothing panics while it holds this").take();
+        self.doors
+            .lock()
+            .expect("nothing panics while it holds this")
+            .take();
     }
 
     fn join(&self) {
         let mut running = self.running.lock().expect("joining does not panic");
-        let (reading, writing) = &mut *running;
-        for thread in reading.drain(..).chain(writing.take()) {
+        for thread in running.drain(..) {
             // A panic there was reported there.
             let _ = thread.join();
         }
@@ -325,7 +353,9 @@ impl Drop for Threads {
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("SqliteStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -347,8 +377,13 @@ impl Store for SqliteStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(move |commit| batch.iter().map(|write| write::apply(commit, write)).collect())
-            .await
+        self.write(move |commit| {
+            batch
+                .iter()
+                .map(|write| write::apply(commit, write))
+                .collect()
+        })
+        .await
     }
 
     async fn memberships(
@@ -357,12 +392,14 @@ impl Store for SqliteStore {
         since: Option<&Checkpoint>,
     ) -> Result<Memberships, StoreError> {
         let (user, since) = (user.clone(), since.cloned());
-        self.query(move |connection| read::memberships(connection, &user, since.as_ref())).await
+        self.query(move |connection| read::memberships(connection, &user, since.as_ref()))
+            .await
     }
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {
         let conversations = conversations.to_vec();
-        self.query(move |connection| read::heads(connection, conversations)).await
+        self.query(move |connection| read::heads(connection, conversations))
+            .await
     }
 
     async fn read(
@@ -402,7 +439,8 @@ impl Store for SqliteStore {
         limit: NonZeroU16,
     ) -> Result<Vec<Summary>, StoreError> {
         let user = user.clone();
-        self.query(move |connection| read::conversations(connection, &user, after, limit)).await
+        self.query(move |connection| read::conversations(connection, &user, after, limit))
+            .await
     }
 
     async fn conversation(
@@ -411,7 +449,8 @@ impl Store for SqliteStore {
         conversation: ConversationId,
     ) -> Result<Option<Summary>, StoreError> {
         let user = user.clone();
-        self.query(move |connection| read::conversation(connection, &user, conversation)).await
+        self.query(move |connection| read::conversation(connection, &user, conversation))
+            .await
     }
 
     async fn members(
