@@ -1,5 +1,5 @@
 // Looks at every state of the screen: takes its picture, wide and narrow, light and dark, and asks axe
-// whether it is accessible. Pictures land in test-results/gallery.
+// whether it is accessible. Pictures land in playwright-report/gallery.
 import AxeBuilder from "@axe-core/playwright";
 import { expect, test, type Page } from "@playwright/test";
 
@@ -117,7 +117,7 @@ for (const { view, viewport } of views) {
           await shot.act?.(page);
           // Later than every appearance and the patience of the skeletons.
           await page.waitForTimeout(450);
-          await page.screenshot({ path: `test-results/gallery/${shot.name}-${view}-${colorScheme}.png` });
+          await page.screenshot({ path: `playwright-report/gallery/${shot.name}-${view}-${colorScheme}.png` });
           // A menu floats outside every landmark, and is not content that a landmark would hold.
           const { violations } = await new AxeBuilder({ page }).exclude('[role="menu"]').analyze();
           expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`)).toEqual([]);
