@@ -81,6 +81,9 @@ pub struct Health {
     pub draining: bool,
     /// Live connections.
     pub connections: usize,
+    /// Bytes that wait to be written to them. Of one connection never much more than
+    /// [`Limits::mailbox_bytes_max`].
+    pub waiting_bytes: usize,
 }
 
 impl Chat {
@@ -221,6 +224,7 @@ impl Chat {
             store: store.map(|_| ()).map_err(|why| why.to_string()),
             draining: node.is_draining(),
             connections: node.connections(),
+            waiting_bytes: node.waiting_bytes(),
         }
     }
 

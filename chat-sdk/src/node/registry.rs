@@ -96,6 +96,11 @@ pub(crate) enum NoPlace {
 }
 
 impl Node {
+    /// Bytes that wait for all connections together.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        lock(&self.registry).all().iter().map(|mailbox| mailbox.bytes()).sum()
+    }
+
     /// A place for one more connection.
     pub(crate) fn admit(
         self: &Arc<Self>,

@@ -1,8 +1,7 @@
-//! Raw frames at a real port.
+//! A message and its ways: live, repeated, and after a disconnect.
 
-mod support;
 
-use support::Server;
+use crate::support::{self, Server};
 
 #[tokio::test]
 async fn a_message_reaches_every_device_of_both_and_is_acknowledged() {
