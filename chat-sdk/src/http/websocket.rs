@@ -61,7 +61,11 @@ impl<S> WebSocket<S> {
         let received = match self.decoder.read(&mut pipe) {
             Ok(Message::Text(text)) => Some(Received::Text(text.as_str().to_owned())),
             Ok(Message::Binary(_)) => Some(Received::Broken(CloseCode::Unsupported)),
-            Ok(Message::Ping(_) | Message::Pong(_)) => Some(Received::Alive),
+            Ok(Message::Ping(_) | Message::Pong(_)) => {
+                // The decoder keeps its pong until it is asked.
+                let _ = self.decoder.flush(&mut pipe);
+                Some(Received::Alive)
+            }
             Ok(Message::Close(_)) => {
                 // Lets the decoder write its answer; what it says of the end is no news.
                 let _ = self.decoder.flush(&mut pipe);
