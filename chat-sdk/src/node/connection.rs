@@ -535,8 +535,11 @@ impl<T: Transport> Connection<T> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
-        if !self.partly_written && let Some(control) = self.transport.take_control() {
-            self.outbox.push_front(control);
+        if let Some(control) = self.transport.take_control() {
+            // Counted like everything else that waits, so that who pings and does not read is read
+            // no further either.
+            self.mailbox.exchanged(0, control.len());
+            self.outbox.push_back(control);
         }
         while !self.outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -623,11 +626,10 @@ impl<T: Transport> Connection<T> {
                 };
                 self.session.handle_frame(now, frame);
             }
-            Received::Alive => self.session.heard(now),
+            Received::Alive => self.session.handle_control(now),
             Received::Closed => {
-                // The answer is among the control bytes.
-                self.outbox.clear();
-                self.partly_written = false;
+                // The answer is among the control bytes, and stands behind a frame that was begun.
+                self.outbox.truncate(usize::from(self.partly_written));
                 self.state = State::Closing(now + LINGER);
             }
             Received::Broken(code) => self.close(code),

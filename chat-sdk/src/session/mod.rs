@@ -197,18 +197,31 @@ impl Session {
 
     /// A frame arrived: what it was decoded to.
     pub fn handle_frame(&mut self, now: Duration, frame: Result<ClientFrame, MalformedFrame>) {
-        self.heartbeat.heard(now);
-        if matches!(self.phase, Phase::Closed) {
-            return;
-        }
-        if self.frames.take(now).is_err() {
-            self.close(CloseCode::Flooding);
+        if !self.admit(now) {
             return;
         }
         match frame {
             Ok(frame) => self.accept(now, frame),
             Err(malformed) => self.refuse(malformed),
         }
+    }
+
+    /// A ping or a pong of WebSocket arrived: a sign of life, and a frame like any other.
+    pub fn handle_control(&mut self, now: Duration) {
+        self.admit(now);
+    }
+
+    /// One more frame: whether it is looked at.
+    fn admit(&mut self, now: Duration) -> bool {
+        self.heartbeat.heard(now);
+        if matches!(self.phase, Phase::Closed) {
+            return false;
+        }
+        let admitted = self.frames.take(now).is_ok();
+        if !admitted {
+            self.close(CloseCode::Flooding);
+        }
+        admitted
     }
 
     fn accept(&mut self, now: Duration, frame: ClientFrame) {
