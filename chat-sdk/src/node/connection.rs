@@ -363,8 +363,8 @@ impl<T: Transport> Connection<T> {
     fn joined(&mut self, joined: Result<Joined, StoreError>) {
         match joined {
             Ok(Joined { behind, changed, token, since }) => {
-                for (conversation, delivered) in behind {
-                    self.cursors.add(conversation, delivered);
+                for Cursor { conversation, delivered, known } in behind {
+                    self.cursors.add_knowing(conversation, delivered, known);
                 }
                 // Receipts follow the events where there are some, and stand alone elsewhere.
                 for conversation in changed {
