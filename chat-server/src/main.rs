@@ -30,7 +30,7 @@ use crate::{
     serve::Server,
 };
 
-/// Many small messages on many threads: measured with the load generator beside the system's own.
+/// Many small allocations on many threads, freed on others, are what this one is made for.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

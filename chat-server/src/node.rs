@@ -31,6 +31,7 @@ pub(crate) async fn open_accounts(config: &Config) -> anyhow::Result<(Accounts, 
     };
     let StoreChoice::Sqlite(path) = &config.store;
     let store = SqliteStore::open(path)
+        .await
         .with_context(|| format!("cannot open the store {}", path.display()))?;
     let accounts = Accounts::builder(store.clone(), secret.bytes())
         .sign_up(config.auth.sign_up)

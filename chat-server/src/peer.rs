@@ -70,6 +70,7 @@ impl Network {
 pub(crate) fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> SocketAddr {
     let is_trusted =
         |address: SocketAddr| trusted.iter().any(|network| network.contains(address.ip()));
+    let peer = canonical(peer);
     if !is_trusted(peer) {
         return peer;
     }
@@ -84,12 +85,19 @@ pub(crate) fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network])
         let Some(hop) = hop_address(hop.trim()) else {
             return nearest;
         };
+        let hop = canonical(hop);
         nearest = hop;
         if !is_trusted(hop) {
             return nearest;
         }
     }
     nearest
+}
+
+/// An address of IPv4 as one, although a dual-stack socket shows it as one of IPv6: limits count
+/// those by network, and all of IPv4 would be one.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// An entry of `X-Forwarded-For`: an address, with or without a port.
@@ -151,6 +159,18 @@ mod tests {
             trusted,
             "198.51.100.7",
         );
+    }
+
+    #[test]
+    fn an_address_of_ipv4_is_one_on_every_socket() {
+        check_client("::ffff:203.0.113.9", &[], &[], "203.0.113.9");
+        check_client(
+            "10.0.0.1",
+            &["::ffff:198.51.100.7"],
+            &["10.0.0.0/8"],
+            "198.51.100.7",
+        );
+        check_client("2001:db8::1", &[], &[], "2001:db8::1");
     }
 
     #[test]

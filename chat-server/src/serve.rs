@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
@@ -18,7 +18,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
-    task::JoinHandle,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -94,13 +94,14 @@ impl Server {
             header_timeout: self.config.http.header_timeout,
         };
         let answer = move |request, peer| Arc::clone(&router).answer(request, peer);
-        let mut doors = vec![tokio::spawn(door.serve(answer, leaving.clone()))];
+        let mut doors = JoinSet::new();
+        doors.spawn(door.serve(answer, leaving.clone()));
         if let Some((door, handle)) = self.scraping {
             let answer = move |request: Request<_>, _: SocketAddr| {
                 let answer = scrape(&handle, &request);
                 async { answer }
             };
-            doors.push(tokio::spawn(door.serve(answer, leaving)));
+            doors.spawn(door.serve(answer, leaving));
         }
 
         let url = self.config.public_url.clone();
@@ -123,13 +124,20 @@ impl Server {
         let _ = write!(io::stdout().lock(), "{banner}").and_then(|()| io::stdout().flush());
         tracing::info!(%listen, url = banner.url, "ready");
 
+        let stop = tokio::select! {
+            stop = self.signals.next() => stop,
+            // A server that nobody can reach should end, so that somebody starts it again.
+            Some(ended) = doors.join_next() => {
+                ended?;
+                bail!("a door closed by itself");
+            }
+        };
         let leaving = Leaving {
             node: self.node,
             readiness,
             leave,
             doors,
         };
-        let stop = self.signals.next().await;
         let drain = stop.patience(self.config.drain);
         tracing::info!(
             signal = stop.name(),
@@ -213,11 +221,11 @@ struct Leaving {
     node: Node,
     readiness: Arc<Readiness>,
     leave: watch::Sender<bool>,
-    doors: Vec<JoinHandle<()>>,
+    doors: JoinSet<()>,
 }
 
 impl Leaving {
-    async fn finish(self, drain: Drain) {
+    async fn finish(mut self, drain: Drain) {
         // Load balancers look elsewhere while everything still works,
         self.readiness.leave();
         sleep(drain.notice).await;
@@ -226,8 +234,8 @@ impl Leaving {
         self.node.shut_down(drain.clients).await;
         // and at last the doors close behind the requests that are being answered.
         self.leave.send_replace(true);
-        for door in self.doors {
-            if let Err(error) = door.await {
+        while let Some(ended) = self.doors.join_next().await {
+            if let Err(error) = ended {
                 tracing::error!(%error, "a door did not close by itself");
             }
         }

@@ -101,8 +101,7 @@ fn process(text: &mut String) {
     );
 }
 
-/// Ticks of the times in `/proc`: 100 a second on every machine that Rust's standard library is
-/// built for.
+/// Ticks of the times in `/proc`: what Linux shows to programs (`USER_HZ`), whatever it uses itself.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 fn cpu_seconds() -> Option<f64> {

@@ -12,7 +12,6 @@ use std::{
     io::{self, IsTerminal, Write},
     panic,
     str::FromStr,
-    sync::Arc,
 };
 
 use tracing::{Level, Metadata};
@@ -96,7 +95,6 @@ fn log_panics() {
             .map(ToString::to_string)
             .unwrap_or_default();
         let backtrace = std::backtrace::Backtrace::capture();
-        let backtrace = Arc::new(backtrace);
         tracing::error!(message, location, %backtrace, "panic: a defect, please report it");
     }));
 }

@@ -73,7 +73,9 @@ impl Start {
         command
             .env("CHAT_SERVER__LISTEN", "127.0.0.1:0")
             .env("CHAT_SERVER__METRICS__LISTEN", "127.0.0.1:0")
-            .env("CHAT_SERVER__LOG__LEVEL", "trace");
+            .env("CHAT_SERVER__LOG__LEVEL", "trace")
+            // What a test that fails leaves behind goes with its folder.
+            .env("TMPDIR", folder);
         Self {
             command,
             folder: folder.to_owned(),
