@@ -60,16 +60,7 @@ impl Server {
         // Before the chat, so that it counts from its first step.
         let (metrics, scraping) = open_metrics(config.metrics, config.http.header_timeout).await?;
         let node = Node::start(&config).await?;
-        Ok(Self {
-            config,
-            data,
-            _occupied: occupied,
-            node,
-            listener,
-            metrics,
-            scraping,
-            signals,
-        })
+        Ok(Self { config, data, _occupied: occupied, node, listener, metrics, scraping, signals })
     }
 
     /// The chat.
@@ -132,17 +123,9 @@ impl Server {
                 bail!("a door closed by itself");
             }
         };
-        let leaving = Leaving {
-            node: self.node,
-            readiness,
-            leave,
-            doors,
-        };
+        let leaving = Leaving { node: self.node, readiness, leave, doors };
         let drain = stop.patience(self.config.drain);
-        tracing::info!(
-            signal = stop.name(),
-            "leaving; a second signal ends at once"
-        );
+        tracing::info!(signal = stop.name(), "leaving; a second signal ends at once");
         tokio::select! {
             done = timeout(drain.limit, leaving.finish(drain)) => match done {
                 Ok(()) => Ok(ExitCode::SUCCESS),
@@ -160,17 +143,15 @@ impl Server {
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                anyhow::anyhow!("{address} is taken: another server runs there")
-            }
-            io::ErrorKind::PermissionDenied => {
-                anyhow::anyhow!("{address} may not be opened by this user")
-            }
-            _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
-        })
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{address} is taken: another server runs there")
+        }
+        io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("{address} may not be opened by this user")
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
+    })
 }
 
 async fn open_metrics(
@@ -189,16 +170,8 @@ async fn open_metrics(
         },
     };
     let at = listener.local_addr()?;
-    let door = Door {
-        name: "metrics",
-        listener,
-        connections_max: SCRAPERS_MAX,
-        header_timeout,
-    };
-    Ok((
-        MetricsAt::At(at),
-        Some((door, telemetry::metrics::start()?)),
-    ))
+    let door = Door { name: "metrics", listener, connections_max: SCRAPERS_MAX, header_timeout };
+    Ok((MetricsAt::At(at), Some((door, telemetry::metrics::start()?))))
 }
 
 fn scrape<B>(
@@ -274,11 +247,7 @@ impl Stop {
     const fn patience(self, drain: Drain) -> Drain {
         match self {
             Self::Terminate => drain,
-            Self::Interrupt => Drain {
-                notice: Duration::ZERO,
-                clients: Duration::ZERO,
-                ..drain
-            },
+            Self::Interrupt => Drain { notice: Duration::ZERO, clients: Duration::ZERO, ..drain },
         }
     }
 }
