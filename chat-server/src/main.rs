@@ -1,5 +1,7 @@
 //! A chat in one binary: the SDK with accounts, SQLite and the front end. No chat logic here.
 
+#![warn(clippy::unwrap_used)]
+
 mod admin;
 mod assets;
 mod banner;
