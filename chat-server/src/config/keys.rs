@@ -111,7 +111,7 @@ pub(crate) const GROUPS: &[Group] = &[
             key(
                 "auth.token_lifetime",
                 "TIME",
-                "12h",
+                "30d",
                 Form::Plain,
                 "How long a log-in holds without being renewed; clients renew it while they are connected",
             ),

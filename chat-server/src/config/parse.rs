@@ -165,9 +165,10 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, &'static str> {
     }
 }
 
-/// A whole number and its unit, at most a day: nothing here waits longer.
+/// A whole number and its unit, at most a year: longer is a slip of the pen.
 pub(super) fn time(text: &str) -> Result<Duration, &'static str> {
-    const EXPECTED: &str = "expected a time like 500ms, 5s, 2m or 1h, at most 24h";
+    const EXPECTED: &str = "expected a time like 500ms, 5s, 2m, 1h or 30d, at most 365d";
+    const DAY_MS: u64 = 24 * 3_600_000;
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(EXPECTED)?;
     let (number, unit) = text.split_at(unit_at);
     let millis_each: u64 = match unit {
@@ -175,11 +176,12 @@ pub(super) fn time(text: &str) -> Result<Duration, &'static str> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => DAY_MS,
         _ => return Err(EXPECTED),
     };
     let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis_each));
     match millis {
-        Some(millis) if millis <= 24 * 3_600_000 => Ok(Duration::from_millis(millis)),
+        Some(millis) if millis <= 365 * DAY_MS => Ok(Duration::from_millis(millis)),
         Some(_) | None => Err(EXPECTED),
     }
 }
@@ -202,7 +204,8 @@ mod tests {
         assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(time("0s"), Ok(Duration::ZERO));
         assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
-        for bad in ["", "5", "s", "-1s", "1.5s", "5 s", "25h", "99999999999999999999h", "1d"] {
+        assert_eq!(time("30d"), Ok(Duration::from_secs(30 * 24 * 60 * 60)));
+        for bad in ["", "5", "s", "-1s", "1.5s", "5 s", "366d", "99999999999999999999h", "1w"] {
             assert!(time(bad).is_err(), "{bad}");
         }
     }
