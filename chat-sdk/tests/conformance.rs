@@ -1,5 +1,8 @@
 //! Our stores keep the contract that we ship for everybody's.
 
+// Also outside of the test functions themselves this is a test.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -51,19 +54,13 @@ impl SqliteFiles {
     fn new(purpose: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("{purpose}-{}", std::process::id()));
-        Self {
-            directory,
-            files: AtomicU64::new(0),
-        }
+        Self { directory, files: AtomicU64::new(0) }
     }
 
     /// The contract does not depend on how often the disk is flushed, and the tests' disk is slow.
     async fn open_at(path: &Path) -> SqliteStore {
         let durability = Durability::UntilPowerFails;
-        let options = SqliteOptions {
-            durability,
-            ..SqliteOptions::default()
-        };
+        let options = SqliteOptions { durability, ..SqliteOptions::default() };
         SqliteStore::open_with(path, options).await.unwrap()
     }
 }

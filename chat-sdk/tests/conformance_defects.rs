@@ -1,5 +1,8 @@
 //! The suite finds what is wrong: for each of these defects a named case fails.
 
+// Also outside of the test functions themselves this is a test.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     num::NonZeroU16,
     sync::{
@@ -75,172 +78,55 @@ enum Defect {
 }
 
 const CAUGHT: &[(Defect, &str)] = &[
-    (
-        Defect::NumberForARefusal,
-        "numbering::a_refused_write_takes_no_number",
-    ),
-    (
-        Defect::AnsweredNotWritten,
-        "concurrency::whatever_is_answered_stands_where_it_was_said",
-    ),
-    (
-        Defect::HeadBehind,
-        "concurrency::an_answer_comes_before_what_is_asked_later",
-    ),
-    (
-        Defect::KeysForgotten,
-        "once::a_repetition_is_answered_with_the_first_event",
-    ),
+    (Defect::NumberForARefusal, "numbering::a_refused_write_takes_no_number"),
+    (Defect::AnsweredNotWritten, "concurrency::whatever_is_answered_stands_where_it_was_said"),
+    (Defect::HeadBehind, "concurrency::an_answer_comes_before_what_is_asked_later"),
+    (Defect::KeysForgotten, "once::a_repetition_is_answered_with_the_first_event"),
     (Defect::KeysForgotten, "once::twice_in_one_batch_is_once"),
-    (
-        Defect::KeysForgotten,
-        "concurrency::one_key_from_many_tasks_is_one_event",
-    ),
-    (
-        Defect::KeysOfAllAuthors,
-        "once::the_key_of_another_author_is_another",
-    ),
-    (
-        Defect::ConflictIsARepetition,
-        "once::another_body_is_a_conflict",
-    ),
-    (
-        Defect::ConflictIsARepetition,
-        "text::texts_that_look_alike_are_different",
-    ),
+    (Defect::KeysForgotten, "concurrency::one_key_from_many_tasks_is_one_event"),
+    (Defect::KeysOfAllAuthors, "once::the_key_of_another_author_is_another"),
+    (Defect::ConflictIsARepetition, "once::another_body_is_a_conflict"),
+    (Defect::ConflictIsARepetition, "text::texts_that_look_alike_are_different"),
     (Defect::KeysForgottenAtRestart, "restart::keys_survive"),
-    (
-        Defect::OpeningIsAlwaysFresh,
-        "opening::a_second_opening_is_answered_with_the_first_event",
-    ),
-    (
-        Defect::BatchBackwards,
-        "order::an_append_sees_the_opening_before_it",
-    ),
-    (
-        Defect::BatchInPieces,
-        "order::a_batch_is_seen_whole_or_not_at_all",
-    ),
-    (
-        Defect::RoleIgnored,
-        "membership::a_member_may_not_do_what_an_owner_may",
-    ),
-    (
-        Defect::EverybodyReads,
-        "privacy::a_stranger_reads_no_events",
-    ),
+    (Defect::OpeningIsAlwaysFresh, "opening::a_second_opening_is_answered_with_the_first_event"),
+    (Defect::BatchBackwards, "order::an_append_sees_the_opening_before_it"),
+    (Defect::BatchInPieces, "order::a_batch_is_seen_whole_or_not_at_all"),
+    (Defect::RoleIgnored, "membership::a_member_may_not_do_what_an_owner_may"),
+    (Defect::EverybodyReads, "privacy::a_stranger_reads_no_events"),
     (Defect::EverybodyReads, "privacy::who_left_reads_nothing"),
-    (
-        Defect::EverybodyTurnsPages,
-        "privacy::a_stranger_sees_no_page",
-    ),
-    (
-        Defect::EverybodySeesMembers,
-        "privacy::a_stranger_sees_no_members",
-    ),
-    (
-        Defect::LastOwnerLeaves,
-        "membership::the_last_owner_may_not_leave",
-    ),
-    (
-        Defect::LastOwnerLeaves,
-        "concurrency::of_two_last_owners_one_stays",
-    ),
-    (
-        Defect::MarkerLastWins,
-        "markers::a_marker_does_not_move_back",
-    ),
-    (
-        Defect::MarkerBeyondHead,
-        "markers::a_marker_stops_at_the_head",
-    ),
-    (
-        Defect::UnreadOneMore,
-        "unread::messages_of_others_are_unread",
-    ),
+    (Defect::EverybodyTurnsPages, "privacy::a_stranger_sees_no_page"),
+    (Defect::EverybodySeesMembers, "privacy::a_stranger_sees_no_members"),
+    (Defect::LastOwnerLeaves, "membership::the_last_owner_may_not_leave"),
+    (Defect::LastOwnerLeaves, "concurrency::of_two_last_owners_one_stays"),
+    (Defect::MarkerLastWins, "markers::a_marker_does_not_move_back"),
+    (Defect::MarkerBeyondHead, "markers::a_marker_stops_at_the_head"),
+    (Defect::UnreadOneMore, "unread::messages_of_others_are_unread"),
     (Defect::UnreadOneLess, "unread::reading_makes_less_unread"),
-    (
-        Defect::UnreadCountsOwn,
-        "unread::ones_own_messages_are_never_unread",
-    ),
-    (
-        Defect::UnreadCountsOwn,
-        "unread::a_random_history_is_that_of_the_model_1",
-    ),
-    (
-        Defect::BeforeHoldsThePlace,
-        "pages::a_page_before_does_not_hold_the_place",
-    ),
-    (
-        Defect::ReadHoldsThePlace,
-        "pages::a_read_is_after_and_up_to",
-    ),
+    (Defect::UnreadCountsOwn, "unread::ones_own_messages_are_never_unread"),
+    (Defect::UnreadCountsOwn, "unread::a_random_history_is_that_of_the_model_1"),
+    (Defect::BeforeHoldsThePlace, "pages::a_page_before_does_not_hold_the_place"),
+    (Defect::ReadHoldsThePlace, "pages::a_read_is_after_and_up_to"),
     (Defect::PageAboveLimit, "pages::the_newest_page_is_the_end"),
-    (
-        Defect::MoreIsAlways,
-        "pages::the_newest_page_of_a_short_log_is_all_of_it",
-    ),
-    (
-        Defect::MoreIsNever,
-        "pages::turning_back_shows_everything_once",
-    ),
-    (
-        Defect::MessagesAreEverything,
-        "pages::a_page_of_messages_holds_nothing_else",
-    ),
-    (
-        Defect::LastIsAnything,
-        "lists::the_last_message_is_the_newest_message",
-    ),
+    (Defect::MoreIsAlways, "pages::the_newest_page_of_a_short_log_is_all_of_it"),
+    (Defect::MoreIsNever, "pages::turning_back_shows_everything_once"),
+    (Defect::MessagesAreEverything, "pages::a_page_of_messages_holds_nothing_else"),
+    (Defect::LastIsAnything, "lists::the_last_message_is_the_newest_message"),
     (Defect::ListByName, "lists::the_last_active_comes_first"),
-    (
-        Defect::ListPageRepeats,
-        "lists::a_page_of_conversations_begins_after_the_last_one",
-    ),
-    (
-        Defect::MarkersAreNoChange,
-        "memberships::the_marker_of_another_is_a_change",
-    ),
-    (
-        Defect::MarkersAreNoChange,
-        "memberships::no_change_is_missed_in_a_random_history_1",
-    ),
-    (
-        Defect::ChangesAreMissed,
-        "memberships::an_event_is_a_change",
-    ),
-    (
-        Defect::ChangedTooLate,
-        "memberships::several_events_are_one_change",
-    ),
-    (
-        Defect::NewcomersBeginAtTheHead,
-        "memberships::who_came_in_since_begins_at_zero",
-    ),
-    (
-        Defect::LeftIsForgotten,
-        "memberships::who_left_since_is_told",
-    ),
-    (
-        Defect::ForeignCheckpointsAreTaken,
-        "memberships::a_checkpoint_of_nothing_counts_as_none",
-    ),
-    (
-        Defect::CheckpointAfterHeads,
-        "memberships::heads_and_checkpoint_are_of_one_moment",
-    ),
+    (Defect::ListPageRepeats, "lists::a_page_of_conversations_begins_after_the_last_one"),
+    (Defect::MarkersAreNoChange, "memberships::the_marker_of_another_is_a_change"),
+    (Defect::MarkersAreNoChange, "memberships::no_change_is_missed_in_a_random_history_1"),
+    (Defect::ChangesAreMissed, "memberships::an_event_is_a_change"),
+    (Defect::ChangedTooLate, "memberships::several_events_are_one_change"),
+    (Defect::NewcomersBeginAtTheHead, "memberships::who_came_in_since_begins_at_zero"),
+    (Defect::LeftIsForgotten, "memberships::who_left_since_is_told"),
+    (Defect::ForeignCheckpointsAreTaken, "memberships::a_checkpoint_of_nothing_counts_as_none"),
+    (Defect::CheckpointAfterHeads, "memberships::heads_and_checkpoint_are_of_one_moment"),
     (Defect::TextTrimmed, "text::spaces_and_line_ends_come_back"),
     (Defect::TextInLowerCase, "text::plain_text_comes_back"),
     (Defect::EpochOfTheDay, "restart::the_epoch_stays_the_same"),
     (Defect::EpochNewAtRestart, "restart::the_epoch_survives"),
-    (
-        Defect::EverythingForgottenAtRestart,
-        "restart::the_log_survives",
-    ),
-    (
-        Defect::EpochKeptAtRestore,
-        "restart::a_restored_backup_has_another_epoch",
-    ),
+    (Defect::EverythingForgottenAtRestart, "restart::the_log_survives"),
+    (Defect::EpochKeptAtRestore, "restart::a_restored_backup_has_another_epoch"),
 ];
 
 /// Between two halves that should be one: long enough that others get in between on a busy machine.
@@ -290,9 +176,7 @@ impl Broken {
                     Defect::TextInLowerCase => text.as_str().to_lowercase(),
                     _ => return,
                 };
-                append.body = Body::Message {
-                    text: Text::new(text).unwrap(),
-                };
+                append.body = Body::Message { text: Text::new(text).unwrap() };
             }
         }
     }
@@ -302,9 +186,7 @@ impl Broken {
             (Defect::NumberForARefusal, Write::Append(append), refused @ Written::Refused(_)) => {
                 let mut burnt = append.clone();
                 (burnt.by, burnt.key) = (None, None);
-                burnt.body = Body::Message {
-                    text: Text::new("burnt").unwrap(),
-                };
+                burnt.body = Body::Message { text: Text::new("burnt").unwrap() };
                 self.store.write(vec![Write::Append(burnt)]).await.unwrap();
                 refused
             }
@@ -316,10 +198,7 @@ impl Broken {
                 let mut keys = self.keys.lock().unwrap();
                 let key = append.key.clone().unwrap();
                 match keys.iter().find(|(known, _)| *known == key) {
-                    Some((_, first)) => Written::Event {
-                        event: first.clone(),
-                        fresh: false,
-                    },
+                    Some((_, first)) => Written::Event { event: first.clone(), fresh: false },
                     None => {
                         keys.push((key, event.clone()));
                         Written::Event { event, fresh: true }
@@ -334,24 +213,12 @@ impl Broken {
                 let most = NonZeroU16::MAX;
                 let log = self
                     .store
-                    .read(
-                        Reader::System,
-                        append.conversation,
-                        Seq::ZERO,
-                        Seq::MAX,
-                        most,
-                    )
+                    .read(Reader::System, append.conversation, Seq::ZERO, Seq::MAX, most)
                     .await
                     .unwrap()
                     .unwrap();
-                let first = log
-                    .into_iter()
-                    .find(|event| event.key == append.key)
-                    .unwrap();
-                Written::Event {
-                    event: first,
-                    fresh: false,
-                }
+                let first = log.into_iter().find(|event| event.key == append.key).unwrap();
+                Written::Event { event: first, fresh: false }
             }
             (Defect::OpeningIsAlwaysFresh, Write::Open(_), Written::Event { event, .. }) => {
                 Written::Event { event, fresh: true }
@@ -376,16 +243,10 @@ impl Broken {
                 let mut markers = self.markers.lock().unwrap();
                 markers.retain(|(id, user, _)| (*id, user) != (mark.conversation, &mark.user));
                 markers.push((mark.conversation, mark.user.clone(), mark.marker));
-                Written::Marker {
-                    marker: mark.marker,
-                    moved: true,
-                }
+                Written::Marker { marker: mark.marker, moved: true }
             }
             (Defect::MarkerBeyondHead, Write::Mark(mark), Written::Marker { moved, .. }) => {
-                Written::Marker {
-                    marker: mark.marker,
-                    moved,
-                }
+                Written::Marker { marker: mark.marker, moved }
             }
             (_, _, written) => written,
         }
@@ -399,20 +260,12 @@ impl Broken {
                 let (read, most) = (summary.marker.read, NonZeroU16::MAX);
                 let log = self
                     .store
-                    .read(
-                        Reader::User(user),
-                        summary.conversation,
-                        read,
-                        Seq::MAX,
-                        most,
-                    )
+                    .read(Reader::User(user), summary.conversation, read, Seq::MAX, most)
                     .await
                     .unwrap()
                     .unwrap_or_default();
-                summary.unread = log
-                    .iter()
-                    .filter(|event| event.body.counts_as_unread())
-                    .count() as u64;
+                summary.unread =
+                    log.iter().filter(|event| event.body.counts_as_unread()).count() as u64;
             }
             Defect::LastIsAnything => {
                 let most = NonZeroU16::MIN;
@@ -523,16 +376,10 @@ impl Store for Broken {
         upto: Seq,
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Event>>, StoreError> {
-        let reader = if self.is(Defect::EverybodyReads) {
-            Reader::System
-        } else {
-            reader
-        };
+        let reader = if self.is(Defect::EverybodyReads) { Reader::System } else { reader };
         let holds = self.is(Defect::ReadHoldsThePlace) && after < upto;
         let after = if holds { after.previous() } else { after };
-        self.store
-            .read(reader, conversation, after, upto, limit)
-            .await
+        self.store.read(reader, conversation, after, upto, limit).await
     }
 
     async fn page(
@@ -543,29 +390,14 @@ impl Store for Broken {
         only: Only,
         limit: NonZeroU16,
     ) -> Result<Option<Events>, StoreError> {
-        let reader = if self.is(Defect::EverybodyTurnsPages) {
-            Reader::System
-        } else {
-            reader
-        };
-        let only = if self.is(Defect::MessagesAreEverything) {
-            Only::Everything
-        } else {
-            only
-        };
-        let limit = if self.is(Defect::PageAboveLimit) {
-            limit.saturating_add(1)
-        } else {
-            limit
-        };
+        let reader = if self.is(Defect::EverybodyTurnsPages) { Reader::System } else { reader };
+        let only = if self.is(Defect::MessagesAreEverything) { Only::Everything } else { only };
+        let limit = if self.is(Defect::PageAboveLimit) { limit.saturating_add(1) } else { limit };
         let page = match page {
             Page::Before(seq) if self.is(Defect::BeforeHoldsThePlace) => Page::Before(seq.next()),
             page => page,
         };
-        let mut page = self
-            .store
-            .page(reader, conversation, page, only, limit)
-            .await?;
+        let mut page = self.store.page(reader, conversation, page, only, limit).await?;
         if let Some(page) = &mut page {
             match self.defect {
                 Defect::MoreIsAlways => (page.more_before, page.more_after) = (true, true),
@@ -616,20 +448,12 @@ impl Store for Broken {
         after: Option<&UserId>,
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Member>>, StoreError> {
-        let reader = if self.is(Defect::EverybodySeesMembers) {
-            Reader::System
-        } else {
-            reader
-        };
-        let mut members = self
-            .store
-            .members(reader, conversation, after, limit)
-            .await?;
+        let reader = if self.is(Defect::EverybodySeesMembers) { Reader::System } else { reader };
+        let mut members = self.store.members(reader, conversation, after, limit).await?;
         let markers = self.markers.lock().unwrap().clone();
         for member in members.iter_mut().flatten() {
-            let last = markers
-                .iter()
-                .find(|(id, user, _)| (*id, user) == (conversation, &member.user));
+            let last =
+                markers.iter().find(|(id, user, _)| (*id, user) == (conversation, &member.user));
             if let Some((_, _, marker)) = last {
                 member.marker = *marker;
             }
@@ -691,15 +515,10 @@ async fn a_wrapper_without_a_defect_keeps_the_contract() {
 async fn every_defect_fails_the_case_that_is_named_after_it() {
     let mut missed = Vec::new();
     for (defect, name) in CAUGHT {
-        let case = store_cases(BrokenFactory(*defect))
-            .into_iter()
-            .filter(|case| case.name == *name);
+        let case =
+            store_cases(BrokenFactory(*defect)).into_iter().filter(|case| case.name == *name);
         let report = Report::of(case).await;
-        assert_eq!(
-            report.failed.len() + report.passed,
-            1,
-            "there is no case {name}"
-        );
+        assert_eq!(report.failed.len() + report.passed, 1, "there is no case {name}");
         if report.failed.is_empty() {
             missed.push((defect, name));
         }
@@ -712,9 +531,6 @@ fn every_defect_is_tried() {
     // The last one counts them, because the variants are numbered in order.
     let all = Defect::EpochKeptAtRestore as usize;
     for defect in 1..=all {
-        assert!(
-            CAUGHT.iter().any(|(caught, _)| *caught as usize == defect),
-            "defect {defect}"
-        );
+        assert!(CAUGHT.iter().any(|(caught, _)| *caught as usize == defect), "defect {defect}");
     }
 }
