@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Node;
+use super::{Node, lock};
 use crate::{
     hub::{Followed, Mailbox},
     model::{ConversationId, Seq, UserId},
@@ -86,6 +86,7 @@ impl Node {
                 }
             }
         }
+        lock(&self.registry).note_joined(&user, &mailbox);
         for conversation in left {
             mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
         }
