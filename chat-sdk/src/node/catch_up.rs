@@ -68,6 +68,10 @@ impl Node {
                     mailbox.put_followed(conversation, frame);
                 }
                 metrics::counter!("chat_replayed_pages_total").increment(1);
+                if last < cursor.known {
+                    // The feed may be nearer than the log goes: it is not the measure then.
+                    return Ok(Stepped::To(last));
+                }
                 Ok(match self.rejoin(conversation, &mailbox, last) {
                     Stepped::To(_) => Stepped::To(last),
                     stepped => stepped,
