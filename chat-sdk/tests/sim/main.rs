@@ -7,6 +7,7 @@
 mod bus;
 mod checker;
 mod client;
+mod defects;
 mod faults;
 mod history;
 mod http;
