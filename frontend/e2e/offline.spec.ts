@@ -23,7 +23,9 @@ test("messages wait while offline, also over a reload, and are sent once and in 
   await expect(composer(page)).toBeEnabled();
   await chat.say(ben, conversation, "meanwhile");
 
-  // The browser has the page itself in its cache; everything else stays out of reach.
+  // The browser has the page itself in its cache; everything else stays out of reach. It does not know
+  // that such a page came from this machine, and has to be told that it may talk to it.
+  await context.grantPermissions(["local-network-access"]);
   await context.route(/\/(c\/[^/]*|assets\/.*|theme\.js|icon\.svg)$/, async (route) => route.fulfill({ response: await route.fetch() }));
   await page.reload();
   await expect(message(page, "before")).toBeVisible();

@@ -82,6 +82,7 @@ test("drafts stay with their conversation, and unread counts with theirs", async
 
   const page = await chat.device(ann, `/c/${withBen}`);
   await expect(message(page, "from Ben")).toBeVisible();
+  await expect(page).toHaveTitle("(1) Chat");
   await composer(page).fill("half a thought");
   await row(page, "Eva Sato").click();
   await expect(message(page, "from Eva")).toBeVisible();

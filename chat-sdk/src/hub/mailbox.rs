@@ -128,6 +128,13 @@ impl Mailbox {
         }
     }
 
+    /// Whether there is a conversation that could not be delivered and of which the connection has
+    /// not taken notice yet.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !self.state().behind.is_empty()
+    }
+
     /// Asks the connection to end. The first reason counts.
     pub fn close(&self, code: CloseCode) {
         let mut state = self.state();

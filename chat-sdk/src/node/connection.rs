@@ -304,6 +304,8 @@ impl<T: Transport> Connection<T> {
             Sync::Since(joined) if self.cursors.is_empty() => self.node.checkpoint_for(*joined),
             Sync::NotYet | Sync::CatchingUp(..) | Sync::Since(_) => None,
         };
+        // Asked after the token was taken: whoever falls behind from here on does so above it.
+        let token = token.filter(|_| !self.mailbox.is_behind());
         self.mailbox.put(Encoded::text(&ServerFrame::Pong { heads, token }));
     }
 
@@ -381,12 +383,9 @@ impl<T: Transport> Connection<T> {
     }
 
     fn finished(&mut self, finished: Finished) {
-        let Finished { reply, behind, watching } = finished;
+        let Finished { reply, watching } = finished;
         if let Some(frame) = reply {
             self.mailbox.put(Encoded::text(&frame));
-        }
-        if let Some((conversation, delivered)) = behind {
-            self.cursors.add(conversation, delivered);
         }
         if let Some(users) = watching {
             self.watch(users);

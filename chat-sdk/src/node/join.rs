@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Node;
+use super::{Node, lock};
 use crate::{
     hub::{Followed, Mailbox},
-    model::{ConversationId, UserId},
+    model::{ConversationId, Seq, UserId},
     protocol::{Encoded, Resume, ServerFrame},
     sabotage::{self, Defect},
     session::cursor::Cursor,
@@ -77,10 +77,16 @@ impl Node {
                     }
                 }
                 Followed::Behind => behind.push(cursor),
-                // Enrolled just now, from the first event on.
-                Followed::Already => {}
+                // Enrolled just now, from the first event on: what the feed has heard of may be less
+                // than what the store says.
+                Followed::Already => {
+                    let delivered = named.map_or(Seq::ZERO, |_| at);
+                    self.shards.of(conversation).set_behind(conversation, &mailbox);
+                    behind.push(Cursor { delivered, ..cursor });
+                }
             }
         }
+        lock(&self.registry).note_joined(&user, &mailbox);
         for conversation in left {
             mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
         }

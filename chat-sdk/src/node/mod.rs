@@ -10,6 +10,7 @@ mod drain;
 mod inbound;
 mod join;
 mod log_writer;
+mod membership_check;
 mod position_check;
 pub(crate) mod problems;
 mod rates;
@@ -34,7 +35,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 pub use self::drain::ShutdownReport;
-use self::{inbound::Topics, log_writer::LogWriter, rates::Rates, registry::Registry, shards::Shards};
+use self::{
+    inbound::Topics, log_writer::LogWriter, membership_check::Doubts, rates::Rates,
+    registry::Registry, shards::Shards,
+};
 use crate::{
     bus::Topic,
     conversation::Peers,
@@ -72,6 +76,7 @@ pub(crate) struct Node {
     topics: Topics,
     /// Rung when the bus lost something: compare heads now.
     check_now: Notify,
+    doubts: Doubts,
     began: Instant,
     connections: AtomicUsize,
     draining: AtomicBool,
@@ -114,6 +119,7 @@ impl Node {
             bus_out,
             topics: Topics::default(),
             check_now: Notify::new(),
+            doubts: Doubts::default(),
             began: Instant::now(),
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -128,6 +134,7 @@ impl Node {
         node.tasks.spawn(inbound::subscribe(node.clone()));
         node.tasks.spawn(inbound::listen(node.clone()));
         node.tasks.spawn(position_check::run(node.clone()));
+        node.tasks.spawn(membership_check::run(node.clone()));
         node.tasks.spawn(registry::keep_house(node.clone()));
         Ok(node)
     }
@@ -240,6 +247,11 @@ impl Node {
             }
             return;
         }
+        self.enrol_behind(conversation, mailbox, since);
+    }
+
+    /// The same, by what is read for it from the store.
+    fn enrol_behind(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>, since: Seq) {
         let enrolled = self.shards.of(conversation).enrol(conversation, mailbox, since);
         if let Enrolled::Behind { new } = enrolled {
             if new {

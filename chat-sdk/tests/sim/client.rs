@@ -164,7 +164,7 @@ enum Due {
 #[derive(Debug)]
 enum End {
     Code(u16),
-    Lost(&'static str),
+    Lost(#[expect(dead_code, reason = "for the history")] &'static str),
     Own,
 }
 
@@ -262,7 +262,7 @@ impl Device {
             syncing: BTreeMap::new(),
             move_at: None,
         };
-        let hello = self.hello();
+        let hello = self.hello(node);
         if line.socket.send(Message::text(hello.to_string())).await.is_err() {
             self.note(What::Ended { device: self.name.clone(), why: "no hello".to_owned() });
             return None;
@@ -271,7 +271,7 @@ impl Device {
     }
 
     /// The first frame: most often the proper one, now and then that of an odd client.
-    fn hello(&mut self) -> Value {
+    fn hello(&mut self, node: usize) -> Value {
         let (device, chaos) = (self.name.clone(), self.town.phase.get() == Phase::Chaos);
         let dice = if chaos { self.rng.below(100) } else { 99 };
         let mut beyond = None;
@@ -320,7 +320,8 @@ impl Device {
         }
         let credential = self.credential();
         let token = token.is_some() && memory.epoch.is_some();
-        self.note(What::Hello { device: self.name.clone(), credential, token });
+        let resume = format!("node {node} {}", hello["resume"]);
+        self.note(What::Hello { device: self.name.clone(), credential, token, resume });
         hello
     }
 
@@ -387,7 +388,8 @@ impl Device {
             "synced" => {
                 self.memory.take_token(&frame["token"], self.careful);
                 line.synced = true;
-                self.note(What::Synced { device });
+                let token = frame["token"].to_string();
+                self.note(What::Synced { device, token });
             }
             "event" => return self.apply(line, room(), frame).await,
             "reset" => {
@@ -404,6 +406,9 @@ impl Device {
                 self.note(What::Left { device, room });
             }
             "pong" => {
+                if let Some(token) = frame["token"].as_str() {
+                    self.note(What::Token { device, token: token.to_owned() });
+                }
                 self.memory.take_token(&frame["token"], self.careful);
                 for (room, head) in frame["heads"].as_object().into_iter().flatten() {
                     let held = self.memory.positions.get(room).copied();

@@ -71,9 +71,12 @@ pub enum What {
     /// The log as it is read at the end.
     Final { room: Room, events: Vec<LogEvent> },
 
-    /// A device says hello on a new connection; with a resume token or without.
-    Hello { device: String, credential: String, token: bool },
-    Synced { device: String },
+    /// A device says hello on a new connection; with a resume token or without. `resume` is for
+    /// people.
+    Hello { device: String, credential: String, token: bool, resume: String },
+    Synced { device: String, token: String },
+    /// A resume token that came with a pong.
+    Token { device: String, token: String },
     Ended { device: String, why: String },
     /// Begins anew with nothing.
     Forgot { device: String },
@@ -111,7 +114,8 @@ impl What {
     pub fn device(&self) -> Option<&str> {
         match self {
             Self::Hello { device, .. }
-            | Self::Synced { device }
+            | Self::Synced { device, .. }
+            | Self::Token { device, .. }
             | Self::Ended { device, .. }
             | Self::Forgot { device }
             | Self::Rewound { device, .. }

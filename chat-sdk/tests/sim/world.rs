@@ -130,6 +130,7 @@ impl City {
             heartbeat: Duration::from_secs(2),
             hello_timeout: Duration::from_secs(3),
             position_check: Duration::from_secs(1),
+            membership_check: Duration::from_secs(3),
             credential_check: Duration::from_secs(2),
             presence_grace: Duration::from_secs(1),
             store_timeout: Duration::from_secs(2),
