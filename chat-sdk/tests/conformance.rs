@@ -9,8 +9,8 @@ use std::{
 };
 
 use chat_sdk::{
-    Epoch, MemoryStore,
-    conformance::{self, AccountStoreFactory, Restore, StoreFactory},
+    Epoch, LocalBus, MemoryStore,
+    conformance::{self, AccountStoreFactory, BusFactory, Restore, StoreFactory},
     store::{Durability, SqliteOptions, SqliteStore},
 };
 
@@ -151,4 +151,21 @@ async fn accounts_in_memory_keep_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_in_a_file_keep_the_contract() {
     conformance::account_store(SqliteFiles::new("accounts")).await;
+}
+
+struct Local;
+
+impl BusFactory for Local {
+    type Bus = LocalBus;
+
+    async fn nodes(&self, count: usize) -> Vec<LocalBus> {
+        let first = LocalBus::new();
+        let others: Vec<_> = (1..count as u64).map(|node| first.join(node)).collect();
+        std::iter::once(first).chain(others).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_local_bus_keeps_the_contract() {
+    conformance::bus(Local).await;
 }

@@ -12,10 +12,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use chat_sdk::{
-    Body, ClientKey, ConversationId, Epoch, Event, Marker, Member, Memberships, MemoryStore, Role,
-    Seq, Summary, Text, Timestamp, UserId,
-    conformance::{Report, Restore, StoreFactory, store_cases},
+    Body, Bus, ClientKey, ConversationId, Epoch, Event, LocalBus, Marker, Member, Memberships,
+    MemoryStore, Role, Seq, Summary, Text, Timestamp, UserId,
+    bus::{BusError, Heard, Topic},
+    conformance::{BusFactory, Report, Restore, StoreFactory, bus_cases, store_cases},
     store::{
         Checkpoint, Events, Heads, Only, Page, Reader, Refusal, Store, StoreError, Write, Written,
     },
@@ -532,5 +534,92 @@ fn every_defect_is_tried() {
     let all = Defect::EpochKeptAtRestore as usize;
     for defect in 1..=all {
         assert!(CAUGHT.iter().any(|(caught, _)| *caught as usize == defect), "defect {defect}");
+    }
+}
+
+/// What is wrong with a bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BusDefect {
+    None,
+    LossIsSilent,
+    LongMessagesAreCut,
+    TopicsAreMixedUp,
+    WaitingTakesAMessage,
+    TheDead,
+}
+
+const CAUGHT_BUS: &[(BusDefect, &str)] = &[
+    (BusDefect::LossIsSilent, "bus::a_flood_that_nobody_hears_is_bounded_and_its_loss_is_told"),
+    (BusDefect::LongMessagesAreCut, "bus::a_message_arrives_as_it_was_published"),
+    (BusDefect::TopicsAreMixedUp, "bus::the_messages_of_a_batch_are_heard_or_their_loss_is_told"),
+    (BusDefect::WaitingTakesAMessage, "bus::a_wait_given_up_loses_nothing"),
+    (BusDefect::TheDead, "bus::what_is_followed_is_heard"),
+];
+
+struct BrokenBus {
+    bus: LocalBus,
+    defect: BusDefect,
+}
+
+impl Bus for BrokenBus {
+    async fn publish(&self, mut messages: Vec<(Topic, Bytes)>) -> Result<(), BusError> {
+        match self.defect {
+            BusDefect::LongMessagesAreCut => {
+                messages.iter_mut().for_each(|(_, bytes)| bytes.truncate(32 * 1024));
+            }
+            BusDefect::TopicsAreMixedUp => {
+                let first = messages.first().map(|(topic, _)| topic.clone());
+                messages.iter_mut().for_each(|(topic, _)| *topic = first.clone().unwrap());
+            }
+            BusDefect::TheDead => return Ok(()),
+            _ => {}
+        }
+        self.bus.publish(messages).await
+    }
+
+    async fn follow(&self, topics: Vec<Topic>) -> Result<(), BusError> {
+        self.bus.follow(topics).await
+    }
+
+    async fn unfollow(&self, topics: Vec<Topic>) -> Result<(), BusError> {
+        self.bus.unfollow(topics).await
+    }
+
+    async fn next(&self) -> Heard {
+        loop {
+            let heard = self.bus.next().await;
+            if self.defect == BusDefect::LossIsSilent && heard == Heard::Lost {
+                continue;
+            }
+            if self.defect == BusDefect::WaitingTakesAMessage {
+                tokio::time::sleep(PAUSE).await;
+            }
+            return heard;
+        }
+    }
+}
+
+struct BrokenBuses(BusDefect);
+
+impl BusFactory for BrokenBuses {
+    type Bus = BrokenBus;
+
+    async fn nodes(&self, count: usize) -> Vec<BrokenBus> {
+        let first = LocalBus::new();
+        let others: Vec<_> = (1..count as u64).map(|node| first.join(node)).collect();
+        let broken = |bus| BrokenBus { bus, defect: self.0 };
+        std::iter::once(first).chain(others).map(broken).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_defect_of_a_bus_is_found() {
+    for (defect, name) in CAUGHT_BUS {
+        for (defect, fails) in [(BusDefect::None, 0), (*defect, 1)] {
+            let case = bus_cases(BrokenBuses(defect)).into_iter().filter(|case| case.name == *name);
+            let report = Report::of(case).await;
+            assert_eq!(report.failed.len() + report.passed, 1, "there is no case {name}");
+            assert_eq!(report.failed.len(), fails, "{defect:?}: {report}");
+        }
     }
 }
