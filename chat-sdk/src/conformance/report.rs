@@ -111,8 +111,7 @@ impl Report {
     /// With the names of those that do not, and what they say.
     #[allow(clippy::print_stderr, reason = "it speaks as a test does")]
     pub fn expect_conformance(&self) {
-        assert!(self.failed.is_empty(), "the contract is not kept:
-{self}");
+        assert!(self.failed.is_empty(), "the contract is not kept:\n{self}");
         // Said aloud: a case that was not run is easily taken for one that passed.
         if !self.skipped.is_empty() {
             eprintln!("{self}");
