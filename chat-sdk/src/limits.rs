@@ -91,6 +91,9 @@ pub struct Limits {
     /// How often a node compares the heads of what is followed here with the store, in case the bus
     /// lost something without knowing.
     pub position_check: Duration,
+    /// How often a node asks the store whether everybody connected here follows what they are a
+    /// member of, in case the news of a membership was lost: one query a user.
+    pub membership_check: Duration,
     /// How often live credentials are asked about again.
     pub credential_check: Duration,
     /// How long a user still counts as online after their last connection ended: a reload or a
@@ -149,6 +152,7 @@ impl Default for Limits {
             stall_timeout: Duration::from_secs(20),
             events_backlog: 4_096,
             position_check: Duration::from_secs(10),
+            membership_check: Duration::from_secs(60),
             credential_check: Duration::from_secs(30),
             presence_grace: Duration::from_secs(5),
 
@@ -194,6 +198,7 @@ impl Limits {
             (self.commit_writes_max > 0, "a commit must hold something"),
             (!self.heartbeat.is_zero(), "a heartbeat must take time"),
             (!self.position_check.is_zero(), "a position check must take time"),
+            (!self.membership_check.is_zero(), "a membership check must take time"),
         ];
         match relations.iter().find(|(holds, _)| !holds) {
             Some((_, relation)) => Err(InvalidLimits(relation)),

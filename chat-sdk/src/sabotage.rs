@@ -1,7 +1,7 @@
 //! Defects to be switched on, so that the tests' own power can be tested.
 //!
 //! Without the feature `sabotage` every question here is a constant `false`, and the compiler removes
-//! what would follow. With it, a test switches one on for its process by [`commit`]; nothing else
+//! what would follow. With it, a test switches one on for its process by `commit`; nothing else
 //! does.
 
 /// A deliberate defect.

@@ -1,13 +1,16 @@
 //! Our stores keep the contract that we ship for everybody's.
 
+// Also outside of the test functions themselves this is a test.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use chat_sdk::{
-    Epoch, MemoryStore,
-    conformance::{self, AccountStoreFactory, Restore, StoreFactory},
+    Epoch, LocalBus, MemoryStore,
+    conformance::{self, AccountStoreFactory, BusFactory, Restore, StoreFactory},
     store::{Durability, SqliteOptions, SqliteStore},
 };
 
@@ -51,19 +54,13 @@ impl SqliteFiles {
     fn new(purpose: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("{purpose}-{}", std::process::id()));
-        Self {
-            directory,
-            files: AtomicU64::new(0),
-        }
+        Self { directory, files: AtomicU64::new(0) }
     }
 
     /// The contract does not depend on how often the disk is flushed, and the tests' disk is slow.
     async fn open_at(path: &Path) -> SqliteStore {
         let durability = Durability::UntilPowerFails;
-        let options = SqliteOptions {
-            durability,
-            ..SqliteOptions::default()
-        };
+        let options = SqliteOptions { durability, ..SqliteOptions::default() };
         SqliteStore::open_with(path, options).await.unwrap()
     }
 }
@@ -154,4 +151,21 @@ async fn accounts_in_memory_keep_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_in_a_file_keep_the_contract() {
     conformance::account_store(SqliteFiles::new("accounts")).await;
+}
+
+struct Local;
+
+impl BusFactory for Local {
+    type Bus = LocalBus;
+
+    async fn nodes(&self, count: usize) -> Vec<LocalBus> {
+        let first = LocalBus::new();
+        let others: Vec<_> = (1..count as u64).map(|node| first.join(node)).collect();
+        std::iter::once(first).chain(others).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_local_bus_keeps_the_contract() {
+    conformance::bus(Local).await;
 }

@@ -1,5 +1,8 @@
 //! The suite finds what is wrong: for each of these defects a named case fails.
 
+// Also outside of the test functions themselves this is a test.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     num::NonZeroU16,
     sync::{
@@ -9,10 +12,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use chat_sdk::{
-    Body, ClientKey, ConversationId, Epoch, Event, Marker, Member, Memberships, MemoryStore, Role,
-    Seq, Summary, Text, Timestamp, UserId,
-    conformance::{Report, Restore, StoreFactory, store_cases},
+    Body, Bus, ClientKey, ConversationId, Epoch, Event, LocalBus, Marker, Member, Memberships,
+    MemoryStore, Role, Seq, Summary, Text, Timestamp, UserId,
+    bus::{BusError, Heard, Topic},
+    conformance::{BusFactory, Report, Restore, StoreFactory, bus_cases, store_cases},
     store::{
         Checkpoint, Events, Heads, Only, Page, Reader, Refusal, Store, StoreError, Write, Written,
     },
@@ -75,172 +80,55 @@ enum Defect {
 }
 
 const CAUGHT: &[(Defect, &str)] = &[
-    (
-        Defect::NumberForARefusal,
-        "numbering::a_refused_write_takes_no_number",
-    ),
-    (
-        Defect::AnsweredNotWritten,
-        "concurrency::whatever_is_answered_stands_where_it_was_said",
-    ),
-    (
-        Defect::HeadBehind,
-        "concurrency::an_answer_comes_before_what_is_asked_later",
-    ),
-    (
-        Defect::KeysForgotten,
-        "once::a_repetition_is_answered_with_the_first_event",
-    ),
+    (Defect::NumberForARefusal, "numbering::a_refused_write_takes_no_number"),
+    (Defect::AnsweredNotWritten, "concurrency::whatever_is_answered_stands_where_it_was_said"),
+    (Defect::HeadBehind, "concurrency::an_answer_comes_before_what_is_asked_later"),
+    (Defect::KeysForgotten, "once::a_repetition_is_answered_with_the_first_event"),
     (Defect::KeysForgotten, "once::twice_in_one_batch_is_once"),
-    (
-        Defect::KeysForgotten,
-        "concurrency::one_key_from_many_tasks_is_one_event",
-    ),
-    (
-        Defect::KeysOfAllAuthors,
-        "once::the_key_of_another_author_is_another",
-    ),
-    (
-        Defect::ConflictIsARepetition,
-        "once::another_body_is_a_conflict",
-    ),
-    (
-        Defect::ConflictIsARepetition,
-        "text::texts_that_look_alike_are_different",
-    ),
+    (Defect::KeysForgotten, "concurrency::one_key_from_many_tasks_is_one_event"),
+    (Defect::KeysOfAllAuthors, "once::the_key_of_another_author_is_another"),
+    (Defect::ConflictIsARepetition, "once::another_body_is_a_conflict"),
+    (Defect::ConflictIsARepetition, "text::texts_that_look_alike_are_different"),
     (Defect::KeysForgottenAtRestart, "restart::keys_survive"),
-    (
-        Defect::OpeningIsAlwaysFresh,
-        "opening::a_second_opening_is_answered_with_the_first_event",
-    ),
-    (
-        Defect::BatchBackwards,
-        "order::an_append_sees_the_opening_before_it",
-    ),
-    (
-        Defect::BatchInPieces,
-        "order::a_batch_is_seen_whole_or_not_at_all",
-    ),
-    (
-        Defect::RoleIgnored,
-        "membership::a_member_may_not_do_what_an_owner_may",
-    ),
-    (
-        Defect::EverybodyReads,
-        "privacy::a_stranger_reads_no_events",
-    ),
+    (Defect::OpeningIsAlwaysFresh, "opening::a_second_opening_is_answered_with_the_first_event"),
+    (Defect::BatchBackwards, "order::an_append_sees_the_opening_before_it"),
+    (Defect::BatchInPieces, "order::a_batch_is_seen_whole_or_not_at_all"),
+    (Defect::RoleIgnored, "membership::a_member_may_not_do_what_an_owner_may"),
+    (Defect::EverybodyReads, "privacy::a_stranger_reads_no_events"),
     (Defect::EverybodyReads, "privacy::who_left_reads_nothing"),
-    (
-        Defect::EverybodyTurnsPages,
-        "privacy::a_stranger_sees_no_page",
-    ),
-    (
-        Defect::EverybodySeesMembers,
-        "privacy::a_stranger_sees_no_members",
-    ),
-    (
-        Defect::LastOwnerLeaves,
-        "membership::the_last_owner_may_not_leave",
-    ),
-    (
-        Defect::LastOwnerLeaves,
-        "concurrency::of_two_last_owners_one_stays",
-    ),
-    (
-        Defect::MarkerLastWins,
-        "markers::a_marker_does_not_move_back",
-    ),
-    (
-        Defect::MarkerBeyondHead,
-        "markers::a_marker_stops_at_the_head",
-    ),
-    (
-        Defect::UnreadOneMore,
-        "unread::messages_of_others_are_unread",
-    ),
+    (Defect::EverybodyTurnsPages, "privacy::a_stranger_sees_no_page"),
+    (Defect::EverybodySeesMembers, "privacy::a_stranger_sees_no_members"),
+    (Defect::LastOwnerLeaves, "membership::the_last_owner_may_not_leave"),
+    (Defect::LastOwnerLeaves, "concurrency::of_two_last_owners_one_stays"),
+    (Defect::MarkerLastWins, "markers::a_marker_does_not_move_back"),
+    (Defect::MarkerBeyondHead, "markers::a_marker_stops_at_the_head"),
+    (Defect::UnreadOneMore, "unread::messages_of_others_are_unread"),
     (Defect::UnreadOneLess, "unread::reading_makes_less_unread"),
-    (
-        Defect::UnreadCountsOwn,
-        "unread::ones_own_messages_are_never_unread",
-    ),
-    (
-        Defect::UnreadCountsOwn,
-        "unread::a_random_history_is_that_of_the_model_1",
-    ),
-    (
-        Defect::BeforeHoldsThePlace,
-        "pages::a_page_before_does_not_hold_the_place",
-    ),
-    (
-        Defect::ReadHoldsThePlace,
-        "pages::a_read_is_after_and_up_to",
-    ),
+    (Defect::UnreadCountsOwn, "unread::ones_own_messages_are_never_unread"),
+    (Defect::UnreadCountsOwn, "unread::a_random_history_is_that_of_the_model_1"),
+    (Defect::BeforeHoldsThePlace, "pages::a_page_before_does_not_hold_the_place"),
+    (Defect::ReadHoldsThePlace, "pages::a_read_is_after_and_up_to"),
     (Defect::PageAboveLimit, "pages::the_newest_page_is_the_end"),
-    (
-        Defect::MoreIsAlways,
-        "pages::the_newest_page_of_a_short_log_is_all_of_it",
-    ),
-    (
-        Defect::MoreIsNever,
-        "pages::turning_back_shows_everything_once",
-    ),
-    (
-        Defect::MessagesAreEverything,
-        "pages::a_page_of_messages_holds_nothing_else",
-    ),
-    (
-        Defect::LastIsAnything,
-        "lists::the_last_message_is_the_newest_message",
-    ),
+    (Defect::MoreIsAlways, "pages::the_newest_page_of_a_short_log_is_all_of_it"),
+    (Defect::MoreIsNever, "pages::turning_back_shows_everything_once"),
+    (Defect::MessagesAreEverything, "pages::a_page_of_messages_holds_nothing_else"),
+    (Defect::LastIsAnything, "lists::the_last_message_is_the_newest_message"),
     (Defect::ListByName, "lists::the_last_active_comes_first"),
-    (
-        Defect::ListPageRepeats,
-        "lists::a_page_of_conversations_begins_after_the_last_one",
-    ),
-    (
-        Defect::MarkersAreNoChange,
-        "memberships::the_marker_of_another_is_a_change",
-    ),
-    (
-        Defect::MarkersAreNoChange,
-        "memberships::no_change_is_missed_in_a_random_history_1",
-    ),
-    (
-        Defect::ChangesAreMissed,
-        "memberships::an_event_is_a_change",
-    ),
-    (
-        Defect::ChangedTooLate,
-        "memberships::several_events_are_one_change",
-    ),
-    (
-        Defect::NewcomersBeginAtTheHead,
-        "memberships::who_came_in_since_begins_at_zero",
-    ),
-    (
-        Defect::LeftIsForgotten,
-        "memberships::who_left_since_is_told",
-    ),
-    (
-        Defect::ForeignCheckpointsAreTaken,
-        "memberships::a_checkpoint_of_nothing_counts_as_none",
-    ),
-    (
-        Defect::CheckpointAfterHeads,
-        "memberships::heads_and_checkpoint_are_of_one_moment",
-    ),
+    (Defect::ListPageRepeats, "lists::a_page_of_conversations_begins_after_the_last_one"),
+    (Defect::MarkersAreNoChange, "memberships::the_marker_of_another_is_a_change"),
+    (Defect::MarkersAreNoChange, "memberships::no_change_is_missed_in_a_random_history_1"),
+    (Defect::ChangesAreMissed, "memberships::an_event_is_a_change"),
+    (Defect::ChangedTooLate, "memberships::several_events_are_one_change"),
+    (Defect::NewcomersBeginAtTheHead, "memberships::who_came_in_since_begins_at_zero"),
+    (Defect::LeftIsForgotten, "memberships::who_left_since_is_told"),
+    (Defect::ForeignCheckpointsAreTaken, "memberships::a_checkpoint_of_nothing_counts_as_none"),
+    (Defect::CheckpointAfterHeads, "memberships::heads_and_checkpoint_are_of_one_moment"),
     (Defect::TextTrimmed, "text::spaces_and_line_ends_come_back"),
     (Defect::TextInLowerCase, "text::plain_text_comes_back"),
     (Defect::EpochOfTheDay, "restart::the_epoch_stays_the_same"),
     (Defect::EpochNewAtRestart, "restart::the_epoch_survives"),
-    (
-        Defect::EverythingForgottenAtRestart,
-        "restart::the_log_survives",
-    ),
-    (
-        Defect::EpochKeptAtRestore,
-        "restart::a_restored_backup_has_another_epoch",
-    ),
+    (Defect::EverythingForgottenAtRestart, "restart::the_log_survives"),
+    (Defect::EpochKeptAtRestore, "restart::a_restored_backup_has_another_epoch"),
 ];
 
 /// Between two halves that should be one: long enough that others get in between on a busy machine.
@@ -290,9 +178,7 @@ impl Broken {
                     Defect::TextInLowerCase => text.as_str().to_lowercase(),
                     _ => return,
                 };
-                append.body = Body::Message {
-                    text: Text::new(text).unwrap(),
-                };
+                append.body = Body::Message { text: Text::new(text).unwrap() };
             }
         }
     }
@@ -302,9 +188,7 @@ impl Broken {
             (Defect::NumberForARefusal, Write::Append(append), refused @ Written::Refused(_)) => {
                 let mut burnt = append.clone();
                 (burnt.by, burnt.key) = (None, None);
-                burnt.body = Body::Message {
-                    text: Text::new("burnt").unwrap(),
-                };
+                burnt.body = Body::Message { text: Text::new("burnt").unwrap() };
                 self.store.write(vec![Write::Append(burnt)]).await.unwrap();
                 refused
             }
@@ -316,10 +200,7 @@ impl Broken {
                 let mut keys = self.keys.lock().unwrap();
                 let key = append.key.clone().unwrap();
                 match keys.iter().find(|(known, _)| *known == key) {
-                    Some((_, first)) => Written::Event {
-                        event: first.clone(),
-                        fresh: false,
-                    },
+                    Some((_, first)) => Written::Event { event: first.clone(), fresh: false },
                     None => {
                         keys.push((key, event.clone()));
                         Written::Event { event, fresh: true }
@@ -334,24 +215,12 @@ impl Broken {
                 let most = NonZeroU16::MAX;
                 let log = self
                     .store
-                    .read(
-                        Reader::System,
-                        append.conversation,
-                        Seq::ZERO,
-                        Seq::MAX,
-                        most,
-                    )
+                    .read(Reader::System, append.conversation, Seq::ZERO, Seq::MAX, most)
                     .await
                     .unwrap()
                     .unwrap();
-                let first = log
-                    .into_iter()
-                    .find(|event| event.key == append.key)
-                    .unwrap();
-                Written::Event {
-                    event: first,
-                    fresh: false,
-                }
+                let first = log.into_iter().find(|event| event.key == append.key).unwrap();
+                Written::Event { event: first, fresh: false }
             }
             (Defect::OpeningIsAlwaysFresh, Write::Open(_), Written::Event { event, .. }) => {
                 Written::Event { event, fresh: true }
@@ -376,16 +245,10 @@ impl Broken {
                 let mut markers = self.markers.lock().unwrap();
                 markers.retain(|(id, user, _)| (*id, user) != (mark.conversation, &mark.user));
                 markers.push((mark.conversation, mark.user.clone(), mark.marker));
-                Written::Marker {
-                    marker: mark.marker,
-                    moved: true,
-                }
+                Written::Marker { marker: mark.marker, moved: true }
             }
             (Defect::MarkerBeyondHead, Write::Mark(mark), Written::Marker { moved, .. }) => {
-                Written::Marker {
-                    marker: mark.marker,
-                    moved,
-                }
+                Written::Marker { marker: mark.marker, moved }
             }
             (_, _, written) => written,
         }
@@ -399,20 +262,12 @@ impl Broken {
                 let (read, most) = (summary.marker.read, NonZeroU16::MAX);
                 let log = self
                     .store
-                    .read(
-                        Reader::User(user),
-                        summary.conversation,
-                        read,
-                        Seq::MAX,
-                        most,
-                    )
+                    .read(Reader::User(user), summary.conversation, read, Seq::MAX, most)
                     .await
                     .unwrap()
                     .unwrap_or_default();
-                summary.unread = log
-                    .iter()
-                    .filter(|event| event.body.counts_as_unread())
-                    .count() as u64;
+                summary.unread =
+                    log.iter().filter(|event| event.body.counts_as_unread()).count() as u64;
             }
             Defect::LastIsAnything => {
                 let most = NonZeroU16::MIN;
@@ -523,16 +378,10 @@ impl Store for Broken {
         upto: Seq,
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Event>>, StoreError> {
-        let reader = if self.is(Defect::EverybodyReads) {
-            Reader::System
-        } else {
-            reader
-        };
+        let reader = if self.is(Defect::EverybodyReads) { Reader::System } else { reader };
         let holds = self.is(Defect::ReadHoldsThePlace) && after < upto;
         let after = if holds { after.previous() } else { after };
-        self.store
-            .read(reader, conversation, after, upto, limit)
-            .await
+        self.store.read(reader, conversation, after, upto, limit).await
     }
 
     async fn page(
@@ -543,29 +392,14 @@ impl Store for Broken {
         only: Only,
         limit: NonZeroU16,
     ) -> Result<Option<Events>, StoreError> {
-        let reader = if self.is(Defect::EverybodyTurnsPages) {
-            Reader::System
-        } else {
-            reader
-        };
-        let only = if self.is(Defect::MessagesAreEverything) {
-            Only::Everything
-        } else {
-            only
-        };
-        let limit = if self.is(Defect::PageAboveLimit) {
-            limit.saturating_add(1)
-        } else {
-            limit
-        };
+        let reader = if self.is(Defect::EverybodyTurnsPages) { Reader::System } else { reader };
+        let only = if self.is(Defect::MessagesAreEverything) { Only::Everything } else { only };
+        let limit = if self.is(Defect::PageAboveLimit) { limit.saturating_add(1) } else { limit };
         let page = match page {
             Page::Before(seq) if self.is(Defect::BeforeHoldsThePlace) => Page::Before(seq.next()),
             page => page,
         };
-        let mut page = self
-            .store
-            .page(reader, conversation, page, only, limit)
-            .await?;
+        let mut page = self.store.page(reader, conversation, page, only, limit).await?;
         if let Some(page) = &mut page {
             match self.defect {
                 Defect::MoreIsAlways => (page.more_before, page.more_after) = (true, true),
@@ -616,20 +450,12 @@ impl Store for Broken {
         after: Option<&UserId>,
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Member>>, StoreError> {
-        let reader = if self.is(Defect::EverybodySeesMembers) {
-            Reader::System
-        } else {
-            reader
-        };
-        let mut members = self
-            .store
-            .members(reader, conversation, after, limit)
-            .await?;
+        let reader = if self.is(Defect::EverybodySeesMembers) { Reader::System } else { reader };
+        let mut members = self.store.members(reader, conversation, after, limit).await?;
         let markers = self.markers.lock().unwrap().clone();
         for member in members.iter_mut().flatten() {
-            let last = markers
-                .iter()
-                .find(|(id, user, _)| (*id, user) == (conversation, &member.user));
+            let last =
+                markers.iter().find(|(id, user, _)| (*id, user) == (conversation, &member.user));
             if let Some((_, _, marker)) = last {
                 member.marker = *marker;
             }
@@ -691,15 +517,10 @@ async fn a_wrapper_without_a_defect_keeps_the_contract() {
 async fn every_defect_fails_the_case_that_is_named_after_it() {
     let mut missed = Vec::new();
     for (defect, name) in CAUGHT {
-        let case = store_cases(BrokenFactory(*defect))
-            .into_iter()
-            .filter(|case| case.name == *name);
+        let case =
+            store_cases(BrokenFactory(*defect)).into_iter().filter(|case| case.name == *name);
         let report = Report::of(case).await;
-        assert_eq!(
-            report.failed.len() + report.passed,
-            1,
-            "there is no case {name}"
-        );
+        assert_eq!(report.failed.len() + report.passed, 1, "there is no case {name}");
         if report.failed.is_empty() {
             missed.push((defect, name));
         }
@@ -712,9 +533,93 @@ fn every_defect_is_tried() {
     // The last one counts them, because the variants are numbered in order.
     let all = Defect::EpochKeptAtRestore as usize;
     for defect in 1..=all {
-        assert!(
-            CAUGHT.iter().any(|(caught, _)| *caught as usize == defect),
-            "defect {defect}"
-        );
+        assert!(CAUGHT.iter().any(|(caught, _)| *caught as usize == defect), "defect {defect}");
+    }
+}
+
+/// What is wrong with a bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BusDefect {
+    None,
+    LossIsSilent,
+    LongMessagesAreCut,
+    TopicsAreMixedUp,
+    WaitingTakesAMessage,
+    TheDead,
+}
+
+const CAUGHT_BUS: &[(BusDefect, &str)] = &[
+    (BusDefect::LossIsSilent, "bus::a_flood_that_nobody_hears_is_bounded_and_its_loss_is_told"),
+    (BusDefect::LongMessagesAreCut, "bus::a_message_arrives_as_it_was_published"),
+    (BusDefect::TopicsAreMixedUp, "bus::the_messages_of_a_batch_are_heard_or_their_loss_is_told"),
+    (BusDefect::WaitingTakesAMessage, "bus::a_wait_given_up_loses_nothing"),
+    (BusDefect::TheDead, "bus::what_is_followed_is_heard"),
+];
+
+struct BrokenBus {
+    bus: LocalBus,
+    defect: BusDefect,
+}
+
+impl Bus for BrokenBus {
+    async fn publish(&self, mut messages: Vec<(Topic, Bytes)>) -> Result<(), BusError> {
+        match self.defect {
+            BusDefect::LongMessagesAreCut => {
+                messages.iter_mut().for_each(|(_, bytes)| bytes.truncate(32 * 1024));
+            }
+            BusDefect::TopicsAreMixedUp => {
+                let first = messages.first().map(|(topic, _)| topic.clone());
+                messages.iter_mut().for_each(|(topic, _)| *topic = first.clone().unwrap());
+            }
+            BusDefect::TheDead => return Ok(()),
+            _ => {}
+        }
+        self.bus.publish(messages).await
+    }
+
+    async fn follow(&self, topics: Vec<Topic>) -> Result<(), BusError> {
+        self.bus.follow(topics).await
+    }
+
+    async fn unfollow(&self, topics: Vec<Topic>) -> Result<(), BusError> {
+        self.bus.unfollow(topics).await
+    }
+
+    async fn next(&self) -> Heard {
+        loop {
+            let heard = self.bus.next().await;
+            if self.defect == BusDefect::LossIsSilent && heard == Heard::Lost {
+                continue;
+            }
+            if self.defect == BusDefect::WaitingTakesAMessage {
+                tokio::time::sleep(PAUSE).await;
+            }
+            return heard;
+        }
+    }
+}
+
+struct BrokenBuses(BusDefect);
+
+impl BusFactory for BrokenBuses {
+    type Bus = BrokenBus;
+
+    async fn nodes(&self, count: usize) -> Vec<BrokenBus> {
+        let first = LocalBus::new();
+        let others: Vec<_> = (1..count as u64).map(|node| first.join(node)).collect();
+        let broken = |bus| BrokenBus { bus, defect: self.0 };
+        std::iter::once(first).chain(others).map(broken).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_defect_of_a_bus_is_found() {
+    for (defect, name) in CAUGHT_BUS {
+        for (defect, fails) in [(BusDefect::None, 0), (*defect, 1)] {
+            let case = bus_cases(BrokenBuses(defect)).into_iter().filter(|case| case.name == *name);
+            let report = Report::of(case).await;
+            assert_eq!(report.failed.len() + report.passed, 1, "there is no case {name}");
+            assert_eq!(report.failed.len(), fails, "{defect:?}: {report}");
+        }
     }
 }

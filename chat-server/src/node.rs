@@ -60,11 +60,7 @@ impl Node {
             .start()
             .await
             .context("cannot start the chat")?;
-        Ok(Self {
-            chat,
-            accounts,
-            store,
-        })
+        Ok(Self { chat, accounts, store })
     }
 
     pub(crate) const fn accounts(&self) -> &Accounts {
@@ -96,10 +92,7 @@ impl Node {
     pub(crate) async fn shut_down(&self, clients: Duration) {
         let report = self.chat.shutdown(clients).await;
         if report.stuck > 0 {
-            tracing::error!(
-                stuck = report.stuck,
-                "tasks did not end: a defect, please report it"
-            );
+            tracing::error!(stuck = report.stuck, "tasks did not end: a defect, please report it");
         }
     }
 

@@ -32,9 +32,7 @@ pub trait AccountStoreFactory: Send + Sync + 'static {
 /// # Panics
 /// If it is not kept: with the names of all cases that failed, and why.
 pub async fn account_store<F: AccountStoreFactory>(factory: F) {
-    Report::of(account_store_cases(factory))
-        .await
-        .expect_conformance();
+    Report::of(account_store_cases(factory)).await.expect_conformance();
 }
 
 /// All cases, to run some of them, or to look at the [`Report`].
@@ -112,10 +110,7 @@ fn account(name: &str, display_name: &str) -> Account {
 }
 
 fn admin(name: &str) -> Account {
-    Account {
-        role: AccountRole::Admin,
-        ..account(name, name)
-    }
+    Account { role: AccountRole::Admin, ..account(name, name) }
 }
 
 fn ok<T>(answer: Result<T, StoreError>) -> T {
@@ -146,10 +141,7 @@ async fn a_new_account_is_found_as_it_was_made<F: AccountStoreFactory>(trial: Tr
         let by_name = ok(store.account_by_name(&made.name_key).await);
         assert_eq!(by_name, Some(made.clone()));
         // Debug leaves out what nobody shall see, and so does the comparison of it.
-        assert_eq!(
-            by_name.map(|account| account.password_hash),
-            Some(made.password_hash)
-        );
+        assert_eq!(by_name.map(|account| account.password_hash), Some(made.password_hash));
     }
 }
 
@@ -167,9 +159,7 @@ async fn a_taken_name_is_refused<F: AccountStoreFactory>(trial: Trial<F>) {
     make(&store, account("Ann", "Ann")).await;
     let mut other = account("ANN", "Another");
     other.user = user("another");
-    let creation = ok(store
-        .create_account(other.clone(), CreateWhen::NameFree)
-        .await);
+    let creation = ok(store.create_account(other.clone(), CreateWhen::NameFree).await);
     assert_eq!(creation, Creation::NameTaken);
     assert_eq!(ok(store.account(&other.user).await), None);
     let kept = ok(store.account_by_name("ann").await).map(|account| account.name);
@@ -178,17 +168,7 @@ async fn a_taken_name_is_refused<F: AccountStoreFactory>(trial: Trial<F>) {
 
 async fn names_are_compared_by_their_key_alone<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
-    let keys = [
-        "ann",
-        "ann ",
-        "ánn",
-        "a\u{301}nn",
-        "аnn",
-        "a%",
-        "a_",
-        "a",
-        "ANN",
-    ];
+    let keys = ["ann", "ann ", "ánn", "a\u{301}nn", "аnn", "a%", "a_", "a", "ANN"];
     for (index, key) in keys.into_iter().enumerate() {
         let mut one = account("Ann", "Ann");
         (one.user, one.name_key) = (user(&index.to_string()), key.to_owned());
@@ -232,14 +212,10 @@ async fn the_first_administrator_is_made_once<F: AccountStoreFactory>(trial: Tri
     assert!(!ok(store.has_admin().await));
     make(&store, account("ann", "Ann")).await;
     assert!(!ok(store.has_admin().await));
-    let first = ok(store
-        .create_account(admin("bob"), CreateWhen::NoAdminYet)
-        .await);
+    let first = ok(store.create_account(admin("bob"), CreateWhen::NoAdminYet).await);
     assert_eq!(first, Creation::Created);
     assert!(ok(store.has_admin().await));
-    let second = ok(store
-        .create_account(admin("eve"), CreateWhen::NoAdminYet)
-        .await);
+    let second = ok(store.create_account(admin("eve"), CreateWhen::NoAdminYet).await);
     assert_eq!(second, Creation::AdminExists);
     assert_eq!(ok(store.account_by_name("eve").await), None);
 }
@@ -265,13 +241,9 @@ async fn of_many_first_administrators_one_is_made<F: AccountStoreFactory>(trial:
 async fn a_disabled_administrator_is_one<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
     make(&store, admin("ann")).await;
-    ok(store
-        .change_account(&user("ann"), AccountChange::Disable)
-        .await);
+    ok(store.change_account(&user("ann"), AccountChange::Disable).await);
     assert!(ok(store.has_admin().await));
-    let second = ok(store
-        .create_account(admin("eve"), CreateWhen::NoAdminYet)
-        .await);
+    let second = ok(store.create_account(admin("eve"), CreateWhen::NoAdminYet).await);
     assert_eq!(second, Creation::AdminExists);
 }
 
@@ -286,14 +258,10 @@ async fn further_administrators_need_no_condition<F: AccountStoreFactory>(trial:
 async fn accounts_of_many_users_are_those_that_exist<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
     make_all(&store, &[("ann", "Ann"), ("bob", "Bob"), ("eve", "Eve")]).await;
-    ok(store
-        .change_account(&user("bob"), AccountChange::Disable)
-        .await);
+    ok(store.change_account(&user("bob"), AccountChange::Disable).await);
     let asked = ["eve", "zoe", "bob"].map(user);
-    let mut names: Vec<_> = ok(store.accounts(&asked).await)
-        .into_iter()
-        .map(|account| account.name)
-        .collect();
+    let mut names: Vec<_> =
+        ok(store.accounts(&asked).await).into_iter().map(|account| account.name).collect();
     names.sort_unstable();
     assert_eq!(names, ["bob", "eve"], "disabled ones included");
     assert_eq!(ok(store.accounts(&[]).await), []);
@@ -301,20 +269,9 @@ async fn accounts_of_many_users_are_those_that_exist<F: AccountStoreFactory>(tri
 
 async fn accounts_are_listed_by_name_key<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
-    make_all(
-        &store,
-        &[
-            ("bob", "A"),
-            ("Zoe", "B"),
-            ("ann", "C"),
-            ("émil", "D"),
-            ("9lives", "E"),
-        ],
-    )
-    .await;
-    ok(store
-        .change_account(&user("ann"), AccountChange::Disable)
-        .await);
+    make_all(&store, &[("bob", "A"), ("Zoe", "B"), ("ann", "C"), ("émil", "D"), ("9lives", "E")])
+        .await;
+    ok(store.change_account(&user("ann"), AccountChange::Disable).await);
     let listed = ok(store.list_accounts(None, 9).await);
     let names: Vec<_> = listed.iter().map(|account| account.name.as_str()).collect();
     assert_eq!(names, ["9lives", "ann", "bob", "Zoe", "émil"]);
@@ -329,9 +286,7 @@ async fn pages_of_accounts_hold_each_once<F: AccountStoreFactory>(trial: Trial<F
     for limit in [1, 5, 23, 100] {
         let mut all: Vec<String> = Vec::new();
         loop {
-            let page = ok(store
-                .list_accounts(all.last().map(String::as_str), limit)
-                .await);
+            let page = ok(store.list_accounts(all.last().map(String::as_str), limit).await);
             assert!(page.len() <= limit);
             if page.is_empty() {
                 break;
@@ -340,10 +295,7 @@ async fn pages_of_accounts_hold_each_once<F: AccountStoreFactory>(trial: Trial<F
         }
         assert_eq!(all, names, "in pages of {limit}");
     }
-    assert_eq!(
-        ok(store.list_accounts(Some("u099"), 1).await)[0].name,
-        "u10"
-    );
+    assert_eq!(ok(store.list_accounts(Some("u099"), 1).await)[0].name, "u10");
 }
 
 async fn a_search_finds_the_beginning_of_a_name<F: AccountStoreFactory>(trial: Trial<F>) {
@@ -356,11 +308,7 @@ async fn a_search_finds_the_beginning_of_a_name<F: AccountStoreFactory>(trial: T
 
 async fn a_search_finds_the_beginning_of_a_word<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
-    make_all(
-        &store,
-        &[("u1", "Ada King  Lovelace"), ("u2", "Grace Hopper")],
-    )
-    .await;
+    make_all(&store, &[("u1", "Ada King  Lovelace"), ("u2", "Grace Hopper")]).await;
     for prefix in ["ada", "king", "love", "LOVELACE", "k"] {
         assert_eq!(found(&store, prefix, 9).await, ["u1"], "{prefix:?}");
     }
@@ -376,20 +324,9 @@ async fn a_search_does_not_find_the_middle<F: AccountStoreFactory>(trial: Trial<
 
 async fn a_search_finds_each_once_and_names_first<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
-    make_all(
-        &store,
-        &[
-            ("zed", "Ann Annan"),
-            ("bea", "Ann"),
-            ("anny", "Ann Ann"),
-            ("anna", "x"),
-        ],
-    )
-    .await;
-    assert_eq!(
-        found(&store, "ann", 9).await,
-        ["anna", "anny", "bea", "zed"]
-    );
+    make_all(&store, &[("zed", "Ann Annan"), ("bea", "Ann"), ("anny", "Ann Ann"), ("anna", "x")])
+        .await;
+    assert_eq!(found(&store, "ann", 9).await, ["anna", "anny", "bea", "zed"]);
 }
 
 async fn a_search_is_bounded<F: AccountStoreFactory>(trial: Trial<F>) {
@@ -403,14 +340,8 @@ async fn a_search_is_bounded<F: AccountStoreFactory>(trial: Trial<F>) {
 
 async fn a_search_takes_wildcards_for_themselves<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
-    make_all(
-        &store,
-        &[("ann", "100% Ann_Lee [x] a*b \\o/"), ("bob", "Bob")],
-    )
-    .await;
-    for prefix in [
-        "%", "_", "*", "?", "a%", "a_n", "a?n", "b*", "[a-z]", "\\", "'", "b%b",
-    ] {
+    make_all(&store, &[("ann", "100% Ann_Lee [x] a*b \\o/"), ("bob", "Bob")]).await;
+    for prefix in ["%", "_", "*", "?", "a%", "a_n", "a?n", "b*", "[a-z]", "\\", "'", "b%b"] {
         let expected: &[&str] = if prefix == "\\" { &["ann"] } else { &[] };
         assert_eq!(found(&store, prefix, 9).await, expected, "{prefix:?}");
     }
@@ -422,30 +353,18 @@ async fn a_search_takes_wildcards_for_themselves<F: AccountStoreFactory>(trial: 
 async fn a_search_finds_no_disabled_account<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
     make_all(&store, &[("ann", "Ann"), ("anna", "Ann")]).await;
-    ok(store
-        .change_account(&user("ann"), AccountChange::Disable)
-        .await);
+    ok(store.change_account(&user("ann"), AccountChange::Disable).await);
     assert_eq!(found(&store, "ann", 9).await, ["anna"]);
-    ok(store
-        .change_account(&user("ann"), AccountChange::Enable)
-        .await);
+    ok(store.change_account(&user("ann"), AccountChange::Enable).await);
     assert_eq!(found(&store, "ann", 9).await, ["ann", "anna"]);
 }
 
 async fn a_search_finds_folded_words<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
-    make_all(
-        &store,
-        &[("u1", "ÉLISE Straße"), ("u2", "田中 さん"), ("u3", "Иван")],
-    )
-    .await;
-    for (prefix, expected) in [
-        ("éli", "u1"),
-        ("e\u{301}lise", "u1"),
-        ("STRASS", "u1"),
-        ("田", "u2"),
-        ("ИВ", "u3"),
-    ] {
+    make_all(&store, &[("u1", "ÉLISE Straße"), ("u2", "田中 さん"), ("u3", "Иван")]).await;
+    for (prefix, expected) in
+        [("éli", "u1"), ("e\u{301}lise", "u1"), ("STRASS", "u1"), ("田", "u2"), ("ИВ", "u3")]
+    {
         assert_eq!(found(&store, prefix, 9).await, [expected], "{prefix:?}");
     }
 }
@@ -456,10 +375,7 @@ async fn a_new_password_raises_the_generation<F: AccountStoreFactory>(trial: Tri
     for n in 1..4 {
         let change = AccountChange::Password(format!("$argon2id${n}"));
         let now = ok(store.change_account(&user("ann"), change).await).expect("it is there");
-        assert_eq!(
-            (now.generation, now.password_hash.as_str()),
-            (n, &*format!("$argon2id${n}"))
-        );
+        assert_eq!((now.generation, now.password_hash.as_str()), (n, &*format!("$argon2id${n}")));
         assert_eq!(ok(store.account(&user("ann")).await), Some(now));
     }
 }
@@ -485,10 +401,7 @@ async fn disabling_raises_the_generation_and_enabling_does_not<F: AccountStoreFa
 
 async fn a_change_of_nobody_is_none<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
-    for change in [
-        AccountChange::Disable,
-        AccountChange::Password("x".to_owned()),
-    ] {
+    for change in [AccountChange::Disable, AccountChange::Password("x".to_owned())] {
         assert_eq!(ok(store.change_account(&user("ann"), change).await), None);
     }
     assert_eq!(ok(store.list_accounts(None, 9).await), []);
@@ -497,13 +410,8 @@ async fn a_change_of_nobody_is_none<F: AccountStoreFactory>(trial: Trial<F>) {
 async fn a_change_touches_one_account<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
     make_all(&store, &[("ann", "Ann"), ("bob", "Bob")]).await;
-    ok(store
-        .change_account(&user("ann"), AccountChange::Disable)
-        .await);
-    assert_eq!(
-        ok(store.account(&user("bob")).await),
-        Some(account("bob", "Bob"))
-    );
+    ok(store.change_account(&user("ann"), AccountChange::Disable).await);
+    assert_eq!(ok(store.account(&user("bob")).await), Some(account("bob", "Bob")));
 }
 
 async fn changes_from_many_tasks_all_count<F: AccountStoreFactory>(trial: Trial<F>) {
@@ -528,9 +436,7 @@ async fn a_hash_is_replaced_only_if_it_is_the_old_one<F: AccountStoreFactory>(tr
     make(&store, account("ann", "Ann")).await;
     let (ann, old) = (user("ann"), account("ann", "Ann").password_hash);
     assert!(!ok(store.replace_password_hash(&ann, "other", "new").await));
-    assert!(!ok(store
-        .replace_password_hash(&user("bob"), &old, "new")
-        .await));
+    assert!(!ok(store.replace_password_hash(&user("bob"), &old, "new").await));
     let replaced = ok(store.replace_password_hash(&ann, &old, "new").await);
     let now = ok(store.account(&ann).await).expect("it is there");
     // A store may leave this to its default, which replaces nothing.
@@ -543,9 +449,7 @@ async fn a_revoked_token_stays_revoked<F: AccountStoreFactory>(trial: Trial<F>) 
     assert!(!ok(store.is_revoked(&token("t1")).await));
     ok(store.revoke_token(&token("t1"), LATER).await);
     for n in 0..50 {
-        ok(store
-            .revoke_token(&token(&format!("other{n}")), LATER)
-            .await);
+        ok(store.revoke_token(&token(&format!("other{n}")), LATER).await);
     }
     assert!(ok(store.is_revoked(&token("t1")).await));
 }
@@ -565,9 +469,7 @@ async fn a_token_can_be_revoked_twice<F: AccountStoreFactory>(trial: Trial<F>) {
         assert!(ok(store.is_revoked(&token("t1")).await));
     }
     // An earlier end does not take back a later one.
-    ok(store
-        .revoke_token(&token("t1"), Timestamp::from_secs(1))
-        .await);
+    ok(store.revoke_token(&token("t1"), Timestamp::from_secs(1)).await);
     ok(store.revoke_token(&token("t2"), LATER).await);
     assert!(ok(store.is_revoked(&token("t1")).await));
 }
@@ -589,10 +491,7 @@ async fn odd_text_comes_back<F: AccountStoreFactory>(trial: Trial<F>) {
         make(&store, one.clone()).await;
         let back = ok(store.account(&one.user).await).expect("it is there");
         assert_eq!(back, one);
-        assert_eq!(
-            (back.display_name.as_str(), back.password_hash.as_str()),
-            (name, name)
-        );
+        assert_eq!((back.display_name.as_str(), back.password_hash.as_str()), (name, name));
     }
 }
 
@@ -600,9 +499,7 @@ async fn accounts_survive_a_restart<F: AccountStoreFactory>(trial: Trial<F>) {
     let store = open(&trial).await;
     make_all(&store, &[("ann", "Ann Lee"), ("bob", "Bob")]).await;
     make(&store, admin("root")).await;
-    ok(store
-        .change_account(&user("bob"), AccountChange::Disable)
-        .await);
+    ok(store.change_account(&user("bob"), AccountChange::Disable).await);
     ok(store.revoke_token(&token("t1"), LATER).await);
     let before = ok(store.list_accounts(None, 9).await);
     let Some(store) = trial.factory.reopen(store).await else {
@@ -613,8 +510,6 @@ async fn accounts_survive_a_restart<F: AccountStoreFactory>(trial: Trial<F>) {
     assert!(ok(store.is_revoked(&token("t1")).await));
     assert!(ok(store.has_admin().await));
     assert_eq!(found(&store, "lee", 9).await, ["ann"]);
-    let again = ok(store
-        .create_account(admin("eve"), CreateWhen::NoAdminYet)
-        .await);
+    let again = ok(store.create_account(admin("eve"), CreateWhen::NoAdminYet).await);
     assert_eq!(again, Creation::AdminExists);
 }

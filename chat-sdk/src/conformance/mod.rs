@@ -25,6 +25,7 @@
 
 #[cfg(feature = "accounts")]
 mod accounts;
+mod bus;
 mod random;
 mod report;
 mod store;
@@ -32,6 +33,7 @@ mod store;
 #[cfg(feature = "accounts")]
 pub use self::accounts::{AccountStoreFactory, account_store, account_store_cases};
 pub use self::{
+    bus::{BusFactory, bus, bus_cases},
     report::{Case, Report},
     store::{Restore, StoreFactory, store, store_cases},
 };

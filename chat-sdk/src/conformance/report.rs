@@ -39,10 +39,7 @@ impl Case {
             .into_iter()
             .map(|(name, run)| {
                 let factory = Arc::clone(factory);
-                Self {
-                    name,
-                    run: Box::new(move |skipped| run(Trial { factory, skipped })),
-                }
+                Self { name, run: Box::new(move |skipped| run(Trial { factory, skipped })) }
             })
             .collect()
     }
@@ -50,9 +47,7 @@ impl Case {
 
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Case")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Case").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -72,10 +67,7 @@ pub(super) struct Trial<F: ?Sized> {
 
 impl<F: ?Sized> Trial<F> {
     pub(super) fn share(&self) -> Self {
-        Self {
-            factory: Arc::clone(&self.factory),
-            skipped: Arc::clone(&self.skipped),
-        }
+        Self { factory: Arc::clone(&self.factory), skipped: Arc::clone(&self.skipped) }
     }
 
     /// The implementation cannot do what the case needs.
@@ -107,9 +99,7 @@ impl Report {
                 Ok(Ok(())) if skipped.load(Ordering::Relaxed) => report.skipped.push(case.name),
                 Ok(Ok(())) => report.passed += 1,
                 Ok(Err(panic)) => report.failed.push((case.name, message(&*panic))),
-                Err(_) => report
-                    .failed
-                    .push((case.name, "does not come to an end".to_owned())),
+                Err(_) => report.failed.push((case.name, "does not come to an end".to_owned())),
             }
         }
         report
@@ -119,8 +109,13 @@ impl Report {
     ///
     /// # Panics
     /// With the names of those that do not, and what they say.
+    #[allow(clippy::print_stderr, reason = "it speaks as a test does")]
     pub fn expect_conformance(&self) {
         assert!(self.failed.is_empty(), "the contract is not kept:\n{self}");
+        // Said aloud: a case that was not run is easily taken for one that passed.
+        if !self.skipped.is_empty() {
+            eprintln!("{self}");
+        }
     }
 }
 
@@ -133,11 +128,7 @@ impl fmt::Display for Report {
             writeln!(f, "skipped {name}")?;
         }
         let (failed, skipped) = (self.failed.len(), self.skipped.len());
-        write!(
-            f,
-            "{} passed, {failed} failed, {skipped} skipped",
-            self.passed
-        )
+        write!(f, "{} passed, {failed} failed, {skipped} skipped", self.passed)
     }
 }
 

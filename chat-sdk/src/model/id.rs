@@ -51,8 +51,8 @@ macro_rules! string_id {
             /// Takes the id if it is well-formed.
             ///
             /// # Errors
-            /// Says what is wrong with it: empty, longer than [`ID_BYTES_MAX`] bytes, or a
-            /// character that is not allowed.
+            /// Says what is wrong with it: empty, longer than 64 bytes, or a character that is
+            /// not allowed.
             pub fn new(id: impl AsRef<str>) -> Result<Self, InvalidId> {
                 checked(id.as_ref(), $allowed).map(Self)
             }

@@ -38,41 +38,54 @@ impl Node {
         let Some(head) = self.shards.of(conversation).head(conversation) else {
             return Ok(Stepped::Gone);
         };
-        match cursor.step(head, self.limits.replay_max) {
-            Step::Rejoin => Ok(self.rejoin(conversation, &mailbox, cursor.delivered)),
-            Step::Reset(head) => {
-                mailbox.put(Encoded::text(&ServerFrame::Reset { conversation, head }));
-                Ok(Stepped::To(head))
-            }
-            Step::Read(after, upto) => {
-                if sabotage::on(Defect::RejoinBlindly) {
-                    return Ok(self.rejoin(conversation, &mailbox, head));
-                }
-                if let Verdict::Deny(_) = self.ports.policy.may_read(&user, conversation).await {
-                    self.leave(conversation, &mailbox);
-                    return Ok(Stepped::Gone);
-                }
-                let page = self.replay_page();
-                let reader = Reader::User(&user);
-                let read = self.ports.store.read(reader, conversation, after, upto, page);
-                let Some(events) = self.in_time(read).await? else {
-                    // Membership ended: the read says so before the removal has reached us.
-                    self.leave(conversation, &mailbox);
-                    return Ok(Stepped::Gone);
-                };
-                let Some(last) = events.last().map(|event| event.seq) else {
-                    return Err(StoreError::Defect("a head above the last event".into()));
-                };
-                for event in events {
-                    mailbox.put(Encoded::text(&ServerFrame::Event(event)));
-                }
-                metrics::counter!("chat_replayed_pages_total").increment(1);
-                Ok(match self.rejoin(conversation, &mailbox, last) {
-                    Stepped::To(_) => Stepped::To(last),
-                    stepped => stepped,
-                })
+        let (after, upto, page) = match cursor.step(head, self.limits.replay_max) {
+            Step::Rejoin => return Ok(self.rejoin(conversation, &mailbox, cursor.delivered)),
+            // One event is read all the same: whether it may be, is the question.
+            Step::Reset(head) => (head.previous(), head, NonZeroU16::MIN),
+            Step::Read(after, upto) => (after, upto, self.replay_page()),
+        };
+        if sabotage::on(Defect::RejoinBlindly) {
+            return Ok(self.rejoin(conversation, &mailbox, head));
+        }
+        if let Verdict::Deny(_) = self.ports.policy.may_read(&user, conversation).await {
+            self.leave(conversation, &mailbox);
+            return Ok(Stepped::Gone);
+        }
+        let reader = Reader::User(&user);
+        let read = self.ports.store.read(reader, conversation, after, upto, page);
+        let Some(events) = self.in_time(read).await? else {
+            // Membership ended: the read says so before the removal has reached us.
+            self.leave(conversation, &mailbox);
+            return Ok(Stepped::Gone);
+        };
+        if events.is_empty() {
+            return Err(StoreError::Defect("a head above the last event".into()));
+        }
+        if after > cursor.delivered {
+            let reset = ServerFrame::Reset { conversation, head: upto };
+            mailbox.put_followed(conversation, Encoded::text(&reset));
+            return Ok(Stepped::To(upto));
+        }
+        let mut last = after;
+        for event in events {
+            last = event.seq;
+            let frame = Encoded::text(&ServerFrame::Event(event));
+            mailbox.put_followed(conversation, frame);
+            // A page of long messages is more than a mailbox may hold: the rest of it is read
+            // again when there is room.
+            if mailbox.above_half() {
+                break;
             }
         }
+        metrics::counter!("chat_replayed_pages_total").increment(1);
+        if last < cursor.known {
+            // The feed may be nearer than the log goes: it is not the measure then.
+            return Ok(Stepped::To(last));
+        }
+        Ok(match self.rejoin(conversation, &mailbox, last) {
+            Stepped::To(_) => Stepped::To(last),
+            stepped => stepped,
+        })
     }
 
     fn rejoin(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>, at: Seq) -> Stepped {

@@ -27,8 +27,6 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) struct Finished {
     /// Its reply.
     pub(super) reply: Option<ServerFrame>,
-    /// The connection is to catch up in this conversation from here.
-    pub(super) behind: Option<(ConversationId, Seq)>,
     /// The connection watches these users from now on.
     pub(super) watching: Option<Vec<UserId>>,
 }
@@ -271,6 +269,10 @@ async fn sync(
             after = head;
         }
     }
-    node.shards.of(conversation).set_behind(conversation, mailbox);
-    Finished { behind: Some((conversation, after)), ..done(id) }
+    // Both at once, and not with the reply, which waits for those before it: a connection that is
+    // behind without knowing so would take the next resume token for its own.
+    if node.shards.of(conversation).set_behind(conversation, mailbox) {
+        mailbox.fell_behind(conversation, after);
+    }
+    done(id)
 }

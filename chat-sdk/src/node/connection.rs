@@ -16,7 +16,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
-use tracing::{debug, trace};
+use tracing::debug;
 
 use super::{
     Node,
@@ -224,7 +224,6 @@ impl<T: Transport> Connection<T> {
 
     fn carry_out(&mut self) {
         while let Some(output) = self.session.poll_output() {
-            trace!(?output, "session");
             match output {
                 Output::Send(frame) => self.mailbox.put(Encoded::text(&frame)),
                 Output::Reply(frame) => self.commands.reply(frame),
@@ -305,6 +304,8 @@ impl<T: Transport> Connection<T> {
             Sync::Since(joined) if self.cursors.is_empty() => self.node.checkpoint_for(*joined),
             Sync::NotYet | Sync::CatchingUp(..) | Sync::Since(_) => None,
         };
+        // Asked after the token was taken: whoever falls behind from here on does so above it.
+        let token = token.filter(|_| !self.mailbox.is_behind());
         self.mailbox.put(Encoded::text(&ServerFrame::Pong { heads, token }));
     }
 
@@ -363,8 +364,8 @@ impl<T: Transport> Connection<T> {
     fn joined(&mut self, joined: Result<Joined, StoreError>) {
         match joined {
             Ok(Joined { behind, changed, token, since }) => {
-                for (conversation, delivered) in behind {
-                    self.cursors.add(conversation, delivered);
+                for Cursor { conversation, delivered, known } in behind {
+                    self.cursors.add_knowing(conversation, delivered, known);
                 }
                 // Receipts follow the events where there are some, and stand alone elsewhere.
                 for conversation in changed {
@@ -382,12 +383,9 @@ impl<T: Transport> Connection<T> {
     }
 
     fn finished(&mut self, finished: Finished) {
-        let Finished { reply, behind, watching } = finished;
+        let Finished { reply, watching } = finished;
         if let Some(frame) = reply {
             self.mailbox.put(Encoded::text(&frame));
-        }
-        if let Some((conversation, delivered)) = behind {
-            self.cursors.add(conversation, delivered);
         }
         if let Some(users) = watching {
             self.watch(users);

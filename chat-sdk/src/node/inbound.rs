@@ -107,6 +107,7 @@ pub(super) async fn listen(node: Arc<Node>) {
             Heard::Lost => {
                 metrics::counter!("chat_bus_losses_total").increment(1);
                 node.check_now.notify_one();
+                node.doubts.raise_all();
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::Node;
+use super::{Node, membership_check};
 use crate::{
     bus::Topic,
     conversation::error::CommitError,
@@ -105,6 +105,7 @@ async fn commit(node: &Arc<Node>, units: &mut Vec<Unit>) {
             Write::Open(_) | Write::Append(_) => None,
         })
         .collect();
+    let newcomers = membership_check::newcomers(&batch);
     let guess = sabotage::on(Defect::AckBeforeCommit).then(|| batch.clone());
 
     metrics::histogram!("chat_commit_writes").record(batch.len() as f64);
@@ -125,7 +126,12 @@ async fn commit(node: &Arc<Node>, units: &mut Vec<Unit>) {
             }
         }
         Ok(_) => fail(units, StoreError::Defect("not one answer for each write".into())),
-        Err(why) => fail(units, why),
+        Err(why) => {
+            fail(units, why);
+            // It may have happened all the same, and then nobody here has been told.
+            node.check_now.notify_one();
+            node.doubts.raise(newcomers);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whose connections are open here, and from where.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -29,6 +29,8 @@ pub(super) struct Registry {
 struct Entry {
     mailbox: Arc<Mailbox>,
     identity: Identity,
+    /// Follows what its user was a member of when it came.
+    joined: bool,
 }
 
 impl Registry {
@@ -50,15 +52,40 @@ impl Registry {
             .collect()
     }
 
-    /// Every mailbox, in an order that a simulation can repeat.
-    pub(super) fn all(&self) -> Vec<Arc<Mailbox>> {
-        let mut users: Vec<_> = self.users.iter().collect();
-        users.sort_unstable_by_key(|(user, _)| *user);
-        users.into_iter().flat_map(|(_, entries)| entries).map(|it| it.mailbox.clone()).collect()
+    /// The mailboxes of a user's connections that are through their join.
+    pub(super) fn joined(&self, user: &UserId) -> Vec<Arc<Mailbox>> {
+        let entries = self.users.get(user).into_iter().flatten();
+        entries.filter(|entry| entry.joined).map(|entry| entry.mailbox.clone()).collect()
     }
 
+    /// This connection is through its join.
+    pub(super) fn note_joined(&mut self, user: &UserId, mailbox: &Arc<Mailbox>) {
+        for entry in self.users.get_mut(user).into_iter().flatten() {
+            entry.joined |= Arc::ptr_eq(&entry.mailbox, mailbox);
+        }
+    }
+
+    /// Every mailbox, in an order that a simulation can repeat.
+    pub(super) fn all(&self) -> Vec<Arc<Mailbox>> {
+        let entries = self.users().into_iter().flat_map(|user| &self.users[user]);
+        entries.map(|entry| entry.mailbox.clone()).collect()
+    }
+
+    /// Everybody with a connection.
+    pub(super) fn everybody(&self) -> BTreeSet<UserId> {
+        self.users.keys().cloned().collect()
+    }
+
+    /// The same, in order.
+    fn users(&self) -> Vec<&UserId> {
+        let mut users: Vec<_> = self.users.keys().collect();
+        users.sort_unstable();
+        users
+    }
+
+    /// Who is behind each, in the same order.
     fn identities(&self) -> Vec<(Identity, Arc<Mailbox>)> {
-        let entries = self.users.values().flatten();
+        let entries = self.users().into_iter().flat_map(|user| &self.users[user]);
         entries.map(|entry| (entry.identity.clone(), entry.mailbox.clone())).collect()
     }
 }
@@ -143,7 +170,7 @@ impl Node {
             if !self.has_room_for(&registry, &identity.user) {
                 return false;
             }
-            let entry = Entry { mailbox: mailbox.clone(), identity: identity.clone() };
+            let entry = Entry { mailbox: mailbox.clone(), identity: identity.clone(), joined: false };
             registry.users.entry(identity.user.clone()).or_default().push(entry);
         }
         if lock(&self.presence).arrive(&identity.user) {

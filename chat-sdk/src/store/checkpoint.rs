@@ -18,9 +18,7 @@ impl Stamps {
     pub(super) fn of(epoch: &Epoch) -> Self {
         // A digest, because an epoch may be as long as a checkpoint.
         let digest = ring::digest::digest(&ring::digest::SHA256, epoch.as_str().as_bytes());
-        Self {
-            life: hex(&digest.as_ref()[..6]),
-        }
+        Self { life: hex(&digest.as_ref()[..6]) }
     }
 
     /// The moment after the commit with this number.
@@ -57,24 +55,9 @@ mod tests {
         let checkpoint = stamps.checkpoint(7);
         assert_eq!(stamps.stamp(&checkpoint, 7), Some(7));
         assert_eq!(stamps.stamp(&checkpoint, 6), None);
-        assert_eq!(
-            Stamps::of(&Epoch::new("two").unwrap()).stamp(&checkpoint, 7),
-            None
-        );
-        for odd in [
-            "",
-            "7",
-            "-",
-            "x",
-            "7-",
-            "-7",
-            &format!("+{}", checkpoint.0)[..2],
-        ] {
-            assert_eq!(
-                stamps.stamp(&Checkpoint(odd.to_owned()), 9),
-                None,
-                "{odd:?}"
-            );
+        assert_eq!(Stamps::of(&Epoch::new("two").unwrap()).stamp(&checkpoint, 7), None);
+        for odd in ["", "7", "-", "x", "7-", "-7", &format!("+{}", checkpoint.0)[..2]] {
+            assert_eq!(stamps.stamp(&Checkpoint(odd.to_owned()), 9), None, "{odd:?}");
         }
     }
 

@@ -48,9 +48,7 @@ where
     R: Future + Send + 'static,
     R::Output: Send,
 {
-    (0..count)
-        .map(|n| tokio::spawn(task(w.share(), n)))
-        .collect()
+    (0..count).map(|n| tokio::spawn(task(w.share(), n))).collect()
 }
 
 async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
@@ -106,11 +104,8 @@ async fn whatever_is_answered_stands_where_it_was_said(trial: Trial) {
         let mut answers = Vec::new();
         for n in 0..10 {
             let key = format!("{task}-{n}");
-            let batch = [
-                w.keyed(id, by, &key, "keyed"),
-                w.append(id, by, message(&key)),
-            ]
-            .map(Write::Append);
+            let batch = [w.keyed(id, by, &key, "keyed"), w.append(id, by, message(&key))]
+                .map(Write::Append);
             for written in w.batch(batch.into()).await {
                 answers.push(standing(written).expect("a member may").0);
             }
@@ -148,16 +143,10 @@ async fn one_key_from_many_tasks_is_one_event(trial: Trial) {
     let id = w.group(&["ann"]).await;
     for round in 0..10 {
         let tasks = spawn(&w, 16, move |w, _| async move {
-            w.write(w.keyed(id, "ann", &format!("k{round}"), "hi"))
-                .await
-                .expect("it stands")
+            w.write(w.keyed(id, "ann", &format!("k{round}"), "hi")).await.expect("it stands")
         });
         let answers = all(tasks).await;
-        assert_eq!(
-            answers.iter().filter(|(_, fresh)| *fresh).count(),
-            1,
-            "one is fresh"
-        );
+        assert_eq!(answers.iter().filter(|(_, fresh)| *fresh).count(), 1, "one is fresh");
         let places: BTreeSet<_> = answers.iter().map(|(event, _)| event.seq).collect();
         assert_eq!(places.len(), 1, "all are told the same place");
     }
@@ -168,14 +157,11 @@ async fn one_key_with_many_bodies_is_one_event(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     let tasks = spawn(&w, 16, move |w, task| async move {
-        w.write(w.keyed(id, "ann", "k", &format!("text {task}")))
-            .await
+        w.write(w.keyed(id, "ann", "k", &format!("text {task}"))).await
     });
     let answers = all(tasks).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
-    let conflicts = answers
-        .iter()
-        .filter(|answer| **answer == Err(Refusal::KeyConflict));
+    let conflicts = answers.iter().filter(|answer| **answer == Err(Refusal::KeyConflict));
     assert_eq!(conflicts.count(), 15);
     assert_eq!(w.log(id).await.len(), 2);
 }
@@ -196,9 +182,7 @@ async fn batches_over_the_same_conversations_do_not_block_each_other(trial: Tria
         }
         async move {
             for _ in 0..15 {
-                let batch = ids
-                    .iter()
-                    .map(|id| Write::Append(w.append(*id, "ann", message("hi"))));
+                let batch = ids.iter().map(|id| Write::Append(w.append(*id, "ann", message("hi"))));
                 for written in w.batch(batch.collect()).await {
                     standing(written).expect("a member may");
                 }
@@ -248,12 +232,7 @@ impl Busy {
                 }
             }
         });
-        Self {
-            tasks,
-            written,
-            enough,
-            looks: 0,
-        }
+        Self { tasks, written, enough, looks: 0 }
     }
 
     /// Whether to look once more.
@@ -293,10 +272,7 @@ async fn a_reader_sees_all_below_what_it_sees(trial: Trial) {
     while_others_write(&w, id, async || {
         let head = w.head(id).await;
         let after = head.saturating_sub(150);
-        let read = w
-            .tail("bob", id, after, head)
-            .await
-            .expect("a member reads");
+        let read = w.tail("bob", id, after, head).await.expect("a member reads");
         let numbers: Vec<u64> = read.iter().map(|event| event.seq.get()).collect();
         assert_eq!(
             numbers,
@@ -311,21 +287,13 @@ async fn a_page_has_no_hole_while_others_write(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     while_others_write(&w, id, async || {
-        let page = w
-            .page_for("bob", id, Page::Newest, Only::Everything, 20)
-            .await;
+        let page = w.page_for("bob", id, Page::Newest, Only::Everything, 20).await;
         let page = page.expect("a member reads");
         let first = page.events[0].seq.get();
         let numbers: Vec<u64> = page.events.iter().map(|event| event.seq.get()).collect();
-        assert_eq!(
-            numbers,
-            (first..first + numbers.len() as u64).collect::<Vec<_>>()
-        );
+        assert_eq!(numbers, (first..first + numbers.len() as u64).collect::<Vec<_>>());
         assert_eq!(page.more_before, first > 1);
-        assert!(
-            !page.more_after,
-            "the newest page is the newest at its moment"
-        );
+        assert!(!page.more_after, "the newest page is the newest at its moment");
     })
     .await;
 }
@@ -334,22 +302,14 @@ async fn of_two_last_owners_one_stays(trial: Trial) {
     let w = trial.world().await;
     for _ in 0..10 {
         let id = w.group(&["ann", "bob", "eve"]).await;
-        w.put(id, "ann", role("bob", Role::Owner))
-            .await
-            .expect("an owner names another");
+        w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
         let tasks = spawn(&w, 2, move |w, task| async move {
-            w.put(id, ["ann", "bob"][usize::from(task == 1)], Body::Left)
-                .await
-                .map(|_| ())
+            w.put(id, ["ann", "bob"][usize::from(task == 1)], Body::Left).await.map(|_| ())
         });
         let mut answers = all(tasks).await;
         answers.sort_by_key(Result::is_err);
         assert_eq!(answers, [Ok(()), Err(Refusal::LastOwner)]);
-        let owners = w
-            .roles(id)
-            .await
-            .into_iter()
-            .filter(|(_, role)| *role == Role::Owner);
+        let owners = w.roles(id).await.into_iter().filter(|(_, role)| *role == Role::Owner);
         assert_eq!(owners.count(), 1);
     }
 }
@@ -364,12 +324,8 @@ async fn whoever_may_write_is_a_member_in_the_log(trial: Trial) {
         }
     });
     for _ in 0..15 {
-        w.put(id, "ann", removed("bob"))
-            .await
-            .expect("an owner removes");
-        w.put(id, "ann", added(&["bob"]))
-            .await
-            .expect("an owner adds");
+        w.put(id, "ann", removed("bob")).await.expect("an owner removes");
+        w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
     }
     all(talking).await;
     let mut inside = true;
@@ -389,11 +345,7 @@ async fn a_summary_fits_together_while_others_write(trial: Trial) {
     while_others_write(&w, id, async || {
         let seen = w.summary("bob", id).await;
         let head = seen.head.get();
-        assert_eq!(
-            seen.unread,
-            head - 1,
-            "all but the first are unread messages"
-        );
+        assert_eq!(seen.unread, head - 1, "all but the first are unread messages");
         let last = seen.last.map_or(1, |last| last.seq.get());
         assert_eq!(last, head, "the last message is at the head");
     })
@@ -405,11 +357,7 @@ async fn a_dropped_write_happened_wholly_or_not_at_all(trial: Trial) {
     let (one, two) = (w.group(&["ann"]).await, w.group(&["ann"]).await);
     for round in 0..20 {
         let key = format!("k{round}");
-        let batch = || {
-            [one, two]
-                .map(|id| Write::Append(w.keyed(id, "ann", &key, "hi")))
-                .to_vec()
-        };
+        let batch = || [one, two].map(|id| Write::Append(w.keyed(id, "ann", &key, "hi"))).to_vec();
         // Begun, polled a few times, and dropped.
         let mut polls = round % 4;
         {
@@ -424,12 +372,8 @@ async fn a_dropped_write_happened_wholly_or_not_at_all(trial: Trial) {
             })
             .await;
         }
-        let answers: Vec<_> = w
-            .batch(batch())
-            .await
-            .into_iter()
-            .map(|one| standing(one).expect("stands"))
-            .collect();
+        let answers: Vec<_> =
+            w.batch(batch()).await.into_iter().map(|one| standing(one).expect("stands")).collect();
         assert_eq!(answers[0].1, answers[1].1, "a batch is one commit");
         assert_eq!(answers[0].0.seq.get(), round + 2);
     }

@@ -53,10 +53,7 @@ async fn a_marker_does_not_move_back(trial: Trial) {
     w.chatter(id, "ann", 9).await;
     w.mark(id, "ann", 7, 5).await.expect("a member may");
     for (received, read) in [(0, 0), (6, 4), (7, 0), (0, 5), (1, 1)] {
-        assert_eq!(
-            w.mark(id, "ann", received, read).await,
-            Ok((marker(7, 5), false))
-        );
+        assert_eq!(w.mark(id, "ann", received, read).await, Ok((marker(7, 5), false)));
     }
     assert_eq!(w.marker_of(id, "ann").await, marker(7, 5));
 }
@@ -108,10 +105,7 @@ async fn the_largest_place_is_no_overflow(trial: Trial) {
     let id = w.group(&["ann"]).await;
     let most = Seq::MAX.get();
     assert_eq!(w.mark(id, "ann", most, 0).await, Ok((marker(1, 0), true)));
-    assert_eq!(
-        w.mark(id, "ann", most, most).await,
-        Ok((marker(1, 1), true))
-    );
+    assert_eq!(w.mark(id, "ann", most, most).await, Ok((marker(1, 1), true)));
 }
 
 async fn the_marker_of_another_stays(trial: Trial) {
@@ -146,24 +140,16 @@ async fn markers_in_any_order_end_the_same(trial: Trial) {
     let (one, other) = (w.group(&["ann"]).await, w.group(&["ann"]).await);
     w.chatter(one, "ann", 20).await;
     w.chatter(other, "ann", 20).await;
-    let mut arrivals: Vec<_> = (0..40)
-        .map(|_| (random.below(30), random.below(30)))
-        .collect();
-    let expected = arrivals
-        .iter()
-        .fold(Marker::default(), |end, &(received, read)| {
-            end.merge(marker(received, read), Seq::new(21))
-        });
+    let mut arrivals: Vec<_> = (0..40).map(|_| (random.below(30), random.below(30))).collect();
+    let expected = arrivals.iter().fold(Marker::default(), |end, &(received, read)| {
+        end.merge(marker(received, read), Seq::new(21))
+    });
     for &(received, read) in &arrivals {
-        w.mark(one, "ann", received, read)
-            .await
-            .expect("a member may");
+        w.mark(one, "ann", received, read).await.expect("a member may");
     }
     arrivals.reverse();
     for &(received, read) in &arrivals {
-        w.mark(other, "ann", received, read)
-            .await
-            .expect("a member may");
+        w.mark(other, "ann", received, read).await.expect("a member may");
     }
     assert_eq!(w.marker_of(one, "ann").await, expected);
     assert_eq!(w.marker_of(other, "ann").await, expected);
@@ -190,9 +176,7 @@ async fn markers_from_many_tasks_end_at_the_maximum(trial: Trial) {
     for task in tasks {
         task.await.expect("no task saw a marker move back");
     }
-    let most = (0..100)
-        .map(|n| ((n / 10) * 37 + (n % 10) * 13) % 90 + 1)
-        .max();
+    let most = (0..100).map(|n| ((n / 10) * 37 + (n % 10) * 13) % 90 + 1).max();
     let most = most.expect("there are some");
     assert_eq!(w.marker_of(id, "ann").await, marker(most + 5, most));
 }

@@ -46,25 +46,15 @@ pub(super) fn cases() -> Cases {
 }
 
 async fn names(w: &World, id: ConversationId) -> Vec<String> {
-    w.roles(id)
-        .await
-        .into_iter()
-        .map(|(user, _)| user.as_str().to_owned())
-        .collect()
+    w.roles(id).await.into_iter().map(|(user, _)| user.as_str().to_owned()).collect()
 }
 
 async fn a_stranger_may_not_write(trial: Trial) {
     let w = trial.world().await;
     let (group, direct) = (w.group(&["ann"]).await, w.direct("ann", "bob").await);
     for id in [group, direct] {
-        assert_eq!(
-            w.put(id, "eve", message("hi")).await,
-            Err(Refusal::NotMember)
-        );
-        assert_eq!(
-            w.put(id, "eve", added(&["eve"])).await,
-            Err(Refusal::NotMember)
-        );
+        assert_eq!(w.put(id, "eve", message("hi")).await, Err(Refusal::NotMember));
+        assert_eq!(w.put(id, "eve", added(&["eve"])).await, Err(Refusal::NotMember));
         assert_eq!(w.put(id, "eve", Body::Left).await, Err(Refusal::NotMember));
     }
 }
@@ -72,22 +62,14 @@ async fn a_stranger_may_not_write(trial: Trial) {
 async fn nobody_writes_where_nothing_is(trial: Trial) {
     let w = trial.world().await;
     for by in ["ann", SYSTEM] {
-        assert_eq!(
-            w.put(w.nowhere(), by, message("hi")).await,
-            Err(Refusal::NotMember)
-        );
+        assert_eq!(w.put(w.nowhere(), by, message("hi")).await, Err(Refusal::NotMember));
     }
 }
 
 async fn a_member_may_not_do_what_an_owner_may(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob", "eve"]).await;
-    for body in [
-        added(&["dan"]),
-        removed("eve"),
-        role("bob", Role::Owner),
-        renamed("Mine"),
-    ] {
+    for body in [added(&["dan"]), removed("eve"), role("bob", Role::Owner), renamed("Mine")] {
         assert_eq!(w.put(id, "bob", body).await, Err(Refusal::NotOwner));
     }
     assert_eq!(w.log(id).await.len(), 1);
@@ -103,12 +85,7 @@ async fn a_member_may_not_do_what_an_owner_may(trial: Trial) {
 async fn the_system_may_always(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    for body in [
-        message("hi"),
-        added(&["bob"]),
-        role("bob", Role::Owner),
-        removed("ann"),
-    ] {
+    for body in [message("hi"), added(&["bob"]), role("bob", Role::Owner), removed("ann")] {
         let event = w.put(id, SYSTEM, body).await.expect("the system may");
         assert_eq!(event.from, None);
     }
@@ -118,13 +95,8 @@ async fn the_system_may_always(trial: Trial) {
 async fn who_is_added_is_a_member(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
-    assert_eq!(
-        w.roles(id).await,
-        [(user("ann"), Role::Owner), (user("bob"), Role::Member)]
-    );
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
+    assert_eq!(w.roles(id).await, [(user("ann"), Role::Owner), (user("bob"), Role::Member)]);
     let seen = w.summary("bob", id).await;
     assert_eq!((seen.role, seen.marker), (Role::Member, marker(0, 0)));
     w.say(id, "bob", "hi").await;
@@ -143,18 +115,11 @@ async fn many_are_added_at_once(trial: Trial) {
 async fn adding_a_member_again_keeps_role_and_marker(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    w.put(id, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
+    w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
     w.mark(id, "bob", 2, 1).await.expect("a member may");
-    w.put(id, "ann", added(&["bob", "ann", "eve", "eve"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "ann", added(&["bob", "ann", "eve", "eve"])).await.expect("an owner adds");
     let seen = w.summary("bob", id).await;
-    assert_eq!(
-        (seen.role, seen.marker, seen.member_count),
-        (Role::Owner, marker(2, 1), 3)
-    );
+    assert_eq!((seen.role, seen.marker, seen.member_count), (Role::Owner, marker(2, 1), 3));
     assert_eq!(w.summary("ann", id).await.role, Role::Owner);
 }
 
@@ -162,23 +127,15 @@ async fn an_addition_of_nobody_is_an_event(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     w.put(id, "ann", added(&[])).await.expect("an owner adds");
-    assert_eq!(
-        (w.head(id).await, names(&w, id).await),
-        (2, vec!["ann".to_owned()])
-    );
+    assert_eq!((w.head(id).await, names(&w, id).await), (2, vec!["ann".to_owned()]));
 }
 
 async fn who_is_removed_is_no_member(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    w.put(id, "ann", removed("bob"))
-        .await
-        .expect("an owner removes");
+    w.put(id, "ann", removed("bob")).await.expect("an owner removes");
     assert_eq!(names(&w, id).await, ["ann"]);
-    assert_eq!(
-        w.put(id, "bob", message("hi")).await,
-        Err(Refusal::NotMember)
-    );
+    assert_eq!(w.put(id, "bob", message("hi")).await, Err(Refusal::NotMember));
     assert_eq!(w.mark(id, "bob", 1, 1).await, Err(Refusal::NotMember));
     assert_eq!(w.summary("ann", id).await.member_count, 1);
 }
@@ -188,10 +145,7 @@ async fn who_leaves_is_no_member(trial: Trial) {
     let id = w.group(&["ann", "bob"]).await;
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
     assert_eq!(names(&w, id).await, ["ann"]);
-    assert_eq!(
-        w.put(id, "bob", message("hi")).await,
-        Err(Refusal::NotMember)
-    );
+    assert_eq!(w.put(id, "bob", message("hi")).await, Err(Refusal::NotMember));
     assert_eq!(w.put(id, "bob", Body::Left).await, Err(Refusal::NotMember));
 }
 
@@ -202,9 +156,7 @@ async fn who_comes_back_keeps_their_marker(trial: Trial) {
     w.mark(id, "bob", 4, 3).await.expect("a member may");
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
     w.chatter(id, "ann", 5).await;
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
     assert_eq!(w.summary("bob", id).await.marker, marker(4, 3));
     // 3 and 4 of 2 … 6 were not read, and 8 … 12 came since.
     assert_eq!(w.unread("bob", id).await, 3 + 5);
@@ -213,34 +165,18 @@ async fn who_comes_back_keeps_their_marker(trial: Trial) {
 async fn an_owner_who_comes_back_is_a_plain_member(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    w.put(id, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
-    w.put(id, "ann", Body::Left)
-        .await
-        .expect("another owner stays");
-    w.put(id, "bob", added(&["ann"]))
-        .await
-        .expect("an owner adds");
-    assert_eq!(
-        w.roles(id).await,
-        [(user("ann"), Role::Member), (user("bob"), Role::Owner)]
-    );
+    w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
+    w.put(id, "ann", Body::Left).await.expect("another owner stays");
+    w.put(id, "bob", added(&["ann"])).await.expect("an owner adds");
+    assert_eq!(w.roles(id).await, [(user("ann"), Role::Member), (user("bob"), Role::Owner)]);
 }
 
 async fn an_owner_may_remove_themselves_if_another_stays(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    assert_eq!(
-        w.put(id, "ann", removed("ann")).await,
-        Err(Refusal::LastOwner)
-    );
-    w.put(id, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
-    w.put(id, "ann", removed("ann"))
-        .await
-        .expect("another owner stays");
+    assert_eq!(w.put(id, "ann", removed("ann")).await, Err(Refusal::LastOwner));
+    w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
+    w.put(id, "ann", removed("ann")).await.expect("another owner stays");
     assert_eq!(names(&w, id).await, ["bob"]);
 }
 
@@ -253,10 +189,7 @@ async fn the_last_owner_may_not_leave(trial: Trial) {
 async fn the_last_owner_may_not_be_removed(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    assert_eq!(
-        w.put(id, SYSTEM, removed("ann")).await,
-        Err(Refusal::LastOwner)
-    );
+    assert_eq!(w.put(id, SYSTEM, removed("ann")).await, Err(Refusal::LastOwner));
 }
 
 async fn the_last_owner_may_not_become_a_member(trial: Trial) {
@@ -273,62 +206,28 @@ async fn the_last_owner_may_not_become_a_member(trial: Trial) {
 async fn a_refused_departure_changes_nothing(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    let before = (
-        w.roles(id).await,
-        w.log(id).await,
-        w.summary("ann", id).await,
-    );
-    w.put(id, "ann", Body::Left)
-        .await
-        .expect_err("the last owner");
-    w.put(id, "ann", role("ann", Role::Member))
-        .await
-        .expect_err("the last owner");
-    w.put(id, "ann", removed("eve"))
-        .await
-        .expect_err("no such member");
-    assert_eq!(
-        (
-            w.roles(id).await,
-            w.log(id).await,
-            w.summary("ann", id).await
-        ),
-        before
-    );
+    let before = (w.roles(id).await, w.log(id).await, w.summary("ann", id).await);
+    w.put(id, "ann", Body::Left).await.expect_err("the last owner");
+    w.put(id, "ann", role("ann", Role::Member)).await.expect_err("the last owner");
+    w.put(id, "ann", removed("eve")).await.expect_err("no such member");
+    assert_eq!((w.roles(id).await, w.log(id).await, w.summary("ann", id).await), before);
 }
 
 async fn an_owner_may_leave_when_another_stays(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    w.put(id, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
-    w.put(id, "ann", Body::Left)
-        .await
-        .expect("another owner stays");
+    w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
+    w.put(id, "ann", Body::Left).await.expect("another owner stays");
     assert_eq!(w.roles(id).await, [(user("bob"), Role::Owner)]);
-    assert_eq!(
-        w.put(id, SYSTEM, message("bye"))
-            .await
-            .expect("the system may")
-            .seq
-            .get(),
-        4
-    );
+    assert_eq!(w.put(id, SYSTEM, message("bye")).await.expect("the system may").seq.get(), 4);
 }
 
 async fn the_last_member_may_leave(trial: Trial) {
     let w = trial.world().await;
     let (left, emptied) = (w.group(&["ann"]).await, w.group(&["ann", "bob"]).await);
-    w.put(left, "ann", Body::Left)
-        .await
-        .expect("nobody remains without an owner");
-    w.put(emptied, "ann", removed("bob"))
-        .await
-        .expect("an owner removes");
-    w.put(emptied, SYSTEM, removed("ann"))
-        .await
-        .expect("nobody remains without an owner");
+    w.put(left, "ann", Body::Left).await.expect("nobody remains without an owner");
+    w.put(emptied, "ann", removed("bob")).await.expect("an owner removes");
+    w.put(emptied, SYSTEM, removed("ann")).await.expect("nobody remains without an owner");
     for id in [left, emptied] {
         assert_eq!(w.roles(id).await, []);
         assert!(w.read(SYSTEM, id, 0, 9, 9).await.is_some(), "the log stays");
@@ -338,12 +237,8 @@ async fn the_last_member_may_leave(trial: Trial) {
 async fn a_former_owner_does_not_count_as_one(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob", "eve"]).await;
-    w.put(id, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
-    w.put(id, "bob", Body::Left)
-        .await
-        .expect("another owner stays");
+    w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
+    w.put(id, "bob", Body::Left).await.expect("another owner stays");
     assert_eq!(w.put(id, "ann", Body::Left).await, Err(Refusal::LastOwner));
 }
 
@@ -351,10 +246,7 @@ async fn nobody_leaves_a_direct_conversation(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
     assert_eq!(w.put(id, "ann", Body::Left).await, Err(Refusal::LastOwner));
-    assert_eq!(
-        w.put(id, SYSTEM, removed("bob")).await,
-        Err(Refusal::LastOwner)
-    );
+    assert_eq!(w.put(id, SYSTEM, removed("bob")).await, Err(Refusal::LastOwner));
     w.say(id, "ann", "still here").await;
 }
 
@@ -362,10 +254,7 @@ async fn who_is_no_member_cannot_be_removed(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     for by in ["ann", SYSTEM] {
-        assert_eq!(
-            w.put(id, by, removed("eve")).await,
-            Err(Refusal::NoSuchMember)
-        );
+        assert_eq!(w.put(id, by, removed("eve")).await, Err(Refusal::NoSuchMember));
     }
 }
 
@@ -375,10 +264,7 @@ async fn who_is_no_member_cannot_be_given_a_role(trial: Trial) {
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
     for who in ["eve", "bob"] {
         for given in [Role::Owner, Role::Member] {
-            assert_eq!(
-                w.put(id, "ann", role(who, given)).await,
-                Err(Refusal::NoSuchMember)
-            );
+            assert_eq!(w.put(id, "ann", role(who, given)).await, Err(Refusal::NoSuchMember));
         }
     }
     assert_eq!(names(&w, id).await, ["ann"]);
@@ -388,33 +274,19 @@ async fn who_left_cannot_be_removed_again(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob", "eve"]).await;
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
-    w.put(id, "ann", removed("eve"))
-        .await
-        .expect("an owner removes");
+    w.put(id, "ann", removed("eve")).await.expect("an owner removes");
     for who in ["bob", "eve"] {
-        assert_eq!(
-            w.put(id, "ann", removed(who)).await,
-            Err(Refusal::NoSuchMember)
-        );
+        assert_eq!(w.put(id, "ann", removed(who)).await, Err(Refusal::NoSuchMember));
     }
 }
 
 async fn a_new_owner_may_do_what_owners_may(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    w.put(id, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
-    w.put(id, "bob", added(&["eve"]))
-        .await
-        .expect("bob is an owner");
-    w.put(id, "bob", role("ann", Role::Member))
-        .await
-        .expect("bob is an owner");
-    assert_eq!(
-        w.put(id, "ann", renamed("Mine")).await,
-        Err(Refusal::NotOwner)
-    );
+    w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
+    w.put(id, "bob", added(&["eve"])).await.expect("bob is an owner");
+    w.put(id, "bob", role("ann", Role::Member)).await.expect("bob is an owner");
+    assert_eq!(w.put(id, "ann", renamed("Mine")).await, Err(Refusal::NotOwner));
 }
 
 async fn a_title_is_the_one_of_the_last_event(trial: Trial) {
@@ -465,11 +337,7 @@ async fn the_members_are_those_of_the_log(trial: Trial) {
     assert_eq!(w.roles(id).await, expected);
     for who in ["ann", "bob", "dan", "eve"] {
         let expected = usize::from(who != "eve");
-        let memberships = w
-            .store
-            .memberships(&user(who), None)
-            .await
-            .expect("the store reads");
+        let memberships = w.store.memberships(&user(who), None).await.expect("the store reads");
         assert_eq!(memberships.current.len(), expected, "{who}");
     }
 }

@@ -46,16 +46,9 @@ pub(super) fn cases() -> Cases {
 
 async fn without_a_checkpoint_nothing_changed_and_nothing_was_left(trial: Trial) {
     let w = trial.world().await;
-    let (stays, left) = (
-        w.group(&["ann", "bob"]).await,
-        w.group(&["ann", "bob"]).await,
-    );
+    let (stays, left) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
     w.put(left, "bob", Body::Left).await.expect("bob leaves");
-    let memberships = w
-        .store
-        .memberships(&user("bob"), None)
-        .await
-        .expect("the store reads");
+    let memberships = w.store.memberships(&user("bob"), None).await.expect("the store reads");
     assert_eq!(memberships.current.len(), 1);
     let one = &memberships.current[0];
     assert_eq!((one.conversation, one.changed_since), (stays, None));
@@ -73,16 +66,9 @@ async fn every_conversation_has_its_head(trial: Trial) {
     expected.sort_unstable();
     let checkpoint = w.checkpoint().await;
     for since in [None, Some(&checkpoint)] {
-        let memberships = w
-            .store
-            .memberships(&user("bob"), since)
-            .await
-            .expect("the store reads");
-        let mut found: Vec<_> = memberships
-            .current
-            .iter()
-            .map(|one| (one.conversation, one.head.get()))
-            .collect();
+        let memberships = w.store.memberships(&user("bob"), since).await.expect("the store reads");
+        let mut found: Vec<_> =
+            memberships.current.iter().map(|one| (one.conversation, one.head.get())).collect();
         found.sort_unstable();
         assert_eq!(found, expected);
     }
@@ -96,10 +82,7 @@ async fn an_event_is_a_change(trial: Trial) {
     w.say(id, "ann", "new").await;
     for who in ["ann", "bob"] {
         let since = w.changed(who, &checkpoint, id).await.expect("it changed");
-        assert!(
-            since <= 5,
-            "from {since} on the new one at 6 is missed by nobody"
-        );
+        assert!(since <= 5, "from {since} on the new one at 6 is missed by nobody");
     }
 }
 
@@ -111,9 +94,7 @@ async fn every_kind_of_event_is_a_change(trial: Trial) {
         role("eve", Role::Owner),
         renamed("Ships"),
         removed("eve"),
-        Body::Message {
-            text: crate::model::Text::new("hi").expect("a valid text"),
-        },
+        Body::Message { text: crate::model::Text::new("hi").expect("a valid text") },
     ];
     for body in bodies {
         let (head, checkpoint) = (w.head(id).await, w.checkpoint().await);
@@ -150,9 +131,7 @@ async fn the_marker_of_another_is_a_change(trial: Trial) {
     let id = w.direct("ann", "bob").await;
     for (received, read) in [(1, 0), (1, 1)] {
         let checkpoint = w.checkpoint().await;
-        w.mark(id, "bob", received, read)
-            .await
-            .expect("a member may");
+        w.mark(id, "bob", received, read).await.expect("a member may");
         let since = w.changed("ann", &checkpoint, id).await.expect("it changed");
         assert!(since <= 1);
     }
@@ -166,12 +145,7 @@ async fn what_came_before_the_checkpoint_is_known(trial: Trial) {
     w.say(other, "ann", "hi").await;
     // It may be said to have changed; then from nowhere beyond its head.
     assert!(w.changed("ann", &checkpoint, one).await.unwrap_or(0) <= 51);
-    assert!(
-        w.changed("ann", &checkpoint, other)
-            .await
-            .expect("it changed")
-            <= 1
-    );
+    assert!(w.changed("ann", &checkpoint, other).await.expect("it changed") <= 1);
 }
 
 async fn what_did_not_change_is_not_beyond_its_head(trial: Trial) {
@@ -190,9 +164,7 @@ async fn who_came_in_since_begins_at_zero(trial: Trial) {
     let id = w.group(&["ann"]).await;
     w.chatter(id, "ann", 9).await;
     let checkpoint = w.checkpoint().await;
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
     assert_eq!(w.changed("bob", &checkpoint, id).await, Some(0));
     w.chatter(id, "ann", 9).await;
     assert_eq!(w.changed("bob", &checkpoint, id).await, Some(0));
@@ -220,14 +192,9 @@ async fn who_left_since_is_told(trial: Trial) {
 
 async fn who_was_removed_since_is_told(trial: Trial) {
     let w = trial.world().await;
-    let (id, other) = (
-        w.group(&["ann", "bob"]).await,
-        w.group(&["ann", "bob"]).await,
-    );
+    let (id, other) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
     let checkpoint = w.checkpoint().await;
-    w.put(id, "ann", removed("bob"))
-        .await
-        .expect("an owner removes");
+    w.put(id, "ann", removed("bob")).await.expect("an owner removes");
     let memberships = w.since("bob", &checkpoint).await;
     assert_eq!(memberships.left, [id]);
     assert_eq!(memberships.current[0].conversation, other);
@@ -237,9 +204,7 @@ async fn who_came_and_left_since_is_told(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     let checkpoint = w.checkpoint().await;
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
     assert_eq!(w.since("bob", &checkpoint).await.left, [id]);
 }
@@ -249,9 +214,7 @@ async fn who_left_and_came_back_is_a_member(trial: Trial) {
     let id = w.group(&["ann", "bob"]).await;
     let checkpoint = w.checkpoint().await;
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
     assert_eq!(w.since("bob", &checkpoint).await.left, []);
     assert_eq!(w.changed("bob", &checkpoint, id).await, Some(0));
 }
@@ -261,9 +224,7 @@ async fn who_stays_left_nothing(trial: Trial) {
     let id = w.group(&["ann", "bob", "eve"]).await;
     let checkpoint = w.checkpoint().await;
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
-    w.put(id, "ann", removed("eve"))
-        .await
-        .expect("an owner removes");
+    w.put(id, "ann", removed("eve")).await.expect("an owner removes");
     assert_eq!(w.since("ann", &checkpoint).await.left, []);
 }
 
@@ -278,28 +239,15 @@ async fn a_stranger_is_told_nothing(trial: Trial) {
 
 async fn a_checkpoint_stays_good(trial: Trial) {
     let w = trial.world().await;
-    let (busy, quiet) = (
-        w.group(&["ann", "bob"]).await,
-        w.group(&["ann", "bob"]).await,
-    );
+    let (busy, quiet) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
     let checkpoint = w.checkpoint().await;
     for _ in 0..200 {
         w.say(busy, "ann", "hi").await;
     }
     w.say(quiet, "ann", "hi").await;
     for _ in 0..3 {
-        assert!(
-            w.changed("bob", &checkpoint, busy)
-                .await
-                .expect("it changed")
-                <= 1
-        );
-        assert!(
-            w.changed("bob", &checkpoint, quiet)
-                .await
-                .expect("it changed")
-                <= 1
-        );
+        assert!(w.changed("bob", &checkpoint, busy).await.expect("it changed") <= 1);
+        assert!(w.changed("bob", &checkpoint, quiet).await.expect("it changed") <= 1);
     }
 }
 
@@ -309,11 +257,7 @@ async fn a_checkpoint_is_short_and_printable(trial: Trial) {
     for _ in 0..20 {
         let Checkpoint(name) = w.checkpoint().await;
         assert!((1..=64).contains(&name.len()), "{name:?}");
-        assert!(
-            name.bytes()
-                .all(|byte| byte.is_ascii_graphic() || byte == b' '),
-            "{name:?}"
-        );
+        assert!(name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{name:?}");
         w.say(id, "ann", "hi").await;
     }
 }
@@ -327,24 +271,10 @@ async fn counts_as_none(w: &World, checkpoint: &Checkpoint) {
 
 async fn a_checkpoint_of_nothing_counts_as_none(trial: Trial) {
     let w = trial.world().await;
-    let (_, left) = (
-        w.group(&["ann", "bob"]).await,
-        w.group(&["ann", "bob"]).await,
-    );
+    let (_, left) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
     w.put(left, "bob", Body::Left).await.expect("bob leaves");
     let long = "9".repeat(64);
-    for name in [
-        "",
-        " ",
-        "x",
-        "no such thing",
-        "'",
-        "%",
-        "-1",
-        "1e9",
-        "\u{1f600}",
-        &long,
-    ] {
+    for name in ["", " ", "x", "no such thing", "'", "%", "-1", "1e9", "\u{1f600}", &long] {
         counts_as_none(&w, &Checkpoint(name.to_owned())).await;
     }
 }
@@ -353,10 +283,7 @@ async fn a_checkpoint_of_another_store_counts_as_none(trial: Trial) {
     let w = trial.world().await;
     let other = w.another().await;
     let foreign = other.heads(&[]).await.expect("the store reads").checkpoint;
-    let (_, left) = (
-        w.group(&["ann", "bob"]).await,
-        w.group(&["ann", "bob"]).await,
-    );
+    let (_, left) = (w.group(&["ann", "bob"]).await, w.group(&["ann", "bob"]).await);
     w.put(left, "bob", Body::Left).await.expect("bob leaves");
     counts_as_none(&w, &foreign).await;
 }
@@ -380,10 +307,7 @@ async fn heads_and_checkpoint_are_of_one_moment(trial: Trial) {
         for (id, then) in moment.heads {
             let since = w.changed("bob", &moment.checkpoint, id).await.map(Seq::new);
             let head = Seq::new(w.head(id).await);
-            assert!(
-                since.unwrap_or(head) <= then,
-                "{since:?} would skip what came after {then}"
-            );
+            assert!(since.unwrap_or(head) <= then, "{since:?} would skip what came after {then}");
         }
     }
 }
@@ -408,9 +332,8 @@ async fn random_checkpoints(trial: Trial, seed: u64, batch_max: u64) {
     let mut moments: Vec<(Checkpoint, Model)> = Vec::new();
     begin(&w, &mut model, &ids[1..]).await;
     for _ in 0..100 {
-        let batch: Vec<_> = (0..=random.below(batch_max))
-            .map(|_| random_write(&w, &mut random, &ids))
-            .collect();
+        let batch: Vec<_> =
+            (0..=random.below(batch_max)).map(|_| random_write(&w, &mut random, &ids)).collect();
         for write in &batch {
             model.write(write);
         }
@@ -436,11 +359,8 @@ async fn covers(w: &World, checkpoint: &Checkpoint, then: &Model, now: &Model) {
     for who in PEOPLE {
         let name = user(who);
         let memberships = w.since(who, checkpoint).await;
-        let mut current: Vec<ConversationId> = memberships
-            .current
-            .iter()
-            .map(|one| one.conversation)
-            .collect();
+        let mut current: Vec<ConversationId> =
+            memberships.current.iter().map(|one| one.conversation).collect();
         current.sort_unstable();
         let is_member = |id: &&ConversationId| now.logs[*id].members().contains_key(&name);
         let expected: Vec<ConversationId> = now.logs.keys().filter(is_member).copied().collect();
@@ -468,22 +388,13 @@ async fn covers(w: &World, checkpoint: &Checkpoint, then: &Model, now: &Model) {
             let head_then = then.logs.get(id).map_or(Seq::ZERO, |before| before.head());
             let gone = !log.members().contains_key(&name);
             if gone && log.was_member_since(&name, head_then) {
-                assert!(
-                    memberships.left.contains(id),
-                    "{who} left {id} and is not told"
-                );
+                assert!(memberships.left.contains(id), "{who} left {id} and is not told");
             }
         }
         for id in &memberships.left {
             let log = now.logs.get(id).expect("what was left exists");
-            assert!(
-                !log.members().contains_key(&name),
-                "{who} did not leave {id}"
-            );
-            assert!(
-                log.was_member_since(&name, Seq::ZERO),
-                "{who} was never in {id}"
-            );
+            assert!(!log.members().contains_key(&name), "{who} did not leave {id}");
+            assert!(log.was_member_since(&name, Seq::ZERO), "{who} was never in {id}");
         }
     }
     let nobody = w.since("nobody", checkpoint).await;

@@ -13,14 +13,16 @@ mod order;
 mod pages;
 mod privacy;
 mod restart;
+mod shelf;
 mod text;
 mod unread;
 mod world;
 
-use std::{any::Any, future::Future, ops::Deref, pin::Pin, sync::Arc};
+use std::future::Future;
 
+use self::shelf::{AnyBackup, AnyFactory, Shelf};
 use super::report::{self, Boxed, Case, Report};
-use crate::{erased::DynStore, store::Store};
+use crate::store::Store;
 
 /// Puts what a backup holds in the place of what the store (closed by then) held, in a new life.
 pub type Restore<S> = Box<dyn FnOnce(S) -> Boxed<S> + Send>;
@@ -62,7 +64,7 @@ pub async fn store<F: StoreFactory>(factory: F) {
 /// All cases, to run some of them, or to look at the [`Report`].
 #[must_use]
 pub fn store_cases<F: StoreFactory>(factory: F) -> Vec<Case> {
-    let factory: Arc<dyn AnyFactory> = Arc::new(Factory(Arc::new(factory)));
+    let factory = shelf::erase(factory);
     [
         numbering::cases(),
         once::cases(),
@@ -84,106 +86,5 @@ pub fn store_cases<F: StoreFactory>(factory: F) -> Vec<Case> {
     .collect()
 }
 
-// The cases know no type of store, so that they are compiled once and not for each.
-
 type Trial = report::Trial<dyn AnyFactory>;
 type Cases = report::Cases<dyn AnyFactory>;
-
-/// A [`Restore`] of a type that only its store knows.
-type AnyBackup = Box<dyn Any + Send>;
-
-trait AnyFactory: Send + Sync {
-    fn open(&self) -> Boxed<Shelf>;
-}
-
-trait AnyStore: Send + Sync {
-    fn store(&self) -> &(dyn DynStore + 'static);
-    fn backup(&self) -> Pin<Box<dyn Future<Output = Option<AnyBackup>> + Send + '_>>;
-    fn reopen(self: Box<Self>) -> Boxed<Option<Shelf>>;
-    fn restore(self: Box<Self>, backup: AnyBackup) -> Boxed<Shelf>;
-}
-
-/// A store under test, whatever its type.
-struct Shelf(Arc<Box<dyn AnyStore>>);
-
-impl Shelf {
-    fn new<F: StoreFactory>(factory: Arc<F>, store: F::Store) -> Self {
-        Self(Arc::new(Box::new(Opened { factory, store })))
-    }
-
-    /// Another handle on the same store.
-    fn share(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-
-    async fn backup(&self) -> Option<AnyBackup> {
-        self.0.backup().await
-    }
-
-    async fn reopen(self) -> Option<Self> {
-        self.alone().reopen().await
-    }
-
-    async fn restore(self, backup: AnyBackup) -> Self {
-        self.alone().restore(backup).await
-    }
-
-    fn alone(self) -> Box<dyn AnyStore> {
-        Arc::try_unwrap(self.0).unwrap_or_else(|_| panic!("no task has the store any more"))
-    }
-}
-
-impl Deref for Shelf {
-    type Target = dyn DynStore;
-
-    fn deref(&self) -> &Self::Target {
-        self.0.store()
-    }
-}
-
-struct Factory<F>(Arc<F>);
-
-impl<F: StoreFactory> AnyFactory for Factory<F> {
-    fn open(&self) -> Boxed<Shelf> {
-        let factory = Arc::clone(&self.0);
-        Box::pin(async move {
-            let store = factory.open().await;
-            Shelf::new(factory, store)
-        })
-    }
-}
-
-struct Opened<F: StoreFactory> {
-    factory: Arc<F>,
-    store: F::Store,
-}
-
-impl<F: StoreFactory> AnyStore for Opened<F> {
-    fn store(&self) -> &(dyn DynStore + 'static) {
-        &self.store
-    }
-
-    fn backup(&self) -> Pin<Box<dyn Future<Output = Option<AnyBackup>> + Send + '_>> {
-        Box::pin(async {
-            let restore = self.factory.backup(&self.store).await?;
-            Some(Box::new(restore) as AnyBackup)
-        })
-    }
-
-    fn reopen(self: Box<Self>) -> Boxed<Option<Shelf>> {
-        Box::pin(async move {
-            let Self { factory, store } = *self;
-            let store = factory.reopen(store).await?;
-            Some(Shelf::new(factory, store))
-        })
-    }
-
-    fn restore(self: Box<Self>, backup: AnyBackup) -> Boxed<Shelf> {
-        Box::pin(async move {
-            let Self { factory, store } = *self;
-            let restore = backup.downcast::<Restore<F::Store>>();
-            let restore = restore.expect("it was made by a store of the same type");
-            Shelf::new(factory, restore(store).await)
-        })
-    }
-}

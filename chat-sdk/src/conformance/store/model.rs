@@ -48,17 +48,11 @@ impl Model {
                 },
             });
         }
-        Written::Event {
-            event: log.events[0].clone(),
-            fresh,
-        }
+        Written::Event { event: log.events[0].clone(), fresh }
     }
 
     fn append(&mut self, append: &Append) -> Result<Written, Refusal> {
-        let log = self
-            .logs
-            .get_mut(&append.conversation)
-            .ok_or(Refusal::NotMember)?;
+        let log = self.logs.get_mut(&append.conversation).ok_or(Refusal::NotMember)?;
         let mut members = log.members();
         let role = append.by.as_ref().map(|by| members.get(by).copied());
         if role == Some(None) {
@@ -69,10 +63,7 @@ impl Model {
         });
         if let Some(first) = first {
             return if first.body == append.body {
-                Ok(Written::Event {
-                    event: first.clone(),
-                    fresh: false,
-                })
+                Ok(Written::Event { event: first.clone(), fresh: false })
             } else {
                 Err(Refusal::KeyConflict)
             };
@@ -107,20 +98,14 @@ impl Model {
     }
 
     fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
-        let log = self
-            .logs
-            .get_mut(&mark.conversation)
-            .ok_or(Refusal::NotMember)?;
+        let log = self.logs.get_mut(&mark.conversation).ok_or(Refusal::NotMember)?;
         if !log.members().contains_key(&mark.user) {
             return Err(Refusal::NotMember);
         }
         let before = log.marker(&mark.user);
         let marker = before.merge(mark.marker, log.head());
         log.markers.insert(mark.user.clone(), marker);
-        Ok(Written::Marker {
-            marker,
-            moved: marker != before,
-        })
+        Ok(Written::Marker { marker, moved: marker != before })
     }
 
     pub(super) fn summary(&self, user: &UserId, id: ConversationId) -> Option<Summary> {
@@ -128,12 +113,7 @@ impl Model {
         let members = log.members();
         let role = *members.get(user)?;
         let marker = log.marker(user);
-        let Body::Created {
-            kind,
-            title,
-            members: first,
-        } = &log.events[0].body
-        else {
+        let Body::Created { kind, title, members: first } = &log.events[0].body else {
             panic!("a log begins with its creation");
         };
         let title = log
@@ -145,10 +125,8 @@ impl Model {
                 _ => None,
             })
             .or(title.as_ref());
-        let markers: Vec<_> = members
-            .keys()
-            .map(|member| (member.clone(), log.marker(member)))
-            .collect();
+        let markers: Vec<_> =
+            members.keys().map(|member| (member.clone(), log.marker(member))).collect();
         let unread = log.events.iter().filter(|event| {
             event.seq > marker.read
                 && event.body.counts_as_unread()
@@ -168,26 +146,13 @@ impl Model {
             marker,
             unread: unread.count() as u64,
             updated_at: log.updated_at(),
-            last: log
-                .events
-                .iter()
-                .rev()
-                .find(|event| is_message(event))
-                .cloned(),
-            markers: if markers.len() > Summary::MARKERS_MAX {
-                Vec::new()
-            } else {
-                markers
-            },
+            last: log.events.iter().rev().find(|event| is_message(event)).cloned(),
+            markers: if markers.len() > Summary::MARKERS_MAX { Vec::new() } else { markers },
         })
     }
 
     pub(super) fn conversations(&self, user: &UserId) -> Vec<Summary> {
-        let mut all: Vec<_> = self
-            .logs
-            .keys()
-            .filter_map(|id| self.summary(user, *id))
-            .collect();
+        let mut all: Vec<_> = self.logs.keys().filter_map(|id| self.summary(user, *id)).collect();
         all.sort_by_key(|one| std::cmp::Reverse(one.updated_at));
         all
     }
@@ -216,11 +181,7 @@ impl Log {
     }
 
     pub(super) fn members_with_markers(&self) -> Vec<Member> {
-        let member = |(user, role)| Member {
-            marker: self.marker(&user),
-            user,
-            role,
-        };
+        let member = |(user, role)| Member { marker: self.marker(&user), user, role };
         self.members().into_iter().map(member).collect()
     }
 
@@ -277,17 +238,9 @@ fn is_message(event: &Event) -> bool {
 
 fn replay(members: &mut BTreeMap<UserId, Role>, event: &Event) {
     match &event.body {
-        Body::Created {
-            kind,
-            members: first,
-            ..
-        } => {
+        Body::Created { kind, members: first, .. } => {
             members.extend(first.iter().map(|user| (user.clone(), Role::Member)));
-            let owner = event
-                .from
-                .as_ref()
-                .filter(|from| first.contains(from))
-                .or(first.first());
+            let owner = event.from.as_ref().filter(|from| first.contains(from)).or(first.first());
             if let (Kind::Group, Some(owner)) = (kind, owner) {
                 members.insert(owner.clone(), Role::Owner);
             }

@@ -81,37 +81,23 @@ async fn every_kind_of_event_takes_one_number(trial: Trial) {
         Body::Left,
     ];
     for (index, body) in bodies.iter().enumerate() {
-        let event = w
-            .put(group, "ann", body.clone())
-            .await
-            .expect("an owner may");
+        let event = w.put(group, "ann", body.clone()).await.expect("an owner may");
         assert_eq!(event.seq.get(), index as u64 + 2);
     }
-    let log: Vec<Body> = w
-        .log(group)
-        .await
-        .into_iter()
-        .skip(1)
-        .map(|event| event.body)
-        .collect();
+    let log: Vec<Body> = w.log(group).await.into_iter().skip(1).map(|event| event.body).collect();
     assert_eq!(log, bodies);
 }
 
 async fn a_refused_write_takes_no_number(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann", "bob"]).await;
-    w.write(w.keyed(group, "ann", "k", "first"))
-        .await
-        .expect("it stands");
+    w.write(w.keyed(group, "ann", "k", "first")).await.expect("it stands");
     let refused = [
         (w.append(group, "eve", message("hi")), Refusal::NotMember),
         (w.append(group, "bob", renamed("Mine")), Refusal::NotOwner),
         (w.keyed(group, "ann", "k", "second"), Refusal::KeyConflict),
         (w.append(group, "ann", Body::Left), Refusal::LastOwner),
-        (
-            w.append(group, "ann", removed("eve")),
-            Refusal::NoSuchMember,
-        ),
+        (w.append(group, "ann", removed("eve")), Refusal::NoSuchMember),
     ];
     for (append, refusal) in refused {
         assert_eq!(w.write(append).await, Err(refusal));
@@ -125,9 +111,7 @@ async fn a_repeated_write_takes_no_number(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann"]).await;
     for _ in 0..5 {
-        w.write(w.keyed(group, "ann", "k", "hi"))
-            .await
-            .expect("it stands");
+        w.write(w.keyed(group, "ann", "k", "hi")).await.expect("it stands");
     }
     assert_eq!(w.say(group, "ann", "next").await.seq.get(), 3);
 }
@@ -145,9 +129,7 @@ async fn refused_writes_in_a_batch_leave_no_gap(trial: Trial) {
     let by = |n: u64| if n.is_multiple_of(3) { "ann" } else { "eve" };
     let batch = (0..30).map(|n| Write::Append(w.append(group, by(n), message("hi"))));
     let written = w.batch(batch.collect()).await;
-    let refused = written
-        .iter()
-        .filter(|one| **one == Written::Refused(Refusal::NotMember));
+    let refused = written.iter().filter(|one| **one == Written::Refused(Refusal::NotMember));
     assert_eq!(refused.count(), 20);
     assert_eq!(w.log(group).await.len(), 11);
 }
@@ -158,32 +140,17 @@ async fn the_head_is_the_last_number(trial: Trial) {
     w.chatter(group, "ann", 7).await;
     assert_eq!(w.head(group).await, 8);
     assert_eq!(w.summary("bob", group).await.head.get(), 8);
-    let memberships = w
-        .store
-        .memberships(&user("bob"), None)
-        .await
-        .expect("the store reads");
+    let memberships = w.store.memberships(&user("bob"), None).await.expect("the store reads");
     assert_eq!(memberships.current[0].head.get(), 8);
 }
 
 async fn heads_are_those_of_the_conversations_asked_for(trial: Trial) {
     let w = trial.world().await;
-    let (one, two, three) = (
-        w.group(&["ann"]).await,
-        w.group(&["bob"]).await,
-        w.group(&["eve"]).await,
-    );
+    let (one, two, three) =
+        (w.group(&["ann"]).await, w.group(&["bob"]).await, w.group(&["eve"]).await);
     w.say(two, "bob", "hi").await;
-    let heads = w
-        .store
-        .heads(&[two, w.nowhere(), one])
-        .await
-        .expect("the store reads")
-        .heads;
-    let mut heads: Vec<_> = heads
-        .into_iter()
-        .map(|(id, head)| (id, head.get()))
-        .collect();
+    let heads = w.store.heads(&[two, w.nowhere(), one]).await.expect("the store reads").heads;
+    let mut heads: Vec<_> = heads.into_iter().map(|(id, head)| (id, head.get())).collect();
     heads.sort_unstable();
     let mut expected = vec![(one, 1), (two, 2)];
     expected.sort_unstable();

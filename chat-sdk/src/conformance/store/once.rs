@@ -41,17 +41,11 @@ pub(super) fn cases() -> Cases {
 
 /// A write by ann, repeated with a later clock.
 fn again(w: &World, append: &Append) -> Append {
-    Append {
-        at: w.now(),
-        ..append.clone()
-    }
+    Append { at: w.now(), ..append.clone() }
 }
 
 fn with_key(append: Append, key: &str) -> Append {
-    Append {
-        key: Some(ClientKey::new(key).expect("a valid key")),
-        ..append
-    }
+    Append { key: Some(ClientKey::new(key).expect("a valid key")), ..append }
 }
 
 async fn a_repetition_is_answered_with_the_first_event(trial: Trial) {
@@ -61,10 +55,7 @@ async fn a_repetition_is_answered_with_the_first_event(trial: Trial) {
     let (first, fresh) = w.write(append.clone()).await.expect("it stands");
     assert!(fresh, "the first write is fresh");
     for _ in 0..3 {
-        assert_eq!(
-            w.write(again(&w, &append)).await,
-            Ok((first.clone(), false))
-        );
+        assert_eq!(w.write(again(&w, &append)).await, Ok((first.clone(), false)));
     }
 }
 
@@ -86,9 +77,7 @@ async fn a_repetition_much_later_is_one_too(trial: Trial) {
     let (first, _) = w.write(append.clone()).await.expect("it stands");
     for round in 0..5 {
         w.chatter(group, "bob", 100).await;
-        w.write(w.keyed(group, "ann", &format!("k{round}"), "hi"))
-            .await
-            .expect("it stands");
+        w.write(w.keyed(group, "ann", &format!("k{round}"), "hi")).await.expect("it stands");
     }
     assert_eq!(w.write(again(&w, &append)).await, Ok((first, false)));
 }
@@ -96,23 +85,11 @@ async fn a_repetition_much_later_is_one_too(trial: Trial) {
 async fn another_body_is_a_conflict(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann"]).await;
-    w.write(w.keyed(group, "ann", "k", "hi"))
-        .await
-        .expect("it stands");
-    let others = [
-        message("hi!"),
-        message("Hi"),
-        message("hi "),
-        renamed("hi"),
-        Body::Left,
-    ];
+    w.write(w.keyed(group, "ann", "k", "hi")).await.expect("it stands");
+    let others = [message("hi!"), message("Hi"), message("hi "), renamed("hi"), Body::Left];
     for body in others {
         let append = with_key(w.append(group, "ann", body), "k");
-        assert_eq!(
-            w.write(append.clone()).await,
-            Err(Refusal::KeyConflict),
-            "{append:?}"
-        );
+        assert_eq!(w.write(append.clone()).await, Err(Refusal::KeyConflict), "{append:?}");
     }
     assert_eq!(w.log(group).await.len(), 2);
 }
@@ -122,23 +99,15 @@ async fn a_conflict_does_not_use_up_the_key(trial: Trial) {
     let group = w.group(&["ann"]).await;
     let append = w.keyed(group, "ann", "k", "hi");
     let (first, _) = w.write(append.clone()).await.expect("it stands");
-    w.write(w.keyed(group, "ann", "k", "other"))
-        .await
-        .expect_err("a conflict");
+    w.write(w.keyed(group, "ann", "k", "other")).await.expect_err("a conflict");
     assert_eq!(w.write(append).await, Ok((first, false)));
 }
 
 async fn the_key_of_another_author_is_another(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann", "bob"]).await;
-    let (one, fresh_one) = w
-        .write(w.keyed(group, "ann", "k", "hi"))
-        .await
-        .expect("it stands");
-    let (two, fresh_two) = w
-        .write(w.keyed(group, "bob", "k", "hi"))
-        .await
-        .expect("it stands");
+    let (one, fresh_one) = w.write(w.keyed(group, "ann", "k", "hi")).await.expect("it stands");
+    let (two, fresh_two) = w.write(w.keyed(group, "bob", "k", "hi")).await.expect("it stands");
     assert!(fresh_one && fresh_two && one.seq != two.seq);
     let repeated = w.write(w.keyed(group, "bob", "k", "hi")).await;
     assert_eq!(repeated, Ok((two, false)));
@@ -147,13 +116,8 @@ async fn the_key_of_another_author_is_another(trial: Trial) {
 async fn the_key_in_another_conversation_is_another(trial: Trial) {
     let w = trial.world().await;
     let (here, there) = (w.group(&["ann"]).await, w.group(&["ann"]).await);
-    w.write(w.keyed(here, "ann", "k", "here"))
-        .await
-        .expect("it stands");
-    let (event, fresh) = w
-        .write(w.keyed(there, "ann", "k", "there"))
-        .await
-        .expect("it stands");
+    w.write(w.keyed(here, "ann", "k", "here")).await.expect("it stands");
+    let (event, fresh) = w.write(w.keyed(there, "ann", "k", "there")).await.expect("it stands");
     assert!(fresh);
     assert_eq!(event.conversation, there);
 }
@@ -161,9 +125,7 @@ async fn the_key_in_another_conversation_is_another(trial: Trial) {
 async fn the_system_is_an_author_of_its_own(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann"]).await;
-    w.write(w.keyed(group, "ann", "k", "by ann"))
-        .await
-        .expect("it stands");
+    w.write(w.keyed(group, "ann", "k", "by ann")).await.expect("it stands");
     let append = w.keyed(group, SYSTEM, "k", "by the system");
     let (first, fresh) = w.write(append.clone()).await.expect("it stands");
     assert!(fresh);
@@ -200,12 +162,7 @@ async fn two_bodies_with_one_key_in_one_batch_are_a_conflict(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann"]).await;
     let batch = ["one", "two", "one"].map(|text| Write::Append(w.keyed(group, "ann", "k", text)));
-    let written: Vec<_> = w
-        .batch(batch.into())
-        .await
-        .into_iter()
-        .map(standing)
-        .collect();
+    let written: Vec<_> = w.batch(batch.into()).await.into_iter().map(standing).collect();
     assert!(matches!(written[0], Ok((_, true))));
     assert_eq!(written[1], Err(Refusal::KeyConflict));
     assert!(matches!(written[2], Ok((_, false))));
@@ -215,21 +172,13 @@ async fn two_bodies_with_one_key_in_one_batch_are_a_conflict(trial: Trial) {
 async fn keys_are_compared_byte_by_byte(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann"]).await;
-    let keys = [
-        "k", "K", "k ", " k", "kk", "%", "_", "'", "k%", "1", "01", "1.0", "NULL", "\\",
-    ];
+    let keys = ["k", "K", "k ", " k", "kk", "%", "_", "'", "k%", "1", "01", "1.0", "NULL", "\\"];
     for key in keys {
-        let (_, fresh) = w
-            .write(w.keyed(group, "ann", key, "hi"))
-            .await
-            .expect("it stands");
+        let (_, fresh) = w.write(w.keyed(group, "ann", key, "hi")).await.expect("it stands");
         assert!(fresh, "{key:?} is a key of its own");
     }
     for key in keys {
-        let (_, fresh) = w
-            .write(w.keyed(group, "ann", key, "hi"))
-            .await
-            .expect("it stands");
+        let (_, fresh) = w.write(w.keyed(group, "ann", key, "hi")).await.expect("it stands");
         assert!(!fresh, "{key:?} was used");
     }
 }
@@ -237,20 +186,11 @@ async fn keys_are_compared_byte_by_byte(trial: Trial) {
 async fn the_longest_key_is_a_key(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann"]).await;
-    let (one, two) = (
-        format!("{}1", "k".repeat(63)),
-        format!("{}2", "k".repeat(63)),
-    );
+    let (one, two) = (format!("{}1", "k".repeat(63)), format!("{}2", "k".repeat(63)));
     for (key, expected) in [(&one, true), (&two, true), (&one, false), (&two, false)] {
-        let (event, fresh) = w
-            .write(w.keyed(group, "ann", key, "hi"))
-            .await
-            .expect("it stands");
+        let (event, fresh) = w.write(w.keyed(group, "ann", key, "hi")).await.expect("it stands");
         assert_eq!(fresh, expected);
-        assert_eq!(
-            event.key.as_ref().map(ClientKey::as_str),
-            Some(key.as_str())
-        );
+        assert_eq!(event.key.as_ref().map(ClientKey::as_str), Some(key.as_str()));
     }
 }
 
@@ -268,9 +208,7 @@ async fn the_key_of_an_opening_is_used(trial: Trial) {
 async fn a_stranger_is_no_member_whatever_the_key(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann"]).await;
-    w.write(w.keyed(group, "ann", "k", "hi"))
-        .await
-        .expect("it stands");
+    w.write(w.keyed(group, "ann", "k", "hi")).await.expect("it stands");
     for text in ["hi", "other"] {
         let written = w.write(w.keyed(group, "eve", "k", text)).await;
         assert_eq!(written, Err(Refusal::NotMember));
@@ -294,36 +232,25 @@ async fn who_came_back_finds_the_first_event(trial: Trial) {
     let append = w.keyed(group, "bob", "k", "hi");
     let (first, _) = w.write(append.clone()).await.expect("it stands");
     w.put(group, "bob", Body::Left).await.expect("bob leaves");
-    w.put(group, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(group, "ann", added(&["bob"])).await.expect("an owner adds");
     assert_eq!(w.write(append).await, Ok((first, false)));
 }
 
 async fn who_lost_the_role_still_gets_the_first_answer(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann", "bob"]).await;
-    w.put(group, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
+    w.put(group, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
     let append = with_key(w.append(group, "bob", renamed("Ships")), "k");
     let (first, _) = w.write(append.clone()).await.expect("an owner may");
-    w.put(group, "ann", role("bob", Role::Member))
-        .await
-        .expect("an owner may");
+    w.put(group, "ann", role("bob", Role::Member)).await.expect("an owner may");
     assert_eq!(w.write(append).await, Ok((first, false)));
-    assert_eq!(
-        w.put(group, "bob", renamed("Mine")).await,
-        Err(Refusal::NotOwner)
-    );
+    assert_eq!(w.put(group, "bob", renamed("Mine")).await, Err(Refusal::NotOwner));
 }
 
 async fn a_repeated_demotion_of_oneself_is_answered(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann", "bob"]).await;
-    w.put(group, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
+    w.put(group, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
     let append = with_key(w.append(group, "ann", role("ann", Role::Member)), "k");
     let (first, _) = w.write(append.clone()).await.expect("an owner may");
     assert_eq!(w.write(append).await, Ok((first, false)));
@@ -335,9 +262,7 @@ async fn a_repeated_removal_is_answered_and_not_done_again(trial: Trial) {
     let append = with_key(w.append(group, "ann", removed("bob")), "k");
     let (first, _) = w.write(append.clone()).await.expect("an owner removes");
     assert_eq!(w.write(append.clone()).await, Ok((first.clone(), false)));
-    w.put(group, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(group, "ann", added(&["bob"])).await.expect("an owner adds");
     assert_eq!(w.write(append).await, Ok((first, false)));
     w.say(group, "bob", "still here").await;
 }
@@ -347,9 +272,7 @@ async fn a_repeated_addition_does_not_bring_anybody_back(trial: Trial) {
     let group = w.group(&["ann"]).await;
     let append = with_key(w.append(group, "ann", added(&["bob"])), "k");
     let (first, _) = w.write(append.clone()).await.expect("an owner adds");
-    w.put(group, "ann", removed("bob"))
-        .await
-        .expect("an owner removes");
+    w.put(group, "ann", removed("bob")).await.expect("an owner removes");
     assert_eq!(w.write(append).await, Ok((first, false)));
     assert_eq!(w.roles(group).await, [(user("ann"), Role::Owner)]);
 }
@@ -359,17 +282,12 @@ async fn a_refused_write_does_not_use_up_its_key(trial: Trial) {
     let group = w.group(&["ann", "bob"]).await;
     let append = with_key(w.append(group, "bob", renamed("Ships")), "k");
     assert_eq!(w.write(append.clone()).await, Err(Refusal::NotOwner));
-    w.put(group, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
+    w.put(group, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
     let (_, fresh) = w.write(append).await.expect("an owner may");
     assert!(fresh);
     let alone = with_key(w.append(group, "bob", removed("eve")), "r");
     assert_eq!(w.write(alone).await, Err(Refusal::NoSuchMember));
-    let (_, fresh) = w
-        .write(w.keyed(group, "bob", "r", "free"))
-        .await
-        .expect("the key is free");
+    let (_, fresh) = w.write(w.keyed(group, "bob", "r", "free")).await.expect("the key is free");
     assert!(fresh);
 }
 

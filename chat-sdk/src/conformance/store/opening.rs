@@ -57,12 +57,7 @@ async fn a_second_opening_in_one_batch_is_none(trial: Trial) {
     let w = trial.world().await;
     let id = w.nowhere();
     let open = || Write::Open(w.opening(id, Kind::Group, &["ann"]));
-    let written: Vec<_> = w
-        .batch(vec![open(), open()])
-        .await
-        .into_iter()
-        .map(standing)
-        .collect();
+    let written: Vec<_> = w.batch(vec![open(), open()]).await.into_iter().map(standing).collect();
     let [Ok((first, true)), Ok((second, false))] = &written[..] else {
         panic!("one opening is fresh: {written:?}");
     };
@@ -109,10 +104,7 @@ async fn the_first_event_says_who_opened_what(trial: Trial) {
     let open = w.opening(id, Kind::Group, &["ann", "eve", "bob"]);
     w.one(Write::Open(open.clone())).await;
     let log = w.log(id).await;
-    assert_eq!(
-        (log[0].from.as_ref(), log[0].at),
-        (open.by.as_ref(), open.at)
-    );
+    assert_eq!((log[0].from.as_ref(), log[0].at), (open.by.as_ref(), open.at));
     let expected = Body::Created {
         kind: Kind::Group,
         title: Some(title("Boats")),
@@ -124,11 +116,8 @@ async fn the_first_event_says_who_opened_what(trial: Trial) {
 async fn the_opener_of_a_group_is_its_owner(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["bob", "ann", "eve"]).await;
-    let expected = [
-        (user("ann"), Role::Member),
-        (user("bob"), Role::Owner),
-        (user("eve"), Role::Member),
-    ];
+    let expected =
+        [(user("ann"), Role::Member), (user("bob"), Role::Owner), (user("eve"), Role::Member)];
     assert_eq!(w.roles(id).await, expected);
     assert_eq!(w.summary("bob", id).await.role, Role::Owner);
     assert_eq!(w.summary("ann", id).await.role, Role::Member);
@@ -140,15 +129,8 @@ async fn the_opener_is_the_owner_wherever_they_are_named(trial: Trial) {
     let mut open = w.opening(id, Kind::Group, &["ann", "bob", "eve"]);
     open.by = Some(user("eve"));
     w.one(Write::Open(open)).await;
-    let owners = w
-        .roles(id)
-        .await
-        .into_iter()
-        .filter(|(_, role)| *role == Role::Owner);
-    assert_eq!(
-        owners.map(|(user, _)| user).collect::<Vec<_>>(),
-        users(&["eve"])
-    );
+    let owners = w.roles(id).await.into_iter().filter(|(_, role)| *role == Role::Owner);
+    assert_eq!(owners.map(|(user, _)| user).collect::<Vec<_>>(), users(&["eve"]));
 }
 
 async fn the_first_member_owns_what_the_system_opens(trial: Trial) {
@@ -158,32 +140,20 @@ async fn the_first_member_owns_what_the_system_opens(trial: Trial) {
     open.by = None;
     let (event, _) = standing(w.one(Write::Open(open)).await).expect("it opens");
     assert_eq!(event.from, None);
-    assert_eq!(
-        w.roles(id).await,
-        [(user("ann"), Role::Member), (user("bob"), Role::Owner)]
-    );
+    assert_eq!(w.roles(id).await, [(user("ann"), Role::Member), (user("bob"), Role::Owner)]);
 }
 
 async fn in_a_direct_conversation_nobody_is_an_owner(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
-    assert_eq!(
-        w.roles(id).await,
-        [(user("ann"), Role::Member), (user("bob"), Role::Member)]
-    );
-    assert_eq!(
-        w.put(id, "ann", added(&["eve"])).await,
-        Err(Refusal::NotOwner)
-    );
+    assert_eq!(w.roles(id).await, [(user("ann"), Role::Member), (user("bob"), Role::Member)]);
+    assert_eq!(w.put(id, "ann", added(&["eve"])).await, Err(Refusal::NotOwner));
 }
 
 async fn a_member_named_twice_is_one_member(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob", "ann", "bob"]).await;
-    assert_eq!(
-        w.roles(id).await,
-        [(user("ann"), Role::Owner), (user("bob"), Role::Member)]
-    );
+    assert_eq!(w.roles(id).await, [(user("ann"), Role::Owner), (user("bob"), Role::Member)]);
     assert_eq!(w.summary("ann", id).await.member_count, 2);
 }
 
@@ -192,23 +162,15 @@ async fn a_group_without_members_can_be_opened(trial: Trial) {
     let id = w.group(&[]).await;
     assert_eq!(w.roles(id).await, []);
     // The system can bring life into it.
-    w.put(id, "", added(&["ann"]))
-        .await
-        .expect("the system may always");
-    w.put(id, "", role("ann", Role::Owner))
-        .await
-        .expect("the system may always");
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "", added(&["ann"])).await.expect("the system may always");
+    w.put(id, "", role("ann", Role::Owner)).await.expect("the system may always");
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
 }
 
 async fn an_opening_after_the_last_one_left_brings_nobody_back(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    w.put(id, "ann", Body::Left)
-        .await
-        .expect("the last one may leave");
+    w.put(id, "ann", Body::Left).await.expect("the last one may leave");
     let open = w.opening(id, Kind::Group, &["ann"]);
     let (_, fresh) = standing(w.one(Write::Open(open)).await).expect("it is there");
     assert!(!fresh);

@@ -34,11 +34,7 @@ fn say(w: &World, id: ConversationId, by: &str, text: &str) -> Write {
 }
 
 fn mark(conversation: ConversationId, who: &str, read: u64) -> Write {
-    Write::Mark(Mark {
-        conversation,
-        user: user(who),
-        marker: marker(read, read),
-    })
+    Write::Mark(Mark { conversation, user: user(who), marker: marker(read, read) })
 }
 
 async fn an_empty_batch_is_answered_with_nothing(trial: Trial) {
@@ -51,14 +47,8 @@ async fn an_append_sees_the_opening_before_it(trial: Trial) {
     let id = w.nowhere();
     let open = Write::Open(w.opening(id, Kind::Direct, &["ann", "bob"]));
     let written = w.batch(vec![open, say(&w, id, "bob", "hi")]).await;
-    let events: Vec<_> = written
-        .into_iter()
-        .map(|one| standing(one).expect("it stands"))
-        .collect();
-    assert_eq!(
-        (events[0].0.seq, events[1].0.seq),
-        (Seq::new(1), Seq::new(2))
-    );
+    let events: Vec<_> = written.into_iter().map(|one| standing(one).expect("it stands")).collect();
+    assert_eq!((events[0].0.seq, events[1].0.seq), (Seq::new(1), Seq::new(2)));
 }
 
 async fn an_append_does_not_see_an_opening_after_it(trial: Trial) {
@@ -84,48 +74,25 @@ async fn who_was_removed_before_may_not_write(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     let remove = Write::Append(w.append(id, "ann", removed("bob")));
-    let batch = vec![
-        say(&w, id, "bob", "hi"),
-        remove,
-        say(&w, id, "bob", "late"),
-        mark(id, "bob", 1),
-    ];
+    let batch =
+        vec![say(&w, id, "bob", "hi"), remove, say(&w, id, "bob", "late"), mark(id, "bob", 1)];
     let written = w.batch(batch).await;
     assert!(standing(written[0].clone()).is_ok());
-    assert_eq!(
-        written[2..],
-        [Refusal::NotMember, Refusal::NotMember].map(Written::Refused)
-    );
+    assert_eq!(written[2..], [Refusal::NotMember, Refusal::NotMember].map(Written::Refused));
 }
 
 async fn a_marker_sees_the_event_before_it(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    let written = w
-        .batch(vec![say(&w, id, "ann", "hi"), mark(id, "ann", 9)])
-        .await;
-    assert_eq!(
-        written[1],
-        Written::Marker {
-            marker: marker(2, 2),
-            moved: true
-        }
-    );
+    let written = w.batch(vec![say(&w, id, "ann", "hi"), mark(id, "ann", 9)]).await;
+    assert_eq!(written[1], Written::Marker { marker: marker(2, 2), moved: true });
 }
 
 async fn a_marker_does_not_see_the_event_after_it(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    let written = w
-        .batch(vec![mark(id, "ann", 9), say(&w, id, "ann", "hi")])
-        .await;
-    assert_eq!(
-        written[0],
-        Written::Marker {
-            marker: marker(1, 1),
-            moved: true
-        }
-    );
+    let written = w.batch(vec![mark(id, "ann", 9), say(&w, id, "ann", "hi")]).await;
+    assert_eq!(written[0], Written::Marker { marker: marker(1, 1), moved: true });
 }
 
 async fn answers_come_in_the_order_of_the_writes(trial: Trial) {
@@ -144,10 +111,7 @@ async fn answers_come_in_the_order_of_the_writes(trial: Trial) {
         Written::Marker { .. } | Written::Refused(_) => None,
     };
     let places: Vec<_> = written.iter().map(place).collect();
-    assert_eq!(
-        places,
-        [Some((two, 2)), None, Some((one, 2)), None, Some((two, 3))]
-    );
+    assert_eq!(places, [Some((two, 2)), None, Some((one, 2)), None, Some((two, 3))]);
     assert!(matches!(written[1], Written::Marker { .. }));
     assert!(matches!(written[3], Written::Refused(Refusal::NotMember)));
 }
@@ -163,12 +127,7 @@ async fn a_refusal_does_not_touch_the_others(trial: Trial) {
         Write::Append(w.append(id, "ann", removed("eve"))),
         say(&w, id, "bob", "c"),
     ];
-    let written: Vec<_> = w
-        .batch(batch)
-        .await
-        .into_iter()
-        .map(|one| standing(one).err())
-        .collect();
+    let written: Vec<_> = w.batch(batch).await.into_iter().map(|one| standing(one).err()).collect();
     let expected = [
         None,
         Some(Refusal::NotOwner),
@@ -213,12 +172,7 @@ async fn a_batch_is_seen_whole_or_not_at_all(trial: Trial) {
         pair().into_iter().chain(pair()).collect()
     });
     while busy.goes_on().await {
-        let heads = w
-            .store
-            .heads(&[one, two])
-            .await
-            .expect("the store reads")
-            .heads;
+        let heads = w.store.heads(&[one, two]).await.expect("the store reads").heads;
         assert_eq!(heads[0].1, heads[1].1, "both of a batch or none are seen");
     }
     busy.end().await;
@@ -229,9 +183,7 @@ async fn what_was_answered_can_be_read(trial: Trial) {
     let id = w.group(&["ann"]).await;
     for n in 0..50 {
         let event = w.say(id, "ann", &n.to_string()).await;
-        let read = w
-            .read("ann", id, event.seq.get() - 1, event.seq.get(), 1)
-            .await;
+        let read = w.read("ann", id, event.seq.get() - 1, event.seq.get(), 1).await;
         assert_eq!(read, Some(vec![event]), "an answer means that it is there");
     }
 }

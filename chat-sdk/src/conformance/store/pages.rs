@@ -68,10 +68,7 @@ fn span(from: u64, to: u64) -> Vec<u64> {
 }
 
 async fn numbers(w: &World, id: ConversationId, after: u64, upto: u64) -> Vec<u64> {
-    let read = w
-        .tail("ann", id, after, upto)
-        .await
-        .expect("a member reads");
+    let read = w.tail("ann", id, after, upto).await.expect("a member reads");
     read.iter().map(|event| event.seq.get()).collect()
 }
 
@@ -94,20 +91,9 @@ async fn a_read_beyond_the_head_ends_there(trial: Trial) {
 async fn a_read_of_nothing_is_empty(trial: Trial) {
     let w = trial.world().await;
     let id = log_of(&w, 10).await;
-    for (after, upto) in [
-        (10, 10),
-        (10, 99),
-        (99, u64::MAX),
-        (5, 5),
-        (7, 3),
-        (u64::MAX, 0),
-        (0, 0),
-    ] {
-        assert_eq!(
-            numbers(&w, id, after, upto).await,
-            [0; 0],
-            "after {after} up to {upto}"
-        );
+    for (after, upto) in [(10, 10), (10, 99), (99, u64::MAX), (5, 5), (7, 3), (u64::MAX, 0), (0, 0)]
+    {
+        assert_eq!(numbers(&w, id, after, upto).await, [0; 0], "after {after} up to {upto}");
     }
 }
 
@@ -115,15 +101,9 @@ async fn a_read_holds_at_most_its_limit_from_the_front(trial: Trial) {
     let w = trial.world().await;
     let id = log_of(&w, 10).await;
     for most in 1..=12 {
-        let read = w
-            .read("ann", id, 2, 10, most)
-            .await
-            .expect("a member reads");
+        let read = w.read("ann", id, 2, 10, most).await.expect("a member reads");
         let read: Vec<u64> = read.iter().map(|event| event.seq.get()).collect();
-        assert!(
-            !read.is_empty() && read.len() <= usize::from(most),
-            "{read:?}"
-        );
+        assert!(!read.is_empty() && read.len() <= usize::from(most), "{read:?}");
         assert_eq!(read, span(3, 2 + read.len() as u64));
     }
 }
@@ -135,10 +115,7 @@ async fn reads_joined_are_the_log(trial: Trial) {
         let mut all: Vec<u64> = Vec::new();
         while all.len() < 50 {
             let after = all.last().copied().unwrap_or(0);
-            let read = w
-                .read("ann", id, after, 50, most)
-                .await
-                .expect("a member reads");
+            let read = w.read("ann", id, after, 50, most).await.expect("a member reads");
             assert!(!read.is_empty(), "there is more after {after}");
             all.extend(read.iter().map(|event| event.seq.get()));
         }
@@ -149,24 +126,15 @@ async fn reads_joined_are_the_log(trial: Trial) {
 async fn the_newest_page_is_the_end(trial: Trial) {
     let w = trial.world().await;
     let id = log_of(&w, 10).await;
-    assert_eq!(
-        w.page(id, Page::Newest, 3).await,
-        (span(8, 10), true, false)
-    );
-    assert_eq!(
-        w.page(id, Page::Newest, 9).await,
-        (span(2, 10), true, false)
-    );
+    assert_eq!(w.page(id, Page::Newest, 3).await, (span(8, 10), true, false));
+    assert_eq!(w.page(id, Page::Newest, 9).await, (span(2, 10), true, false));
 }
 
 async fn the_newest_page_of_a_short_log_is_all_of_it(trial: Trial) {
     let w = trial.world().await;
     let id = log_of(&w, 10).await;
     for most in [10, 11, 100] {
-        assert_eq!(
-            w.page(id, Page::Newest, most).await,
-            (span(1, 10), false, false)
-        );
+        assert_eq!(w.page(id, Page::Newest, most).await, (span(1, 10), false, false));
     }
 }
 
@@ -210,14 +178,8 @@ async fn a_page_after_does_not_hold_the_place(trial: Trial) {
 async fn after_zero_is_the_beginning(trial: Trial) {
     let w = trial.world().await;
     let id = log_of(&w, 10).await;
-    assert_eq!(
-        w.page(id, Page::After(Seq::ZERO), 4).await,
-        (span(1, 4), false, true)
-    );
-    assert_eq!(
-        w.page(id, Page::After(Seq::ZERO), 10).await,
-        (span(1, 10), false, false)
-    );
+    assert_eq!(w.page(id, Page::After(Seq::ZERO), 4).await, (span(1, 4), false, true));
+    assert_eq!(w.page(id, Page::After(Seq::ZERO), 10).await, (span(1, 10), false, false));
 }
 
 async fn after_the_head_is_nothing(trial: Trial) {
@@ -252,15 +214,8 @@ async fn around_with_an_even_limit_holds_the_place(trial: Trial) {
     let id = log_of(&w, 40).await;
     for most in [2, 4, 10, 20] {
         let (page, _, _) = w.page(id, Page::Around(Seq::new(20)), most).await;
-        assert!(
-            page.len() <= usize::from(most) && page.contains(&20),
-            "{page:?}"
-        );
-        assert_eq!(
-            page,
-            span(page[0], page[0] + page.len() as u64 - 1),
-            "without a hole"
-        );
+        assert!(page.len() <= usize::from(most) && page.contains(&20), "{page:?}");
+        assert_eq!(page, span(page[0], page[0] + page.len() as u64 - 1), "without a hole");
         let before = page.iter().filter(|seq| **seq < 20).count() as i64;
         let after = page.iter().filter(|seq| **seq > 20).count() as i64;
         assert!((before - after).abs() <= 1, "half on each side: {page:?}");
@@ -271,33 +226,18 @@ async fn around_a_place_beyond_the_head_is_what_lies_before(trial: Trial) {
     let w = trial.world().await;
     let id = log_of(&w, 20).await;
     let (page, more_before, more_after) = w.page(id, Page::Around(Seq::new(500)), 5).await;
-    assert!(
-        page.ends_with(&[19, 20]) && more_before && !more_after,
-        "{page:?}"
-    );
+    assert!(page.ends_with(&[19, 20]) && more_before && !more_after, "{page:?}");
     let (page, more_before, more_after) = w.page(id, Page::Around(Seq::ZERO), 5).await;
-    assert!(
-        page.starts_with(&[1, 2]) && !more_before && more_after,
-        "{page:?}"
-    );
+    assert!(page.starts_with(&[1, 2]) && !more_before && more_after, "{page:?}");
 }
 
 async fn a_page_of_one_holds_one(trial: Trial) {
     let w = trial.world().await;
     let id = log_of(&w, 10).await;
     assert_eq!(w.page(id, Page::Newest, 1).await, (vec![10], true, false));
-    assert_eq!(
-        w.page(id, Page::Before(Seq::new(5)), 1).await,
-        (vec![4], true, true)
-    );
-    assert_eq!(
-        w.page(id, Page::After(Seq::new(5)), 1).await,
-        (vec![6], true, true)
-    );
-    assert_eq!(
-        w.page(id, Page::Around(Seq::new(5)), 1).await,
-        (vec![5], true, true)
-    );
+    assert_eq!(w.page(id, Page::Before(Seq::new(5)), 1).await, (vec![4], true, true));
+    assert_eq!(w.page(id, Page::After(Seq::new(5)), 1).await, (vec![6], true, true));
+    assert_eq!(w.page(id, Page::Around(Seq::new(5)), 1).await, (vec![5], true, true));
 }
 
 async fn the_largest_limit_and_place_are_no_overflow(trial: Trial) {
@@ -346,14 +286,8 @@ async fn turning_forward_shows_everything_once(trial: Trial) {
 async fn a_page_of_messages_holds_nothing_else(trial: Trial) {
     let w = trial.world().await;
     let id = mixed(&w).await;
-    assert_eq!(
-        w.messages(id, Page::Newest, 100).await,
-        (vec![3, 4, 7, 8, 11, 12], false, false)
-    );
-    assert_eq!(
-        w.messages(id, Page::Newest, 3).await,
-        (vec![8, 11, 12], true, false)
-    );
+    assert_eq!(w.messages(id, Page::Newest, 100).await, (vec![3, 4, 7, 8, 11, 12], false, false));
+    assert_eq!(w.messages(id, Page::Newest, 3).await, (vec![8, 11, 12], true, false));
 }
 
 async fn pages_of_messages_count_messages_only(trial: Trial) {
@@ -361,29 +295,14 @@ async fn pages_of_messages_count_messages_only(trial: Trial) {
     let id = mixed(&w).await;
     let (before, after) = (|n| Page::Before(Seq::new(n)), |n| Page::After(Seq::new(n)));
     // Others lie before 3 and after 12, but no messages.
-    assert_eq!(
-        w.messages(id, before(7), 2).await,
-        (vec![3, 4], false, true)
-    );
+    assert_eq!(w.messages(id, before(7), 2).await, (vec![3, 4], false, true));
     assert_eq!(w.messages(id, before(9), 2).await, (vec![7, 8], true, true));
     assert_eq!(w.messages(id, before(3), 2).await, (vec![], false, true));
-    assert_eq!(
-        w.messages(id, before(14), 2).await,
-        (vec![11, 12], true, false)
-    );
-    assert_eq!(
-        w.messages(id, before(13), 2).await,
-        (vec![11, 12], true, false)
-    );
-    assert_eq!(
-        w.messages(id, after(8), 2).await,
-        (vec![11, 12], true, false)
-    );
+    assert_eq!(w.messages(id, before(14), 2).await, (vec![11, 12], true, false));
+    assert_eq!(w.messages(id, before(13), 2).await, (vec![11, 12], true, false));
+    assert_eq!(w.messages(id, after(8), 2).await, (vec![11, 12], true, false));
     assert_eq!(w.messages(id, after(4), 2).await, (vec![7, 8], true, true));
-    assert_eq!(
-        w.messages(id, after(2), 9).await,
-        (vec![3, 4, 7, 8, 11, 12], false, false)
-    );
+    assert_eq!(w.messages(id, after(2), 9).await, (vec![3, 4, 7, 8, 11, 12], false, false));
     assert_eq!(w.messages(id, after(12), 2).await, (vec![], true, false));
 }
 
@@ -403,10 +322,7 @@ async fn around_what_is_no_message_are_messages(trial: Trial) {
     let w = trial.world().await;
     let id = mixed(&w).await;
     let (page, more_before, more_after) = w.messages(id, Page::Around(Seq::new(6)), 3).await;
-    assert!(
-        page.contains(&4) && page.contains(&7) && page.len() <= 3,
-        "{page:?}"
-    );
+    assert!(page.contains(&4) && page.contains(&7) && page.len() <= 3, "{page:?}");
     assert!(more_before && more_after);
     let (page, ..) = w.messages(id, Page::Around(Seq::new(7)), 3).await;
     assert_eq!(page, [4, 7, 8]);
@@ -415,20 +331,10 @@ async fn around_what_is_no_message_are_messages(trial: Trial) {
 async fn without_messages_a_page_of_them_is_empty(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
-    let places = [
-        Page::Newest,
-        Page::Before(Seq::new(2)),
-        Page::After(Seq::ZERO),
-    ];
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
+    let places = [Page::Newest, Page::Before(Seq::new(2)), Page::After(Seq::ZERO)];
     for page in places.into_iter().chain([Page::Around(Seq::new(1))]) {
-        assert_eq!(
-            w.messages(id, page, 9).await,
-            (vec![], false, false),
-            "{page:?}"
-        );
+        assert_eq!(w.messages(id, page, 9).await, (vec![], false, false), "{page:?}");
     }
 }
 
@@ -436,11 +342,7 @@ async fn a_member_sees_what_the_system_sees(trial: Trial) {
     let w = trial.world().await;
     let id = mixed(&w).await;
     for only in [Only::Everything, Only::Messages] {
-        for page in [
-            Page::Newest,
-            Page::Before(Seq::new(9)),
-            Page::Around(Seq::new(7)),
-        ] {
+        for page in [Page::Newest, Page::Before(Seq::new(9)), Page::Around(Seq::new(7))] {
             let member = w.page_for("ann", id, page, only, 5).await;
             assert!(member.is_some());
             assert_eq!(member, w.page_for(SYSTEM, id, page, only, 5).await);

@@ -29,12 +29,8 @@ pub(super) fn cases() -> Cases {
     ]
 }
 
-const PAGES: [Page; 4] = [
-    Page::Newest,
-    Page::Before(Seq::MAX),
-    Page::After(Seq::ZERO),
-    Page::Around(Seq::new(1)),
-];
+const PAGES: [Page; 4] =
+    [Page::Newest, Page::Before(Seq::MAX), Page::After(Seq::ZERO), Page::Around(Seq::new(1))];
 
 /// Holds that every way of reading is closed to this user, as if there were nothing.
 async fn sees_nothing(w: &World, who: &str, id: ConversationId) {
@@ -46,28 +42,12 @@ async fn sees_nothing(w: &World, who: &str, id: ConversationId) {
     }
     assert_eq!(w.seen(who, id).await, None);
     let name = user(who);
-    let members = w
-        .store
-        .members(Reader::User(&name), id, None, limit(100))
-        .await;
+    let members = w.store.members(Reader::User(&name), id, None, limit(100)).await;
     assert_eq!(members.expect("the store reads"), None);
-    assert!(
-        w.list(who, 100)
-            .await
-            .iter()
-            .all(|one| one.conversation != id)
-    );
-    let memberships = w
-        .store
-        .memberships(&name, None)
-        .await
-        .expect("the store reads");
+    assert!(w.list(who, 100).await.iter().all(|one| one.conversation != id));
+    let memberships = w.store.memberships(&name, None).await.expect("the store reads");
     assert!(memberships.current.iter().all(|one| one.conversation != id));
-    assert_eq!(
-        memberships.left,
-        [],
-        "without a checkpoint nothing was left"
-    );
+    assert_eq!(memberships.left, [], "without a checkpoint nothing was left");
 }
 
 async fn a_stranger_reads_no_events(trial: Trial) {
@@ -101,10 +81,7 @@ async fn a_stranger_sees_no_members(trial: Trial) {
     let id = w.group(&["ann"]).await;
     for after in [None, Some(user("aaa"))] {
         let eve = user("eve");
-        let members = w
-            .store
-            .members(Reader::User(&eve), id, after.as_ref(), limit(9))
-            .await;
+        let members = w.store.members(Reader::User(&eve), id, after.as_ref(), limit(9)).await;
         assert_eq!(members.expect("the store reads"), None);
     }
 }
@@ -128,9 +105,7 @@ async fn who_was_removed_reads_nothing(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     w.say(id, "bob", "mine").await;
-    w.put(id, "ann", removed("bob"))
-        .await
-        .expect("an owner removes");
+    w.put(id, "ann", removed("bob")).await.expect("an owner removes");
     sees_nothing(&w, "bob", id).await;
 }
 
@@ -160,9 +135,7 @@ async fn who_is_added_reads_from_the_beginning(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     w.chatter(id, "ann", 5).await;
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
     assert_eq!(w.tail("bob", id, 0, u64::MAX).await, Some(w.log(id).await));
 }
 
@@ -171,9 +144,7 @@ async fn who_comes_back_reads_what_was_written_meanwhile(trial: Trial) {
     let id = w.group(&["ann", "bob"]).await;
     w.put(id, "bob", Body::Left).await.expect("bob leaves");
     w.chatter(id, "ann", 5).await;
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
     assert_eq!(w.tail("bob", id, 0, u64::MAX).await, Some(w.log(id).await));
 }
 
@@ -181,19 +152,10 @@ async fn the_system_reads_everything(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     w.chatter(id, "ann", 3).await;
-    w.put(id, "ann", Body::Left)
-        .await
-        .expect("the last one leaves");
-    assert_eq!(
-        w.tail(SYSTEM, id, 0, u64::MAX).await.map(|read| read.len()),
-        Some(5)
-    );
+    w.put(id, "ann", Body::Left).await.expect("the last one leaves");
+    assert_eq!(w.tail(SYSTEM, id, 0, u64::MAX).await.map(|read| read.len()), Some(5));
     for page in PAGES {
-        assert!(
-            w.page_for(SYSTEM, id, page, Only::Everything, 9)
-                .await
-                .is_some()
-        );
+        assert!(w.page_for(SYSTEM, id, page, Only::Everything, 9).await.is_some());
     }
     let members = w.store.members(Reader::System, id, None, limit(9)).await;
     assert_eq!(members.expect("the store reads"), Some(Vec::new()));
@@ -204,17 +166,11 @@ async fn the_system_finds_no_missing_conversation(trial: Trial) {
     let id = w.nowhere();
     assert_eq!(w.read(SYSTEM, id, 0, 9, 9).await, None);
     for page in PAGES {
-        assert_eq!(
-            w.page_for(SYSTEM, id, page, Only::Everything, 9).await,
-            None
-        );
+        assert_eq!(w.page_for(SYSTEM, id, page, Only::Everything, 9).await, None);
     }
     let members = w.store.members(Reader::System, id, None, limit(9)).await;
     assert_eq!(members.expect("the store reads"), None);
-    assert_eq!(
-        w.store.heads(&[id]).await.expect("the store reads").heads,
-        []
-    );
+    assert_eq!(w.store.heads(&[id]).await.expect("the store reads").heads, []);
 }
 
 async fn a_stranger_has_no_marker(trial: Trial) {
@@ -226,9 +182,5 @@ async fn a_stranger_has_no_marker(trial: Trial) {
         assert_eq!(w.mark(id, who, 2, 2).await, Err(Refusal::NotMember));
     }
     let seen = w.summary("ann", id).await;
-    assert_eq!(
-        seen.markers.len(),
-        1,
-        "only members have a marker that shows"
-    );
+    assert_eq!(seen.markers.len(), 1, "only members have a marker that shows");
 }

@@ -49,19 +49,14 @@ async fn the_epoch_stays_the_same(trial: Trial) {
 async fn two_stores_have_two_epochs(trial: Trial) {
     let w = trial.world().await;
     let other = w.another().await;
-    assert_ne!(
-        epoch(&w).await,
-        other.epoch().await.expect("the store reads")
-    );
+    assert_ne!(epoch(&w).await, other.epoch().await.expect("the store reads"));
 }
 
 async fn the_log_survives(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
     w.chatter(id, "ann", 30).await;
-    w.put(id, "ann", renamed("Ships"))
-        .await
-        .expect("an owner may");
+    w.put(id, "ann", renamed("Ships")).await.expect("an owner may");
     let before = (w.log(id).await, w.list("bob", 9).await);
     let Some(w) = w.restart().await else { return };
     assert_eq!((w.log(id).await, w.list("bob", 9).await), before);
@@ -84,24 +79,12 @@ async fn numbering_goes_on(trial: Trial) {
 async fn members_and_roles_survive(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob", "eve"]).await;
-    w.put(id, "ann", role("bob", Role::Owner))
-        .await
-        .expect("an owner names another");
-    w.put(id, "ann", removed("eve"))
-        .await
-        .expect("an owner removes");
+    w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
+    w.put(id, "ann", removed("eve")).await.expect("an owner removes");
     let Some(w) = w.restart().await else { return };
-    assert_eq!(
-        w.roles(id).await,
-        [(user("ann"), Role::Owner), (user("bob"), Role::Owner)]
-    );
-    assert_eq!(
-        w.put(id, "eve", message("hi")).await,
-        Err(Refusal::NotMember)
-    );
-    w.put(id, "bob", added(&["eve"]))
-        .await
-        .expect("bob is an owner");
+    assert_eq!(w.roles(id).await, [(user("ann"), Role::Owner), (user("bob"), Role::Owner)]);
+    assert_eq!(w.put(id, "eve", message("hi")).await, Err(Refusal::NotMember));
+    w.put(id, "bob", added(&["eve"])).await.expect("bob is an owner");
 }
 
 async fn markers_and_unread_survive(trial: Trial) {
@@ -112,18 +95,9 @@ async fn markers_and_unread_survive(trial: Trial) {
     w.mark(id, "eve", 3, 3).await.expect("a member may");
     w.put(id, "eve", Body::Left).await.expect("eve leaves");
     let Some(w) = w.restart().await else { return };
-    assert_eq!(
-        (w.marker_of(id, "bob").await, w.unread("bob", id).await),
-        (marker(7, 4), 6)
-    );
-    w.put(id, "ann", added(&["eve"]))
-        .await
-        .expect("an owner adds");
-    assert_eq!(
-        w.marker_of(id, "eve").await,
-        marker(3, 3),
-        "also of who was out"
-    );
+    assert_eq!((w.marker_of(id, "bob").await, w.unread("bob", id).await), (marker(7, 4), 6));
+    w.put(id, "ann", added(&["eve"])).await.expect("an owner adds");
+    assert_eq!(w.marker_of(id, "eve").await, marker(3, 3), "also of who was out");
 }
 
 async fn keys_survive(trial: Trial) {
@@ -140,9 +114,7 @@ async fn keys_survive(trial: Trial) {
 async fn a_title_survives(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    w.put(id, "ann", renamed("Ships"))
-        .await
-        .expect("an owner may");
+    w.put(id, "ann", renamed("Ships")).await.expect("an owner may");
     let Some(w) = w.restart().await else { return };
     assert_eq!(w.summary("ann", id).await.title, Some(title("Ships")));
 }
@@ -155,18 +127,8 @@ async fn a_checkpoint_survives(trial: Trial) {
     w.say(one, "ann", "hi").await;
     let Some(w) = w.restart().await else { return };
     w.say(two, "eve", "hi").await;
-    assert!(
-        w.changed("ann", &checkpoint, one)
-            .await
-            .expect("it changed")
-            <= 4
-    );
-    assert!(
-        w.changed("ann", &checkpoint, two)
-            .await
-            .expect("it changed")
-            <= 1
-    );
+    assert!(w.changed("ann", &checkpoint, one).await.expect("it changed") <= 4);
+    assert!(w.changed("ann", &checkpoint, two).await.expect("it changed") <= 1);
     // One that was made before a restart is not taken for a later one.
     let later = w.checkpoint().await;
     w.say(two, "ann", "hi").await;
@@ -199,9 +161,8 @@ async fn a_random_history_survives_restarts(trial: Trial) {
     begin(&w, &mut model, &ids[1..]).await;
     for _ in 0..8 {
         for _ in 0..10 {
-            let batch: Vec<_> = (0..=random.below(6))
-                .map(|_| random_write(&w, &mut random, &ids))
-                .collect();
+            let batch: Vec<_> =
+                (0..=random.below(6)).map(|_| random_write(&w, &mut random, &ids)).collect();
             let expected: Vec<_> = batch.iter().map(|write| model.write(write)).collect();
             assert_eq!(w.batch(batch).await, expected);
         }
@@ -276,10 +237,7 @@ async fn a_restored_backup_goes_on(trial: Trial) {
     let w = w.restore(backup).await;
     assert_eq!(w.write(append).await, Ok((kept, false)));
     let (event, fresh) = w.write(lost).await.expect("it stands");
-    assert!(
-        fresh && event.seq.get() == 8,
-        "what came after the backup is not there"
-    );
+    assert!(fresh && event.seq.get() == 8, "what came after the backup is not there");
     let checkpoint = w.checkpoint().await;
     w.say(id, "bob", "hi").await;
     assert!(w.changed("ann", &checkpoint, id).await.expect("it changed") <= 8);

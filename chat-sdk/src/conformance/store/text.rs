@@ -39,20 +39,13 @@ async fn comes_back(trial: Trial, texts: &[&str]) {
         let append = w.keyed(id, "ann", &format!("k{index}"), text);
         let (event, _) = w.write(append.clone()).await.expect("it stands");
         same(&w, &event, text).await;
-        assert_eq!(
-            w.write(append).await,
-            Ok((event, false)),
-            "{text:?} repeated"
-        );
+        assert_eq!(w.write(append).await, Ok((event, false)), "{text:?} repeated");
     }
 }
 
 async fn same(w: &World, event: &Event, text: &str) {
     let (id, at) = (event.conversation, event.seq.get());
-    let read = w
-        .read("bob", id, at - 1, at, 1)
-        .await
-        .expect("a member reads");
+    let read = w.read("bob", id, at - 1, at, 1).await.expect("a member reads");
     let page = w.page_for("bob", id, Page::Newest, Only::Messages, 1).await;
     let page = page.expect("a member reads").events;
     let last = w.summary("bob", id).await.last.expect("there is a message");
@@ -65,19 +58,8 @@ async fn same(w: &World, event: &Event, text: &str) {
 }
 
 async fn plain_text_comes_back(trial: Trial) {
-    comes_back(
-        trial,
-        &[
-            "hi",
-            "a",
-            "The harbour is closed today.",
-            "0",
-            "NULL",
-            "null",
-            "true",
-        ],
-    )
-    .await;
+    comes_back(trial, &["hi", "a", "The harbour is closed today.", "0", "NULL", "null", "true"])
+        .await;
 }
 
 async fn spaces_and_line_ends_come_back(trial: Trial) {
@@ -145,14 +127,7 @@ async fn text_in_both_directions_comes_back(trial: Trial) {
 }
 
 async fn characters_beyond_the_basic_plane_come_back(trial: Trial) {
-    let texts = [
-        "𝒳",
-        "𠜎𠜱𠝹",
-        "\u{10000}",
-        "\u{10ffff}",
-        "a\u{1f600}b\u{1f600}",
-        "\u{f0000}",
-    ];
+    let texts = ["𝒳", "𠜎𠜱𠝹", "\u{10000}", "\u{10ffff}", "a\u{1f600}b\u{1f600}", "\u{f0000}"];
     comes_back(trial, &texts).await;
 }
 
@@ -171,23 +146,8 @@ async fn noncharacters_come_back(trial: Trial) {
 }
 
 async fn control_characters_come_back(trial: Trial) {
-    let all: String = (1..32_u8)
-        .chain([127])
-        .map(char::from)
-        .chain(['x'])
-        .collect();
-    comes_back(
-        trial,
-        &[
-            "a\u{1}b",
-            "\u{1b}[31mred",
-            "a\u{7f}",
-            "\u{8}x",
-            "x\u{9f}",
-            &all,
-        ],
-    )
-    .await;
+    let all: String = (1..32_u8).chain([127]).map(char::from).chain(['x']).collect();
+    comes_back(trial, &["a\u{1}b", "\u{1b}[31mred", "a\u{7f}", "\u{8}x", "x\u{9f}", &all]).await;
 }
 
 async fn what_looks_like_markup_or_a_query_comes_back(trial: Trial) {
@@ -215,43 +175,27 @@ async fn what_looks_like_markup_or_a_query_comes_back(trial: Trial) {
 }
 
 async fn what_looks_like_an_escape_comes_back(trial: Trial) {
-    let texts = [
-        "\\", "\\\\", "\\n", "\\u0000", "\\0", "\\x00", "\\ud83d", "%00", "&#0;", "\\'", "a\\",
-    ];
+    let texts =
+        ["\\", "\\\\", "\\n", "\\u0000", "\\0", "\\x00", "\\ud83d", "%00", "&#0;", "\\'", "a\\"];
     comes_back(trial, &texts).await;
 }
 
 async fn a_very_long_text_comes_back(trial: Trial) {
-    let (plain, wide, escaped) = (
-        "x".repeat(16 * 1024),
-        "👍".repeat(20_000),
-        "\u{1}\"\\".repeat(10_000),
-    );
+    let (plain, wide, escaped) =
+        ("x".repeat(16 * 1024), "👍".repeat(20_000), "\u{1}\"\\".repeat(10_000));
     comes_back(trial, &[&plain, &wide, &escaped]).await;
 }
 
 async fn texts_that_look_alike_are_different(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
-    let pairs = [
-        ("é", "e\u{301}"),
-        ("a", "а"),
-        ("a", "ａ"),
-        ("ﬁ", "fi"),
-        ("a", "a\u{200b}"),
-        ("ß", "ss"),
-    ];
+    let pairs =
+        [("é", "e\u{301}"), ("a", "а"), ("a", "ａ"), ("ﬁ", "fi"), ("a", "a\u{200b}"), ("ß", "ss")];
     for (index, (one, other)) in pairs.into_iter().enumerate() {
         let key = format!("k{index}");
-        w.write(w.keyed(id, "ann", &key, one))
-            .await
-            .expect("it stands");
+        w.write(w.keyed(id, "ann", &key, one)).await.expect("it stands");
         let written = w.write(w.keyed(id, "ann", &key, other)).await;
-        assert_eq!(
-            written,
-            Err(Refusal::KeyConflict),
-            "{one:?} is not {other:?}"
-        );
+        assert_eq!(written, Err(Refusal::KeyConflict), "{one:?} is not {other:?}");
     }
 }
 
@@ -259,21 +203,10 @@ async fn titles_come_back(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     let longest = "👍".repeat(128);
-    for name in [
-        "e\u{301}",
-        "é",
-        "👩\u{200d}👦",
-        "'\"\\%_",
-        "\u{202e}x",
-        "\u{ffff}",
-        &longest,
-    ] {
+    for name in ["e\u{301}", "é", "👩\u{200d}👦", "'\"\\%_", "\u{202e}x", "\u{ffff}", &longest]
+    {
         w.put(id, "ann", renamed(name)).await.expect("an owner may");
-        assert_eq!(
-            w.summary("ann", id).await.title,
-            Some(title(name)),
-            "{name:?}"
-        );
+        assert_eq!(w.summary("ann", id).await.title, Some(title(name)), "{name:?}");
     }
 }
 
@@ -304,26 +237,15 @@ async fn users_come_back(trial: Trial) {
     for name in names {
         let event = w.say(id, name, "hi").await;
         assert_eq!(event.from, Some(user(name)));
-        assert_eq!(
-            w.summary(name, id).await.unread,
-            w.head(id).await - 2,
-            "{name:?}"
-        );
-        w.mark(id, name, u64::MAX, u64::MAX)
-            .await
-            .expect("a member may");
+        assert_eq!(w.summary(name, id).await.unread, w.head(id).await - 2, "{name:?}");
+        w.mark(id, name, u64::MAX, u64::MAX).await.expect("a member may");
     }
     let log = w.log(id).await;
     let authors: Vec<_> = log[1..].iter().map(|event| event.from.clone()).collect();
     assert_eq!(authors, names.map(|name| Some(user(name))));
     let mut sorted = names.map(user);
     sorted.sort_unstable();
-    let members: Vec<_> = w
-        .roles(id)
-        .await
-        .into_iter()
-        .map(|(user, _)| user)
-        .collect();
+    let members: Vec<_> = w.roles(id).await.into_iter().map(|(user, _)| user).collect();
     assert_eq!(members, sorted);
     assert_eq!(w.summary(names[0], id).await.role, Role::Owner);
 }
@@ -333,10 +255,7 @@ async fn keys_come_back(trial: Trial) {
     let id = w.group(&["ann"]).await;
     let all: String = (b' '..=b'~').map(char::from).collect();
     for key in [&all[..48], &all[48..], " ", "'", "%", "\\"] {
-        let (event, _) = w
-            .write(w.keyed(id, "ann", key, "hi"))
-            .await
-            .expect("it stands");
+        let (event, _) = w.write(w.keyed(id, "ann", key, "hi")).await.expect("it stands");
         assert_eq!(event.key, Some(ClientKey::new(key).expect("a valid key")));
         assert_eq!(w.log(id).await.last(), Some(&event));
     }

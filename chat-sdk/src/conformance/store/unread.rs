@@ -46,31 +46,20 @@ async fn ones_own_messages_are_never_unread(trial: Trial) {
     let id = w.direct("ann", "bob").await;
     w.chatter(id, "ann", 3).await;
     w.chatter(id, "bob", 2).await;
-    assert_eq!(
-        (w.unread("ann", id).await, w.unread("bob", id).await),
-        (2, 3)
-    );
+    assert_eq!((w.unread("ann", id).await, w.unread("bob", id).await), (2, 3));
 }
 
 async fn messages_of_the_system_are_unread(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
     w.chatter(id, SYSTEM, 3).await;
-    assert_eq!(
-        (w.unread("ann", id).await, w.unread("bob", id).await),
-        (3, 3)
-    );
+    assert_eq!((w.unread("ann", id).await, w.unread("bob", id).await), (3, 3));
 }
 
 async fn only_messages_are_unread(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob"]).await;
-    for body in [
-        added(&["eve"]),
-        renamed("Ships"),
-        unknown(r#"{"type":"poll"}"#),
-        removed("eve"),
-    ] {
+    for body in [added(&["eve"]), renamed("Ships"), unknown(r#"{"type":"poll"}"#), removed("eve")] {
         w.put(id, "ann", body).await.expect("an owner may");
     }
     assert_eq!(w.unread("bob", id).await, 0);
@@ -101,9 +90,7 @@ async fn what_was_there_before_one_came_is_unread(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     w.chatter(id, "ann", 4).await;
-    w.put(id, "ann", added(&["bob"]))
-        .await
-        .expect("an owner adds");
+    w.put(id, "ann", added(&["bob"])).await.expect("an owner adds");
     assert_eq!(w.unread("bob", id).await, 4);
 }
 
@@ -113,11 +100,7 @@ async fn each_member_has_a_count_of_their_own(trial: Trial) {
     w.chatter(id, "ann", 4).await;
     w.mark(id, "bob", 3, 3).await.expect("a member may");
     w.chatter(id, "bob", 2).await;
-    let counts = (
-        w.unread("ann", id).await,
-        w.unread("bob", id).await,
-        w.unread("eve", id).await,
-    );
+    let counts = (w.unread("ann", id).await, w.unread("bob", id).await, w.unread("eve", id).await);
     assert_eq!(counts, (2, 2, 6));
 }
 
@@ -128,10 +111,7 @@ async fn the_list_says_the_same_as_the_conversation(trial: Trial) {
         w.chatter(id, "ann", n).await;
     }
     let list = w.list("bob", 2).await;
-    assert_eq!(
-        list.iter().map(|one| one.unread).collect::<Vec<_>>(),
-        [4, 3, 2, 1, 0]
-    );
+    assert_eq!(list.iter().map(|one| one.unread).collect::<Vec<_>>(), [4, 3, 2, 1, 0]);
     for one in list {
         assert_eq!(one, w.summary("bob", one.conversation).await);
     }
@@ -170,11 +150,7 @@ pub(super) fn random_write(w: &World, random: &mut Random, ids: &[ConversationId
     let who = *random.pick(&PEOPLE);
     let other = *random.pick(&PEOPLE);
     let by = if random.once_in(8) { SYSTEM } else { who };
-    let any_role = if random.once_in(2) {
-        Role::Owner
-    } else {
-        Role::Member
-    };
+    let any_role = if random.once_in(2) { Role::Owner } else { Role::Member };
     let body = match random.below(20) {
         0 => {
             let mut open = w.opening(id, Kind::Group, &[who, other]);
@@ -186,15 +162,9 @@ pub(super) fn random_write(w: &World, random: &mut Random, ids: &[ConversationId
         1..=4 => {
             // Also backward and beyond the head.
             let marker = marker(random.below(40), random.below(40));
-            return Write::Mark(Mark {
-                conversation: id,
-                user: user(who),
-                marker,
-            });
+            return Write::Mark(Mark { conversation: id, user: user(who), marker });
         }
-        5 | 6 => Body::Added {
-            users: users(&[other, who]),
-        },
+        5 | 6 => Body::Added { users: users(&[other, who]) },
         7 => removed(other),
         8 if by != SYSTEM => Body::Left,
         9 => role(other, any_role),
@@ -220,9 +190,8 @@ async fn random_history(trial: Trial, seed: u64, batch_max: u64) {
     let ids: Vec<_> = (0..4).map(|_| w.nowhere()).collect();
     begin(&w, &mut model, &ids[1..]).await;
     for round in 0..120 {
-        let batch: Vec<_> = (0..=random.below(batch_max))
-            .map(|_| random_write(&w, &mut random, &ids))
-            .collect();
+        let batch: Vec<_> =
+            (0..=random.below(batch_max)).map(|_| random_write(&w, &mut random, &ids)).collect();
         let expected: Vec<_> = batch.iter().map(|write| model.write(write)).collect();
         for ((write, answer), expected) in
             batch.iter().zip(w.batch(batch.clone()).await).zip(expected)
@@ -241,17 +210,9 @@ async fn compare(w: &World, model: &Model, ids: &[ConversationId], random: &mut 
         let name = user(who);
         for id in ids {
             let seen = w.seen(who, *id).await;
-            assert_eq!(
-                seen,
-                model.summary(&name, *id),
-                "seed {seed}: {who} in {id}"
-            );
+            assert_eq!(seen, model.summary(&name, *id), "seed {seed}: {who} in {id}");
         }
-        assert_eq!(
-            w.list(who, 3).await,
-            model.conversations(&name),
-            "seed {seed}: {who}"
-        );
+        assert_eq!(w.list(who, 3).await, model.conversations(&name), "seed {seed}: {who}");
     }
     for (id, log) in &model.logs {
         assert_eq!(w.log(*id).await, log.events, "seed {seed}");

@@ -43,22 +43,12 @@ impl Trial {
 impl World {
     /// The same after a restart. `None`: cannot be had here.
     pub(super) async fn restart(self) -> Option<Self> {
-        let Self {
-            trial,
-            store,
-            clock,
-            names,
-        } = self;
+        let Self { trial, store, clock, names } = self;
         let Some(store) = store.reopen().await else {
             trial.skip();
             return None;
         };
-        Some(Self {
-            trial,
-            store,
-            clock,
-            names,
-        })
+        Some(Self { trial, store, clock, names })
     }
 
     /// What gives back the data of this moment. `None`: cannot be had here.
@@ -72,19 +62,9 @@ impl World {
 
     /// The same with the data of the backup.
     pub(super) async fn restore(self, backup: AnyBackup) -> Self {
-        let Self {
-            trial,
-            store,
-            clock,
-            names,
-        } = self;
+        let Self { trial, store, clock, names } = self;
         let store = store.restore(backup).await;
-        Self {
-            trial,
-            store,
-            clock,
-            names,
-        }
+        Self { trial, store, clock, names }
     }
 
     /// Another store of the same kind, with nothing in it.
@@ -119,10 +99,7 @@ impl World {
     async fn opened(&self, open: Open) -> ConversationId {
         let id = open.conversation;
         let (event, fresh) = standing(self.one(Write::Open(open)).await).expect("it opens");
-        assert!(
-            fresh && event.seq == Seq::new(1),
-            "a new conversation begins: {event:?}"
-        );
+        assert!(fresh && event.seq == Seq::new(1), "a new conversation begins: {event:?}");
         id
     }
 
@@ -147,14 +124,7 @@ impl World {
             _ => Role::Member,
         };
         let by = (by != SYSTEM).then(|| user(by));
-        Append {
-            conversation,
-            by,
-            requires,
-            key: None,
-            at: self.now(),
-            body,
-        }
+        Append { conversation, by, requires, key: None, at: self.now(), body }
     }
 
     pub(super) fn keyed(
@@ -165,10 +135,7 @@ impl World {
         text: &str,
     ) -> Append {
         let key = Some(ClientKey::new(key).expect("a valid key"));
-        Append {
-            key,
-            ..self.append(conversation, by, message(text))
-        }
+        Append { key, ..self.append(conversation, by, message(text)) }
     }
 
     pub(super) async fn batch(&self, batch: Vec<Write>) -> Vec<Written> {
@@ -200,9 +167,7 @@ impl World {
     }
 
     pub(super) async fn say(&self, conversation: ConversationId, by: &str, text: &str) -> Event {
-        self.put(conversation, by, message(text))
-            .await
-            .expect("a member may write")
+        self.put(conversation, by, message(text)).await.expect("a member may write")
     }
 
     /// So many messages, "1" and so on.
@@ -221,11 +186,7 @@ impl World {
         received: u64,
         read: u64,
     ) -> Result<(Marker, bool), Refusal> {
-        let mark = Mark {
-            conversation,
-            user: user(who),
-            marker: marker(received, read),
-        };
+        let mark = Mark { conversation, user: user(who), marker: marker(received, read) };
         match self.one(Write::Mark(mark)).await {
             Written::Marker { marker, moved } => Ok((marker, moved)),
             Written::Refused(refusal) => Err(refusal),
@@ -295,13 +256,7 @@ impl World {
     ) -> Option<Events> {
         let name = named(reader);
         self.store
-            .page(
-                as_reader(name.as_ref()),
-                conversation,
-                page,
-                only,
-                limit(most),
-            )
+            .page(as_reader(name.as_ref()), conversation, page, only, limit(most))
             .await
             .expect("the store reads")
     }
@@ -313,11 +268,7 @@ impl World {
         page: Page,
         most: u16,
     ) -> (Vec<u64>, bool, bool) {
-        numbers(
-            &self
-                .page_for(SYSTEM, conversation, page, Only::Everything, most)
-                .await,
-        )
+        numbers(&self.page_for(SYSTEM, conversation, page, Only::Everything, most).await)
     }
 
     /// A page of messages, in the same way.
@@ -327,24 +278,15 @@ impl World {
         page: Page,
         most: u16,
     ) -> (Vec<u64>, bool, bool) {
-        numbers(
-            &self
-                .page_for(SYSTEM, conversation, page, Only::Messages, most)
-                .await,
-        )
+        numbers(&self.page_for(SYSTEM, conversation, page, Only::Messages, most).await)
     }
 
     pub(super) async fn seen(&self, who: &str, conversation: ConversationId) -> Option<Summary> {
-        self.store
-            .conversation(&user(who), conversation)
-            .await
-            .expect("the store reads")
+        self.store.conversation(&user(who), conversation).await.expect("the store reads")
     }
 
     pub(super) async fn summary(&self, who: &str, conversation: ConversationId) -> Summary {
-        self.seen(who, conversation)
-            .await
-            .expect("a member sees the conversation")
+        self.seen(who, conversation).await.expect("a member sees the conversation")
     }
 
     pub(super) async fn unread(&self, who: &str, conversation: ConversationId) -> u64 {
@@ -356,71 +298,42 @@ impl World {
         let mut list: Vec<Summary> = Vec::new();
         loop {
             let after = list.last().map(|last| (last.updated_at, last.conversation));
-            let page = self
-                .store
-                .conversations(&user(who), after, limit(most))
-                .await;
+            let page = self.store.conversations(&user(who), after, limit(most)).await;
             let page = page.expect("the store reads");
-            assert!(
-                page.len() <= usize::from(most),
-                "a page holds at most its limit"
-            );
+            assert!(page.len() <= usize::from(most), "a page holds at most its limit");
             if page.is_empty() {
                 return list;
             }
             list.extend(page);
-            assert!(
-                list.len() < 100_000,
-                "pages of conversations come to an end"
-            );
+            assert!(list.len() < 100_000, "pages of conversations come to an end");
         }
     }
 
     /// The members with their roles, by user.
     pub(super) async fn roles(&self, conversation: ConversationId) -> Vec<(UserId, Role)> {
-        let members = self
-            .store
-            .members(Reader::System, conversation, None, limit(10_000))
-            .await;
+        let members = self.store.members(Reader::System, conversation, None, limit(10_000)).await;
         let members = members.expect("the store reads").expect("it exists");
-        members
-            .into_iter()
-            .map(|member| (member.user, member.role))
-            .collect()
+        members.into_iter().map(|member| (member.user, member.role)).collect()
     }
 
     pub(super) async fn marker_of(&self, conversation: ConversationId, who: &str) -> Marker {
-        let members = self
-            .store
-            .members(Reader::System, conversation, None, limit(10_000))
-            .await;
+        let members = self.store.members(Reader::System, conversation, None, limit(10_000)).await;
         let members = members.expect("the store reads").expect("it exists");
         let found = members.iter().find(|member| member.user == user(who));
         found.expect("is a member").marker
     }
 
     pub(super) async fn head(&self, conversation: ConversationId) -> u64 {
-        let heads = self
-            .store
-            .heads(&[conversation])
-            .await
-            .expect("the store reads");
+        let heads = self.store.heads(&[conversation]).await.expect("the store reads");
         heads.heads.first().expect("it exists").1.get()
     }
 
     pub(super) async fn checkpoint(&self) -> Checkpoint {
-        self.store
-            .heads(&[])
-            .await
-            .expect("the store reads")
-            .checkpoint
+        self.store.heads(&[]).await.expect("the store reads").checkpoint
     }
 
     pub(super) async fn since(&self, who: &str, since: &Checkpoint) -> Memberships {
-        self.store
-            .memberships(&user(who), Some(since))
-            .await
-            .expect("the store reads")
+        self.store.memberships(&user(who), Some(since)).await.expect("the store reads")
     }
 
     /// From where this conversation changed for this user, if it did.
@@ -431,9 +344,7 @@ impl World {
         conversation: ConversationId,
     ) -> Option<u64> {
         let current = self.since(who, since).await.current;
-        let found = current
-            .into_iter()
-            .find(|one| one.conversation == conversation);
+        let found = current.into_iter().find(|one| one.conversation == conversation);
         found.expect("is a member").changed_since.map(Seq::get)
     }
 
@@ -484,16 +395,11 @@ pub(super) fn limit(most: u16) -> NonZeroU16 {
 }
 
 pub(super) fn marker(received: u64, read: u64) -> Marker {
-    Marker {
-        received: Seq::new(received),
-        read: Seq::new(read),
-    }
+    Marker { received: Seq::new(received), read: Seq::new(read) }
 }
 
 pub(super) fn message(text: &str) -> Body {
-    Body::Message {
-        text: Text::new(text).expect("a valid text"),
-    }
+    Body::Message { text: Text::new(text).expect("a valid text") }
 }
 
 pub(super) fn title(title: &str) -> Title {
@@ -509,10 +415,7 @@ pub(super) fn removed(id: &str) -> Body {
 }
 
 pub(super) fn role(id: &str, role: Role) -> Body {
-    Body::Role {
-        user: user(id),
-        role,
-    }
+    Body::Role { user: user(id), role }
 }
 
 pub(super) fn renamed(to: &str) -> Body {

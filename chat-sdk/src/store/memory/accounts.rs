@@ -18,9 +18,7 @@ pub(super) struct Book {
 
 impl Book {
     fn has_admin(&self) -> bool {
-        self.accounts
-            .values()
-            .any(|account| account.role == AccountRole::Admin)
+        self.accounts.values().any(|account| account.role == AccountRole::Admin)
     }
 }
 
@@ -38,12 +36,9 @@ impl AccountStore for MemoryStore {
             return Ok(Creation::AdminExists);
         }
         if book.accounts.contains_key(&account.user) {
-            return Err(StoreError::Defect(
-                "the user has an account of another name".into(),
-            ));
+            return Err(StoreError::Defect("the user has an account of another name".into()));
         }
-        book.by_name
-            .insert(account.name_key.clone(), account.user.clone());
+        book.by_name.insert(account.name_key.clone(), account.user.clone());
         book.accounts.insert(account.user.clone(), account);
         Ok(Creation::Created)
     }
@@ -54,21 +49,13 @@ impl AccountStore for MemoryStore {
 
     async fn account_by_name(&self, name_key: &str) -> Result<Option<Account>, StoreError> {
         let book = &self.lock().accounts;
-        Ok(book
-            .by_name
-            .get(name_key)
-            .and_then(|user| book.accounts.get(user))
-            .cloned())
+        Ok(book.by_name.get(name_key).and_then(|user| book.accounts.get(user)).cloned())
     }
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Account>, StoreError> {
         let book = &self.lock().accounts;
         let asked: BTreeSet<_> = users.iter().collect();
-        Ok(asked
-            .into_iter()
-            .filter_map(|user| book.accounts.get(user))
-            .cloned()
-            .collect())
+        Ok(asked.into_iter().filter_map(|user| book.accounts.get(user)).cloned().collect())
     }
 
     async fn list_accounts(
@@ -94,16 +81,11 @@ impl AccountStore for MemoryStore {
     ) -> Result<Vec<Account>, StoreError> {
         let book = &self.lock().accounts;
         let enabled = || {
-            book.by_name
-                .values()
-                .filter_map(|user| book.accounts.get(user))
-                .filter(|a| !a.disabled)
+            book.by_name.values().filter_map(|user| book.accounts.get(user)).filter(|a| !a.disabled)
         };
         let by_name = |account: &&Account| account.name_key.starts_with(prefix);
         let by_word = |account: &&Account| {
-            account_search::words(&account.display_name)
-                .iter()
-                .any(|word| word.starts_with(prefix))
+            account_search::words(&account.display_name).iter().any(|word| word.starts_with(prefix))
         };
         Ok(enabled()
             .filter(by_name)
@@ -143,10 +125,7 @@ impl AccountStore for MemoryStore {
         new: &str,
     ) -> Result<bool, StoreError> {
         let book = &mut self.lock().accounts;
-        let account = book
-            .accounts
-            .get_mut(user)
-            .filter(|account| account.password_hash == old);
+        let account = book.accounts.get_mut(user).filter(|account| account.password_hash == old);
         let found = account.is_some();
         if let Some(account) = account {
             account.password_hash = new.to_owned();

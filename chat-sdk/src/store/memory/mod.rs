@@ -55,9 +55,7 @@ impl MemoryStore {
     /// An empty store with this epoch, for runs that must be equal to each other.
     #[must_use]
     pub fn with_epoch(epoch: Epoch) -> Self {
-        Self {
-            data: Arc::new(Mutex::new(Data::new(epoch))),
-        }
+        Self { data: Arc::new(Mutex::new(Data::new(epoch))) }
     }
 
     /// A copy of everything as it is now.
@@ -91,9 +89,7 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Data> {
-        self.data
-            .lock()
-            .expect("nothing panics while it holds the data")
+        self.data.lock().expect("nothing panics while it holds the data")
     }
 }
 
@@ -135,14 +131,9 @@ impl Store for MemoryStore {
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {
         let data = self.lock();
         let asked: BTreeSet<_> = conversations.iter().copied().collect();
-        let heads = asked
-            .into_iter()
-            .filter_map(|id| Some((id, data.logs.get(&id)?.head())))
-            .collect();
-        Ok(Heads {
-            heads,
-            checkpoint: data.stamps.checkpoint(data.stamp),
-        })
+        let heads =
+            asked.into_iter().filter_map(|id| Some((id, data.logs.get(&id)?.head()))).collect();
+        Ok(Heads { heads, checkpoint: data.stamps.checkpoint(data.stamp) })
     }
 
     async fn read(
@@ -174,9 +165,7 @@ impl Store for MemoryStore {
         limit: NonZeroU16,
     ) -> Result<Option<Events>, StoreError> {
         let data = self.lock();
-        Ok(data
-            .readable(reader, conversation)
-            .map(|log| log.page(page, only, limit)))
+        Ok(data.readable(reader, conversation).map(|log| log.page(page, only, limit)))
     }
 
     async fn conversations(
@@ -194,10 +183,7 @@ impl Store for MemoryStore {
             .collect();
         places.sort_unstable_by(|one, other| other.cmp(one));
         places.truncate(usize::from(limit.get()));
-        Ok(places
-            .into_iter()
-            .filter_map(|(_, id)| data.summary(user, id))
-            .collect())
+        Ok(places.into_iter().filter_map(|(_, id)| data.summary(user, id)).collect())
     }
 
     async fn conversation(
@@ -221,11 +207,7 @@ impl Store for MemoryStore {
             log.seats
                 .range::<UserId, _>((from, Bound::Unbounded))
                 .filter_map(|(user, seat)| {
-                    Some(Member {
-                        user: user.clone(),
-                        role: seat.role?,
-                        marker: seat.marker,
-                    })
+                    Some(Member { user: user.clone(), role: seat.role?, marker: seat.marker })
                 })
                 .take(usize::from(limit.get()))
                 .collect()
@@ -296,18 +278,13 @@ impl Data {
 
     fn open(&mut self, open: Open) -> Written {
         if let Some(log) = self.logs.get(&open.conversation) {
-            return Written::Event {
-                event: log.events[0].clone(),
-                fresh: false,
-            };
+            return Written::Event { event: log.events[0].clone(), fresh: false };
         }
         let owner = match open.kind {
             Kind::Direct => None,
-            Kind::Group => open
-                .by
-                .as_ref()
-                .filter(|by| open.members.contains(by))
-                .or(open.members.first()),
+            Kind::Group => {
+                open.by.as_ref().filter(|by| open.members.contains(by)).or(open.members.first())
+            }
         };
         let mut log = Log {
             kind: open.kind,
@@ -319,48 +296,19 @@ impl Data {
             keys: BTreeMap::new(),
         };
         for user in &open.members {
-            let role = if Some(user) == owner {
-                Role::Owner
-            } else {
-                Role::Member
-            };
-            let seat = Seat {
-                role: Some(role),
-                marker: Marker::default(),
-                since: self.stamp,
-            };
+            let role = if Some(user) == owner { Role::Owner } else { Role::Member };
+            let seat = Seat { role: Some(role), marker: Marker::default(), since: self.stamp };
             log.seats.insert(user.clone(), seat);
-            self.seated
-                .entry(user.clone())
-                .or_default()
-                .insert(open.conversation);
+            self.seated.entry(user.clone()).or_default().insert(open.conversation);
         }
-        let body = Body::Created {
-            kind: open.kind,
-            title: open.title,
-            members: open.members,
-        };
-        let event = log.push(
-            self.stamp,
-            open.conversation,
-            open.by,
-            open.key,
-            open.at,
-            body,
-        );
+        let body = Body::Created { kind: open.kind, title: open.title, members: open.members };
+        let event = log.push(self.stamp, open.conversation, open.by, open.key, open.at, body);
         self.logs.insert(open.conversation, log);
         Written::Event { event, fresh: true }
     }
 
     fn append(&mut self, append: Append) -> Result<Written, Refusal> {
-        let Append {
-            conversation,
-            by,
-            requires,
-            key,
-            at,
-            body,
-        } = append;
+        let Append { conversation, by, requires, key, at, body } = append;
         let log = self.logs.get_mut(&conversation).ok_or(Refusal::NotMember)?;
         let role = match &by {
             Some(user) => Some(log.role(user).ok_or(Refusal::NotMember)?),
@@ -370,10 +318,7 @@ impl Data {
             && let Some(event) = log.keyed(by.as_ref(), key)
         {
             return if event.body == body {
-                Ok(Written::Event {
-                    event: event.clone(),
-                    fresh: false,
-                })
+                Ok(Written::Event { event: event.clone(), fresh: false })
             } else {
                 Err(Refusal::KeyConflict)
             };
@@ -390,10 +335,7 @@ impl Data {
                     if seat.role.is_none() {
                         seat.role = Some(Role::Member);
                         seat.since = self.stamp;
-                        self.seated
-                            .entry(user.clone())
-                            .or_default()
-                            .insert(conversation);
+                        self.seated.entry(user.clone()).or_default().insert(conversation);
                     }
                 }
             }
@@ -416,10 +358,7 @@ impl Data {
     }
 
     fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
-        let log = self
-            .logs
-            .get_mut(&mark.conversation)
-            .ok_or(Refusal::NotMember)?;
+        let log = self.logs.get_mut(&mark.conversation).ok_or(Refusal::NotMember)?;
         let head = log.head();
         let seat = log
             .seats
@@ -445,14 +384,10 @@ impl Data {
     }
 
     fn seats_of(&self, user: &UserId) -> impl Iterator<Item = (ConversationId, &Log, &Seat)> {
-        self.seated
-            .get(user)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| {
-                let log = self.logs.get(id)?;
-                Some((*id, log, log.seats.get(user)?))
-            })
+        self.seated.get(user).into_iter().flatten().filter_map(|id| {
+            let log = self.logs.get(id)?;
+            Some((*id, log, log.seats.get(user)?))
+        })
     }
 
     fn memberships(&self, user: &UserId, since: Option<&Checkpoint>) -> Memberships {
@@ -463,18 +398,10 @@ impl Data {
             if seat.role.is_some() {
                 let changed_since = since.filter(|since| log.changed > *since).map(|since| {
                     // Who came after the checkpoint has seen nothing of it yet.
-                    if came_or_went {
-                        Seq::ZERO
-                    } else {
-                        log.head_at(since)
-                    }
+                    if came_or_went { Seq::ZERO } else { log.head_at(since) }
                 });
                 let head = log.head();
-                memberships.current.push(Membership {
-                    conversation,
-                    head,
-                    changed_since,
-                });
+                memberships.current.push(Membership { conversation, head, changed_since });
             } else if came_or_went {
                 memberships.left.push(conversation);
             }
@@ -491,18 +418,11 @@ impl Data {
         let markers = if member_count > Summary::MARKERS_MAX {
             Vec::new()
         } else {
-            members()
-                .map(|(user, seat)| (user.clone(), seat.marker))
-                .collect()
+            members().map(|(user, seat)| (user.clone(), seat.marker)).collect()
         };
         let other = match log.kind {
             // Who talks to themselves is their own other side.
-            Kind::Direct => log
-                .seats
-                .keys()
-                .find(|other| *other != user)
-                .or(Some(user))
-                .cloned(),
+            Kind::Direct => log.seats.keys().find(|other| *other != user).or(Some(user)).cloned(),
             Kind::Group => None,
         };
         let (_, unseen) = log.events.split_at(log.place_after(seat.marker.read));
@@ -510,11 +430,7 @@ impl Data {
             .iter()
             .filter(|event| event.body.counts_as_unread() && event.from.as_ref() != Some(user))
             .count();
-        let last = log
-            .events
-            .iter()
-            .rev()
-            .find(|event| matches!(event.body, Body::Message { .. }));
+        let last = log.events.iter().rev().find(|event| matches!(event.body, Body::Message { .. }));
         Some(Summary {
             conversation,
             kind: log.kind,
@@ -548,9 +464,7 @@ impl Log {
     }
 
     fn updated_at(&self) -> Timestamp {
-        self.events
-            .last()
-            .map_or(Timestamp::default(), |event| event.at)
+        self.events.last().map_or(Timestamp::default(), |event| event.at)
     }
 
     fn role(&self, user: &UserId) -> Option<Role> {
@@ -575,9 +489,8 @@ impl Log {
             | Body::Title { .. }
             | Body::Other(_) => return Ok(()),
         };
-        let target = target
-            .filter(|user| self.role(user).is_some())
-            .ok_or(Refusal::NoSuchMember)?;
+        let target =
+            target.filter(|user| self.role(user).is_some()).ok_or(Refusal::NoSuchMember)?;
         let mut roles = self
             .seats
             .iter()
@@ -610,14 +523,7 @@ impl Log {
         if let Some(key) = &key {
             self.keys.insert((from.clone(), key.clone()), seq);
         }
-        let event = Event {
-            conversation,
-            seq,
-            at,
-            from,
-            key,
-            body,
-        };
+        let event = Event { conversation, seq, at, from, key, body };
         self.events.push(event.clone());
         self.stamps.push(stamp);
         self.changed = stamp;
@@ -649,10 +555,6 @@ impl Log {
         older.truncate(before);
         newer.truncate(after);
         let events = older.into_iter().rev().chain(newer).cloned().collect();
-        Events {
-            events,
-            more_before,
-            more_after,
-        }
+        Events { events, more_before, more_after }
     }
 }

@@ -27,14 +27,12 @@ impl AccountStore for SqliteStore {
         account: Account,
         when: CreateWhen,
     ) -> Result<Creation, StoreError> {
-        self.write_with(move |commit| create(commit, &account, when))
-            .await
+        self.write_with(move |commit| create(commit, &account, when)).await
     }
 
     async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
         let user = user.clone();
-        self.query(move |connection| by_user(connection, &user))
-            .await
+        self.query(move |connection| by_user(connection, &user)).await
     }
 
     async fn account_by_name(&self, name_key: &str) -> Result<Option<Account>, StoreError> {
@@ -106,10 +104,7 @@ impl AccountStore for SqliteStore {
                      JOIN accounts ON user = found
                      WHERE NOT disabled GROUP BY user ORDER BY min(rank), name_key LIMIT ?3"
                 ))?
-                .query_map(
-                    params![prefix, after_all(&prefix), limit_of(limit)],
-                    account,
-                )?
+                .query_map(params![prefix, after_all(&prefix), limit_of(limit)], account)?
                 .collect()
         })
         .await
@@ -246,18 +241,12 @@ fn create(
 }
 
 fn has_admin(connection: &Connection) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM accounts WHERE role = 'admin'")?
-        .exists(())
+    connection.prepare_cached("SELECT 1 FROM accounts WHERE role = 'admin'")?.exists(())
 }
 
 fn by_user(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Account>> {
     connection
-        .prepare_cached(concat!(
-            "SELECT ",
-            account_columns!(),
-            " FROM accounts WHERE user = ?1"
-        ))?
+        .prepare_cached(concat!("SELECT ", account_columns!(), " FROM accounts WHERE user = ?1"))?
         .query_row([user.as_str()], account)
         .optional()
 }

@@ -69,10 +69,7 @@ fn common(connection: &Connection) -> Result<(), SqliteError> {
 /// Makes the file, unless it is there, so that only its owner can read it; SQLite gives the same
 /// mode to the files beside it.
 pub(super) fn create_private(path: &Path) -> io::Result<()> {
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         let mut directory = fs::DirBuilder::new();
         directory.recursive(true);
         #[cfg(unix)]

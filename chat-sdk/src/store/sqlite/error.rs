@@ -95,28 +95,12 @@ mod tests {
             ffi::SQLITE_READONLY,
             ffi::SQLITE_CANTOPEN,
         ] {
-            assert!(
-                matches!(map(failure(code)), StoreError::Unavailable(_)),
-                "{code}"
-            );
-            assert!(
-                matches!(again(&failure(code)), StoreError::Unavailable(_)),
-                "{code}"
-            );
+            assert!(matches!(map(failure(code)), StoreError::Unavailable(_)), "{code}");
+            assert!(matches!(again(&failure(code)), StoreError::Unavailable(_)), "{code}");
         }
-        for code in [
-            ffi::SQLITE_CORRUPT,
-            ffi::SQLITE_NOTADB,
-            ffi::SQLITE_CONSTRAINT_UNIQUE,
-        ] {
-            assert!(
-                matches!(map(failure(code)), StoreError::Defect(_)),
-                "{code}"
-            );
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_CONSTRAINT_UNIQUE] {
+            assert!(matches!(map(failure(code)), StoreError::Defect(_)), "{code}");
         }
-        assert!(matches!(
-            map(rusqlite::Error::QueryReturnedNoRows),
-            StoreError::Defect(_)
-        ));
+        assert!(matches!(map(rusqlite::Error::QueryReturnedNoRows), StoreError::Defect(_)));
     }
 }

@@ -215,12 +215,10 @@ impl SqliteStore {
         let (done, ended) = oneshot::channel();
         // A thread, because threads can only be waited for by blocking; and not the runtime's,
         // because this may be any runtime.
-        let waiting = std::thread::Builder::new()
-            .name("chat-closer".to_owned())
-            .spawn(move || {
-                threads.join();
-                let _ = done.send(());
-            });
+        let waiting = std::thread::Builder::new().name("chat-closer".to_owned()).spawn(move || {
+            threads.join();
+            let _ = done.send(());
+        });
         if waiting.is_ok() {
             let _ = ended.await;
         }
@@ -236,10 +234,7 @@ impl SqliteStore {
         let epoch = random_epoch();
         let name = epoch.clone();
         self.write_with(move |commit| {
-            commit
-                .connection()
-                .execute("UPDATE life SET epoch = ?1", [name.as_str()])
-                .map(|_| ())
+            commit.connection().execute("UPDATE life SET epoch = ?1", [name.as_str()]).map(|_| ())
         })
         .await?;
         Ok(epoch)
@@ -255,21 +250,15 @@ impl SqliteStore {
         self.look(move |connection| {
             let unavailable = |error| StoreError::Unavailable(Box::new(error));
             if std::fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
-                return Err(unavailable(std::io::Error::from(
-                    std::io::ErrorKind::AlreadyExists,
-                )));
+                return Err(unavailable(std::io::Error::from(std::io::ErrorKind::AlreadyExists)));
             }
             connect::create_private(&path).map_err(unavailable)?;
             let target = path.to_str().ok_or_else(|| {
                 StoreError::Unavailable("the path of a backup must be UTF-8".into())
             })?;
-            connection
-                .execute("VACUUM INTO ?1", [target])
-                .map_err(error::map)?;
+            connection.execute("VACUUM INTO ?1", [target]).map_err(error::map)?;
             // SQLite does not flush what it copied, and a backup is for when the power fails.
-            std::fs::File::open(&path)
-                .and_then(|file| file.sync_all())
-                .map_err(unavailable)
+            std::fs::File::open(&path).and_then(|file| file.sync_all()).map_err(unavailable)
         })
         .await
     }
@@ -331,10 +320,7 @@ impl SqliteStore {
 
 impl Threads {
     fn shut(&self) {
-        self.doors
-            .lock()
-            .expect("nothing panics while it holds this")
-            .take();
+        self.doors.lock().expect("nothing panics while it holds this").take();
     }
 
     fn join(&self) {
@@ -355,9 +341,7 @@ impl Drop for Threads {
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -380,10 +364,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         self.write_with(move |commit| {
-            batch
-                .iter()
-                .map(|write| write::apply(commit, write))
-                .collect()
+            batch.iter().map(|write| write::apply(commit, write)).collect()
         })
         .await
     }
@@ -394,14 +375,12 @@ impl Store for SqliteStore {
         since: Option<&Checkpoint>,
     ) -> Result<Memberships, StoreError> {
         let (user, since) = (user.clone(), since.cloned());
-        self.query(move |connection| read::memberships(connection, &user, since.as_ref()))
-            .await
+        self.query(move |connection| read::memberships(connection, &user, since.as_ref())).await
     }
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {
         let conversations = conversations.to_vec();
-        self.query(move |connection| read::heads(connection, conversations))
-            .await
+        self.query(move |connection| read::heads(connection, conversations)).await
     }
 
     async fn read(
@@ -441,8 +420,7 @@ impl Store for SqliteStore {
         limit: NonZeroU16,
     ) -> Result<Vec<Summary>, StoreError> {
         let user = user.clone();
-        self.query(move |connection| read::conversations(connection, &user, after, limit))
-            .await
+        self.query(move |connection| read::conversations(connection, &user, after, limit)).await
     }
 
     async fn conversation(
@@ -451,8 +429,7 @@ impl Store for SqliteStore {
         conversation: ConversationId,
     ) -> Result<Option<Summary>, StoreError> {
         let user = user.clone();
-        self.query(move |connection| read::conversation(connection, &user, conversation))
-            .await
+        self.query(move |connection| read::conversation(connection, &user, conversation)).await
     }
 
     async fn members(

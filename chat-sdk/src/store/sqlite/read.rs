@@ -21,18 +21,14 @@ pub(super) enum For {
 }
 
 pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
-    connection
-        .prepare_cached("SELECT epoch FROM life")?
-        .query_row((), |row| row::epoch(row, 0))
+    connection.prepare_cached("SELECT epoch FROM life")?.query_row((), |row| row::epoch(row, 0))
 }
 
 /// The spelling of checkpoints in this life, and the number of the last commit.
 fn moment(connection: &Connection) -> rusqlite::Result<(Stamps, u64)> {
     connection
         .prepare_cached("SELECT epoch, stamp FROM life")?
-        .query_row((), |row| {
-            Ok((Stamps::of(&row::epoch(row, 0)?), row::number(row, 1)?))
-        })
+        .query_row((), |row| Ok((Stamps::of(&row::epoch(row, 0)?), row::number(row, 1)?)))
 }
 
 pub(super) fn heads(
@@ -45,16 +41,12 @@ pub(super) fn heads(
         connection.prepare_cached("SELECT head FROM conversations WHERE id = ?1")?;
     let mut heads = Vec::with_capacity(asked.len());
     for conversation in asked {
-        let head = statement
-            .query_row([conversation.as_bytes()], |row| row::seq(row, 0))
-            .optional()?;
+        let head =
+            statement.query_row([conversation.as_bytes()], |row| row::seq(row, 0)).optional()?;
         heads.extend(head.map(|head| (conversation, head)));
     }
     let (stamps, last) = moment(connection)?;
-    Ok(Heads {
-        heads,
-        checkpoint: stamps.checkpoint(last),
-    })
+    Ok(Heads { heads, checkpoint: stamps.checkpoint(last) })
 }
 
 pub(super) fn memberships(
@@ -104,11 +96,7 @@ pub(super) fn memberships(
                 Some(then.unwrap_or(Seq::ZERO))
             }
         };
-        memberships.current.push(Membership {
-            conversation,
-            head,
-            changed_since,
-        });
+        memberships.current.push(Membership { conversation, head, changed_since });
     }
     Ok(memberships)
 }
@@ -150,12 +138,7 @@ pub(super) fn read(
             " FROM events WHERE conversation = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4"
         ))?
         .query_map(
-            params![
-                conversation.as_bytes(),
-                place(after),
-                place(upto),
-                limit.get()
-            ],
+            params![conversation.as_bytes(), place(after), place(upto), limit.get()],
             |row| row::event(conversation, row),
         )?
         .collect::<rusqlite::Result<_>>()
@@ -217,10 +200,9 @@ pub(super) fn page(
         // One more than wanted tells whether there are more.
         let mut events: Vec<_> = connection
             .prepare_cached(sql)?
-            .query_map(
-                params![conversation.as_bytes(), border, wanted as i64 + 1],
-                |row| row::event(conversation, row),
-            )?
+            .query_map(params![conversation.as_bytes(), border, wanted as i64 + 1], |row| {
+                row::event(conversation, row)
+            })?
             .collect::<rusqlite::Result<_>>()?;
         let more = events.len() > wanted;
         events.truncate(wanted);
@@ -230,11 +212,7 @@ pub(super) fn page(
     events.reverse();
     let (newer, more_after) = some(newer, after)?;
     events.extend(newer);
-    Ok(Some(Events {
-        events,
-        more_before,
-        more_after,
-    }))
+    Ok(Some(Events { events, more_before, more_after }))
 }
 
 pub(super) fn conversations(
@@ -319,10 +297,9 @@ pub(super) fn conversation(
             "SELECT count(*) FROM events
              WHERE conversation = ?1 AND seq > ?2 AND author <> ?3 AND message = 1",
         )?
-        .query_row(
-            params![id, place(summary.marker.read), user.as_str()],
-            |row| row::number(row, 0),
-        )?;
+        .query_row(params![id, place(summary.marker.read), user.as_str()], |row| {
+            row::number(row, 0)
+        })?;
     summary.last = connection
         .prepare_cached(concat!(
             "SELECT ",
@@ -354,10 +331,9 @@ fn markers(
             "SELECT user, received, read FROM members
              WHERE conversation = ?1 AND role IS NOT NULL ORDER BY user LIMIT ?2",
         )?
-        .query_map(
-            params![conversation.as_bytes(), Summary::MARKERS_MAX as i64 + 1],
-            |row| Ok((row::user(row, 0)?, row::marker(row, 1, 2)?)),
-        )?
+        .query_map(params![conversation.as_bytes(), Summary::MARKERS_MAX as i64 + 1], |row| {
+            Ok((row::user(row, 0)?, row::marker(row, 1, 2)?))
+        })?
         .collect()
 }
 

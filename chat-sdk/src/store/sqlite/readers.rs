@@ -49,10 +49,7 @@ impl Readers {
 fn serve(mut connection: Connection, queue: &Mutex<mpsc::Receiver<Look>>) {
     loop {
         // The one who waits for a query holds the lock; the others wait for the lock.
-        let query = queue
-            .lock()
-            .expect("nothing panics while it waits")
-            .blocking_recv();
+        let query = queue.lock().expect("nothing panics while it waits").blocking_recv();
         match query {
             Some(query) => query(&mut connection),
             None => return,

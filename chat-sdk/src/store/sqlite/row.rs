@@ -26,9 +26,7 @@ pub(super) fn event(conversation: ConversationId, row: &Row<'_>) -> rusqlite::Re
         seq: seq(row, 0)?,
         at: Timestamp::from_millis(row.get(1)?),
         from: author(row, 2)?,
-        key: column(row, 3, |key: Option<String>| {
-            key.map(ClientKey::new).transpose()
-        })?,
+        key: column(row, 3, |key: Option<String>| key.map(ClientKey::new).transpose())?,
         body: column(row, 4, |body: String| serde_json::from_str::<Body>(&body))?,
     })
 }
@@ -39,13 +37,13 @@ pub(super) fn author_text(by: Option<&UserId>) -> &str {
 }
 
 fn author(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<UserId>> {
-    column(row, index, |author: String| {
-        if author.is_empty() {
-            Ok(None)
-        } else {
-            UserId::new(author).map(Some)
-        }
-    })
+    column(
+        row,
+        index,
+        |author: String| {
+            if author.is_empty() { Ok(None) } else { UserId::new(author).map(Some) }
+        },
+    )
 }
 
 pub(super) fn user(row: &Row<'_>, index: usize) -> rusqlite::Result<UserId> {
@@ -57,9 +55,7 @@ pub(super) fn epoch(row: &Row<'_>, index: usize) -> rusqlite::Result<Epoch> {
 }
 
 pub(super) fn title(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Title>> {
-    column(row, index, |title: Option<String>| {
-        title.map(Title::new).transpose()
-    })
+    column(row, index, |title: Option<String>| title.map(Title::new).transpose())
 }
 
 pub(super) fn conversation(row: &Row<'_>, index: usize) -> rusqlite::Result<ConversationId> {
@@ -71,10 +67,7 @@ pub(super) fn seq(row: &Row<'_>, index: usize) -> rusqlite::Result<Seq> {
 }
 
 pub(super) fn marker(row: &Row<'_>, received: usize, read: usize) -> rusqlite::Result<Marker> {
-    Ok(Marker {
-        received: seq(row, received)?,
-        read: seq(row, read)?,
-    })
+    Ok(Marker { received: seq(row, received)?, read: seq(row, read)? })
 }
 
 /// A number that is never negative.
@@ -144,15 +137,9 @@ mod tests {
 
     #[test]
     fn what_counts_as_unread_is_what_the_column_for_messages_says() {
-        let message = Body::Message {
-            text: Text::new("hi").unwrap(),
-        };
+        let message = Body::Message { text: Text::new("hi").unwrap() };
         assert!(message.counts_as_unread());
         assert!(!Body::Left.counts_as_unread());
-        assert!(
-            !serde_json::from_str::<Body>(r#"{"type":"poll"}"#)
-                .unwrap()
-                .counts_as_unread()
-        );
+        assert!(!serde_json::from_str::<Body>(r#"{"type":"poll"}"#).unwrap().counts_as_unread());
     }
 }

@@ -60,9 +60,7 @@ mod tests {
     use super::*;
 
     fn version(connection: &Connection) -> i64 {
-        connection
-            .query_row("PRAGMA user_version", (), |row| row.get(0))
-            .unwrap()
+        connection.query_row("PRAGMA user_version", (), |row| row.get(0)).unwrap()
     }
 
     #[test]
@@ -70,37 +68,26 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         let epoch = |connection: &Connection| -> String {
-            connection
-                .query_row("SELECT epoch FROM life", (), |row| row.get(0))
-                .unwrap()
+            connection.query_row("SELECT epoch FROM life", (), |row| row.get(0)).unwrap()
         };
         let before = epoch(&connection);
-        let next = [
-            MIGRATIONS[0],
-            "ALTER TABLE conversations ADD COLUMN topic TEXT",
-        ];
+        let next = [MIGRATIONS[0], "ALTER TABLE conversations ADD COLUMN topic TEXT"];
         migrate_with(&mut connection, &next).unwrap();
         migrate_with(&mut connection, &next).unwrap();
         assert_eq!(version(&connection), 2);
         assert_eq!(epoch(&connection), before);
-        connection
-            .execute("UPDATE conversations SET topic = 'x'", ())
-            .unwrap();
+        connection.execute("UPDATE conversations SET topic = 'x'", ()).unwrap();
     }
 
     #[test]
     fn a_script_that_fails_leaves_the_file_as_it_was() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
-        let broken = [
-            MIGRATIONS[0],
-            "CREATE TABLE extra (a INTEGER); CREATE TABLE life (b INTEGER)",
-        ];
+        let broken =
+            [MIGRATIONS[0], "CREATE TABLE extra (a INTEGER); CREATE TABLE life (b INTEGER)"];
         migrate_with(&mut connection, &broken).unwrap_err();
         assert_eq!(version(&connection), 1);
-        connection
-            .query_row("SELECT count(*) FROM extra", (), |_| Ok(()))
-            .unwrap_err();
+        connection.query_row("SELECT count(*) FROM extra", (), |_| Ok(())).unwrap_err();
     }
 
     #[test]
@@ -118,15 +105,8 @@ mod tests {
     #[test]
     fn the_database_of_another_program_is_left_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
-        connection
-            .execute_batch("CREATE TABLE recipes (name TEXT)")
-            .unwrap();
-        assert!(
-            migrate(&mut connection)
-                .unwrap_err()
-                .to_string()
-                .contains("another program")
-        );
+        connection.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+        assert!(migrate(&mut connection).unwrap_err().to_string().contains("another program"));
         let tables: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
             .unwrap();

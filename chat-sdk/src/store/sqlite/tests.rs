@@ -67,9 +67,7 @@ fn say(id: ConversationId, key: &str) -> Write {
         requires: Role::Member,
         key: Some(ClientKey::new(key).unwrap()),
         at: Timestamp::from_millis(2),
-        body: Body::Message {
-            text: Text::new("hi").unwrap(),
-        },
+        body: Body::Message { text: Text::new("hi").unwrap() },
     })
 }
 
@@ -98,9 +96,7 @@ async fn occupy(store: &SqliteStore) -> mpsc::Sender<()> {
 fn fixture(path: &Path) {
     connect::create_private(path).unwrap();
     let connection = Connection::open(path).unwrap();
-    connection
-        .execute_batch(include_str!("fixtures/v1.sql"))
-        .unwrap();
+    connection.execute_batch(include_str!("fixtures/v1.sql")).unwrap();
 }
 
 #[tokio::test]
@@ -109,58 +105,26 @@ async fn a_file_of_the_first_version_opens_with_everything_in_it() {
     fixture(&directory.file());
     let store = SqliteStore::open(directory.file()).await.unwrap();
     assert_eq!(store.epoch().await.unwrap().as_str(), "00112233445566aa");
-    let seen = store
-        .conversation(&user("bob"), fixed())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (seen.head, seen.unread, seen.member_count),
-        (Seq::new(5), 1, 2)
-    );
-    assert_eq!(
-        seen.marker,
-        Marker {
-            received: Seq::new(3),
-            read: Seq::new(2)
-        }
-    );
+    let seen = store.conversation(&user("bob"), fixed()).await.unwrap().unwrap();
+    assert_eq!((seen.head, seen.unread, seen.member_count), (Seq::new(5), 1, 2));
+    assert_eq!(seen.marker, Marker { received: Seq::new(3), read: Seq::new(2) });
     assert_eq!(seen.title.unwrap().as_str(), "Ships");
     let log = store
-        .read(
-            Reader::System,
-            fixed(),
-            Seq::ZERO,
-            Seq::MAX,
-            9.try_into().unwrap(),
-        )
+        .read(Reader::System, fixed(), Seq::ZERO, Seq::MAX, 9.try_into().unwrap())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(log.len(), 5);
-    assert_eq!(
-        store.conversation(&user("eve"), fixed()).await.unwrap(),
-        None
-    );
+    assert_eq!(store.conversation(&user("eve"), fixed()).await.unwrap(), None);
     // A key that was used then is used.
     let repeated = store.write(vec![say(fixed(), "k-1")]).await.unwrap();
-    assert!(matches!(
-        repeated[0],
-        Written::Refused(crate::store::Refusal::KeyConflict)
-    ));
-    assert!(is_fresh(
-        &store.write(vec![say(fixed(), "k-2")]).await.unwrap()
-    ));
+    assert!(matches!(repeated[0], Written::Refused(crate::store::Refusal::KeyConflict)));
+    assert!(is_fresh(&store.write(vec![say(fixed(), "k-2")]).await.unwrap()));
     #[cfg(feature = "accounts")]
     {
         use crate::{auth::accounts::AccountStore, model::CredentialId};
         assert_eq!(store.search_accounts("le", 9).await.unwrap()[0].name, "Ann");
-        assert!(
-            store
-                .is_revoked(&CredentialId::new("t-1").unwrap())
-                .await
-                .unwrap()
-        );
+        assert!(store.is_revoked(&CredentialId::new("t-1").unwrap()).await.unwrap());
     }
 }
 
@@ -170,18 +134,10 @@ fn an_older_file_ends_with_the_schema_of_a_new_one() {
         let mut statement = connection
             .prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")
             .unwrap();
-        let rows = statement
-            .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap();
+        let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let plain = |sql: String| {
-            let lines = sql
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("--"));
-            lines
-                .collect::<String>()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
+            let lines = sql.lines().filter(|line| !line.trim_start().starts_with("--"));
+            lines.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
         };
         rows.map(|row: rusqlite::Result<(String, String)>| row.unwrap())
             .map(|(name, sql)| (name, plain(sql)))
@@ -203,14 +159,8 @@ async fn a_newer_file_is_refused_and_left_as_it_is() {
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
     let before = fs::read(directory.file()).unwrap();
-    let error = SqliteStore::open(directory.file())
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("version 99") && error.contains("restore a backup"),
-        "{error}"
-    );
+    let error = SqliteStore::open(directory.file()).await.unwrap_err().to_string();
+    assert!(error.contains("version 99") && error.contains("restore a backup"), "{error}");
     assert_eq!(fs::read(directory.file()).unwrap(), before);
 }
 
@@ -218,11 +168,7 @@ async fn a_newer_file_is_refused_and_left_as_it_is() {
 async fn what_is_no_database_is_refused_and_left_as_it_is() {
     let directory = Directory::new();
     connect::create_private(&directory.file()).unwrap();
-    fs::write(
-        directory.file(),
-        "a diary, and not a database at all".repeat(100),
-    )
-    .unwrap();
+    fs::write(directory.file(), "a diary, and not a database at all".repeat(100)).unwrap();
     let before = fs::read(directory.file()).unwrap();
     SqliteStore::open(directory.file()).await.unwrap_err();
     assert_eq!(fs::read(directory.file()).unwrap(), before);
@@ -253,25 +199,16 @@ async fn only_the_owner_can_read_the_files() {
 async fn a_backup_is_a_database_of_its_own_and_overwrites_nothing() {
     let directory = Directory::new();
     let store = SqliteStore::open(directory.file()).await.unwrap();
-    store
-        .write(vec![open(fixed()), say(fixed(), "k")])
-        .await
-        .unwrap();
+    store.write(vec![open(fixed()), say(fixed(), "k")]).await.unwrap();
     let backup = directory.0.join("backups").join("one.db");
     store.backup(&backup).await.unwrap();
     store.write(vec![say(fixed(), "later")]).await.unwrap();
     let error = store.backup(&backup).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     let restored = SqliteStore::open(&backup).await.unwrap();
-    assert_eq!(
-        (head(&restored, fixed()).await, head(&store, fixed()).await),
-        (2, 3)
-    );
+    assert_eq!((head(&restored, fixed()).await, head(&store, fixed()).await), (2, 3));
     // The same life until somebody says that it is another.
-    assert_eq!(
-        restored.epoch().await.unwrap(),
-        store.epoch().await.unwrap()
-    );
+    assert_eq!(restored.epoch().await.unwrap(), store.epoch().await.unwrap());
     let named = restored.new_epoch().await.unwrap();
     assert_eq!(restored.epoch().await.unwrap(), named);
     assert_ne!(named, store.epoch().await.unwrap());
@@ -294,10 +231,7 @@ async fn a_closed_store_answers_that_it_is_and_leaves_one_file() {
     }
     let files: Vec<_> = fs::read_dir(file.parent().unwrap()).unwrap().collect();
     assert_eq!(files.len(), 1, "the log of changes was taken up");
-    assert_eq!(
-        head(&SqliteStore::open(&file).await.unwrap(), fixed()).await,
-        1
-    );
+    assert_eq!(head(&SqliteStore::open(&file).await.unwrap(), fixed()).await, 1);
 }
 
 #[tokio::test]
@@ -342,16 +276,10 @@ async fn sixteen_senders_and_another_process_never_find_it_busy() {
     store.write(vec![open(fixed())]).await.unwrap();
     let tasks: Vec<_> = (0..16)
         .map(|task| {
-            let store = if task % 4 == 0 {
-                other.clone()
-            } else {
-                store.clone()
-            };
+            let store = if task % 4 == 0 { other.clone() } else { store.clone() };
             tokio::spawn(async move {
                 for n in 0..10 {
-                    let written = store
-                        .write(vec![say(fixed(), &format!("{task}-{n}"))])
-                        .await;
+                    let written = store.write(vec![say(fixed(), &format!("{task}-{n}"))]).await;
                     assert!(is_fresh(&written.expect("is not busy")));
                     head(&store, fixed()).await;
                 }
@@ -386,11 +314,7 @@ async fn whatever_waits_is_committed_together() {
     let number = |checkpoint: &crate::store::Checkpoint| -> u64 {
         checkpoint.0.split_once('-').unwrap().0.parse().unwrap()
     };
-    assert_eq!(
-        number(&after),
-        number(&before) + 1,
-        "ten writes, one commit"
-    );
+    assert_eq!(number(&after), number(&before) + 1, "ten writes, one commit");
 }
 
 #[tokio::test]
@@ -408,9 +332,7 @@ async fn of_those_who_share_a_commit_only_the_broken_one_fails() {
             let work = |commit: &mut super::Commit<'_>| {
                 commit.stamp()?;
                 commit.connection().execute("DELETE FROM events", ())?;
-                commit
-                    .connection()
-                    .execute("INSERT INTO life VALUES (1, 'x', 0)", ())
+                commit.connection().execute("INSERT INTO life VALUES (1, 'x', 0)", ())
             };
             store.write_with(work).await
         }
@@ -434,9 +356,7 @@ async fn what_nobody_waits_for_any_more_is_not_begun() {
     store.write(vec![open(fixed())]).await.unwrap();
     let release = occupy(&store).await;
     let given_up = store.write(vec![say(fixed(), "k")]);
-    tokio::time::timeout(Duration::from_millis(20), given_up)
-        .await
-        .unwrap_err();
+    tokio::time::timeout(Duration::from_millis(20), given_up).await.unwrap_err();
     drop(release);
     assert_eq!(head(&store, fixed()).await, 1);
 }
@@ -458,9 +378,7 @@ async fn readers_do_not_wait_for_the_writer() {
 async fn a_reader_cannot_write() {
     let directory = Directory::new();
     let store = SqliteStore::open(directory.file()).await.unwrap();
-    let deleted = store
-        .query(|connection| connection.execute("DELETE FROM life", ()))
-        .await;
+    let deleted = store.query(|connection| connection.execute("DELETE FROM life", ())).await;
     deleted.unwrap_err();
     store.epoch().await.unwrap();
 }
@@ -474,9 +392,7 @@ async fn a_full_disk_is_unavailable_and_passes() {
         let writer = store.doors().unwrap().writer;
         async move {
             let look = Box::new(move |connection: &mut Connection| {
-                connection
-                    .execute_batch(&format!("PRAGMA max_page_count = {pages}"))
-                    .unwrap();
+                connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).unwrap();
             });
             writer.look(look).await.unwrap();
         }
@@ -484,10 +400,7 @@ async fn a_full_disk_is_unavailable_and_passes() {
     limit("1").await;
     let mut written = 1;
     let error = loop {
-        match store
-            .write(vec![say(fixed(), &format!("k{written}"))])
-            .await
-        {
+        match store.write(vec![say(fixed(), &format!("k{written}"))]).await {
             Ok(_) => written += 1,
             Err(error) => break error,
         }
@@ -497,12 +410,7 @@ async fn a_full_disk_is_unavailable_and_passes() {
     // What was there can be read, what failed is not there, and the rest goes on by itself.
     assert_eq!(head(&store, fixed()).await, written);
     limit("1000000").await;
-    assert!(is_fresh(
-        &store
-            .write(vec![say(fixed(), &format!("k{written}"))])
-            .await
-            .unwrap()
-    ));
+    assert!(is_fresh(&store.write(vec![say(fixed(), &format!("k{written}"))]).await.unwrap()));
     assert_eq!(head(&store, fixed()).await, written + 1);
 }
 
@@ -526,10 +434,7 @@ async fn a_lock_of_another_process_is_waited_for() {
 async fn what_should_not_be_there_is_a_defect_and_no_panic() {
     let directory = Directory::new();
     let store = SqliteStore::open(directory.file()).await.unwrap();
-    store
-        .write(vec![open(fixed()), say(fixed(), "k")])
-        .await
-        .unwrap();
+    store.write(vec![open(fixed()), say(fixed(), "k")]).await.unwrap();
     let tampering = Connection::open(directory.file()).unwrap();
     for damage in [
         "UPDATE events SET body = 'no JSON' WHERE seq = 2",
@@ -541,10 +446,7 @@ async fn what_should_not_be_there_is_a_defect_and_no_panic() {
     ] {
         tampering.execute_batch(damage).unwrap();
         let error = store.conversation(&user("ann"), fixed()).await.unwrap_err();
-        assert!(
-            matches!(error, StoreError::Defect(_)),
-            "{damage}: {error:?}"
-        );
+        assert!(matches!(error, StoreError::Defect(_)), "{damage}: {error:?}");
     }
     // And the threads are still there.
     assert_eq!(head(&store, fixed()).await, 2);
@@ -553,21 +455,16 @@ async fn what_should_not_be_there_is_a_defect_and_no_panic() {
 #[tokio::test]
 async fn opening_with_other_options_is_the_same_store() {
     let directory = Directory::new();
-    let options = SqliteOptions {
-        durability: Durability::UntilPowerFails,
-        readers: 1.try_into().unwrap(),
-    };
-    let store = SqliteStore::open_with(directory.file(), options)
-        .await
-        .unwrap();
+    let options =
+        SqliteOptions { durability: Durability::UntilPowerFails, readers: 1.try_into().unwrap() };
+    let store = SqliteStore::open_with(directory.file(), options).await.unwrap();
     store.write(vec![open(fixed())]).await.unwrap();
     let synchronous = |store: SqliteStore| async move {
         let (send, receive) = tokio::sync::oneshot::channel();
         let writer = store.doors().unwrap().writer;
         let look = Box::new(move |connection: &mut Connection| {
-            let value: i64 = connection
-                .query_row("PRAGMA synchronous", (), |row| row.get(0))
-                .unwrap();
+            let value: i64 =
+                connection.query_row("PRAGMA synchronous", (), |row| row.get(0)).unwrap();
             let _ = send.send(value);
         });
         writer.look(look).await.unwrap();
@@ -576,11 +473,7 @@ async fn opening_with_other_options_is_the_same_store() {
     assert_eq!(synchronous(store.clone()).await, 1, "NORMAL");
     store.close().await;
     let store = SqliteStore::open(directory.file()).await.unwrap();
-    assert_eq!(
-        synchronous(store.clone()).await,
-        2,
-        "FULL unless one asks for less"
-    );
+    assert_eq!(synchronous(store.clone()).await, 2, "FULL unless one asks for less");
     assert_eq!(head(&store, fixed()).await, 1);
 }
 
@@ -605,17 +498,10 @@ fn hot_queries_go_by_an_index() {
         "SELECT 1 FROM accounts WHERE role = 'admin'",
     ];
     let plan = |query: &str| -> String {
-        let mut plan = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {query}"))
-            .unwrap();
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
         let nothing = std::iter::repeat_n(rusqlite::types::Null, plan.parameter_count());
-        let steps = plan
-            .query_map(rusqlite::params_from_iter(nothing), |row| row.get(3))
-            .unwrap();
-        steps
-            .collect::<rusqlite::Result<Vec<String>>>()
-            .unwrap()
-            .join("; ")
+        let steps = plan.query_map(rusqlite::params_from_iter(nothing), |row| row.get(3)).unwrap();
+        steps.collect::<rusqlite::Result<Vec<String>>>().unwrap().join("; ")
     };
     for query in hot {
         let steps = plan(query);
@@ -623,9 +509,5 @@ fn hot_queries_go_by_an_index() {
         assert!(small || !steps.contains("SCAN"), "{query}\n{steps}");
         assert!(!steps.contains("TEMP B-TREE"), "{query}\n{steps}");
     }
-    assert!(
-        plan(hot[0]).contains("COVERING INDEX events_messages"),
-        "{}",
-        plan(hot[0])
-    );
+    assert!(plan(hot[0]).contains("COVERING INDEX events_messages"), "{}", plan(hot[0]));
 }

@@ -28,15 +28,10 @@ fn open(commit: &mut Commit<'_>, open: &Open) -> rusqlite::Result<Written> {
             event_columns!(),
             " FROM events WHERE conversation = ?1 AND seq = 1"
         ))?
-        .query_row([open.conversation.as_bytes()], |row| {
-            row::event(open.conversation, row)
-        })
+        .query_row([open.conversation.as_bytes()], |row| row::event(open.conversation, row))
         .optional()?;
     if let Some(event) = first {
-        return Ok(Written::Event {
-            event,
-            fresh: false,
-        });
+        return Ok(Written::Event { event, fresh: false });
     }
 
     let event = Event {
@@ -67,18 +62,12 @@ fn open(commit: &mut Commit<'_>, open: &Open) -> rusqlite::Result<Written> {
         ])?;
     let owner = match open.kind {
         Kind::Direct => None,
-        Kind::Group => open
-            .by
-            .as_ref()
-            .filter(|by| open.members.contains(by))
-            .or(open.members.first()),
+        Kind::Group => {
+            open.by.as_ref().filter(|by| open.members.contains(by)).or(open.members.first())
+        }
     };
     for user in &open.members {
-        let role = if Some(user) == owner {
-            Role::Owner
-        } else {
-            Role::Member
-        };
+        let role = if Some(user) == owner { Role::Owner } else { Role::Member };
         seat(commit, open.conversation, user, role)?;
     }
     insert(commit, &event)?;
@@ -86,14 +75,7 @@ fn open(commit: &mut Commit<'_>, open: &Open) -> rusqlite::Result<Written> {
 }
 
 fn append(commit: &mut Commit<'_>, append: &Append) -> rusqlite::Result<Written> {
-    let Append {
-        conversation,
-        by,
-        requires,
-        key,
-        at,
-        body,
-    } = append;
+    let Append { conversation, by, requires, key, at, body } = append;
     let found = commit
         .connection()
         .prepare_cached(
@@ -102,10 +84,9 @@ fn append(commit: &mut Commit<'_>, append: &Append) -> rusqlite::Result<Written>
              WHERE c.id = ?1",
         )?
         // Nobody is called '', so the system finds itself no member.
-        .query_row(
-            params![conversation.as_bytes(), author_text(by.as_ref())],
-            |row| Ok((row::seq(row, 0)?, row::role(row, 1)?)),
-        )
+        .query_row(params![conversation.as_bytes(), author_text(by.as_ref())], |row| {
+            Ok((row::seq(row, 0)?, row::role(row, 1)?))
+        })
         .optional()?;
     let Some((head, role)) = found else {
         return Ok(Written::Refused(Refusal::NotMember));
@@ -117,10 +98,7 @@ fn append(commit: &mut Commit<'_>, append: &Append) -> rusqlite::Result<Written>
         && let Some(event) = keyed(commit.connection(), *conversation, by.as_ref(), key)?
     {
         return Ok(if event.body == *body {
-            Written::Event {
-                event,
-                fresh: false,
-            }
+            Written::Event { event, fresh: false }
         } else {
             Written::Refused(Refusal::KeyConflict)
         });
@@ -147,12 +125,7 @@ fn append(commit: &mut Commit<'_>, append: &Append) -> rusqlite::Result<Written>
         .prepare_cached(
             "UPDATE conversations SET head = ?2, updated_at = ?3, changed = ?4 WHERE id = ?1",
         )?
-        .execute(params![
-            conversation.as_bytes(),
-            place(event.seq),
-            at.as_millis(),
-            stamp
-        ])?;
+        .execute(params![conversation.as_bytes(), place(event.seq), at.as_millis(), stamp])?;
     match body {
         Body::Added { users } => {
             for user in users {
@@ -171,11 +144,7 @@ fn append(commit: &mut Commit<'_>, append: &Append) -> rusqlite::Result<Written>
                 .prepare_cached(
                     "UPDATE members SET role = ?3 WHERE conversation = ?1 AND user = ?2",
                 )?
-                .execute(params![
-                    conversation.as_bytes(),
-                    user.as_str(),
-                    role_text(*role)
-                ])?;
+                .execute(params![conversation.as_bytes(), user.as_str(), role_text(*role)])?;
         }
         Body::Title { title } => {
             commit
@@ -196,20 +165,16 @@ fn mark(commit: &mut Commit<'_>, mark: &Mark) -> rusqlite::Result<Written> {
              JOIN conversations c ON c.id = m.conversation
              WHERE m.conversation = ?1 AND m.user = ?2 AND m.role IS NOT NULL",
         )?
-        .query_row(
-            params![mark.conversation.as_bytes(), mark.user.as_str()],
-            |row| Ok((row::seq(row, 0)?, row::marker(row, 1, 2)?)),
-        )
+        .query_row(params![mark.conversation.as_bytes(), mark.user.as_str()], |row| {
+            Ok((row::seq(row, 0)?, row::marker(row, 1, 2)?))
+        })
         .optional()?;
     let Some((head, before)) = found else {
         return Ok(Written::Refused(Refusal::NotMember));
     };
     let marker = before.merge(mark.marker, head);
     if marker == before {
-        return Ok(Written::Marker {
-            marker,
-            moved: false,
-        });
+        return Ok(Written::Marker { marker, moved: false });
     }
     let stamp = row::stamp(commit.stamp()?);
     commit
@@ -227,10 +192,7 @@ fn mark(commit: &mut Commit<'_>, mark: &Mark) -> rusqlite::Result<Written> {
         .connection()
         .prepare_cached("UPDATE conversations SET changed = ?2 WHERE id = ?1")?
         .execute(params![mark.conversation.as_bytes(), stamp])?;
-    Ok(Written::Marker {
-        marker,
-        moved: true,
-    })
+    Ok(Written::Marker { marker, moved: true })
 }
 
 /// The event that this author wrote with this key.
@@ -246,10 +208,9 @@ fn keyed(
             event_columns!(),
             " FROM events WHERE conversation = ?1 AND author = ?2 AND key = ?3"
         ))?
-        .query_row(
-            params![conversation.as_bytes(), author_text(by), key.as_str()],
-            |row| row::event(conversation, row),
-        )
+        .query_row(params![conversation.as_bytes(), author_text(by), key.as_str()], |row| {
+            row::event(conversation, row)
+        })
         .optional()
 }
 
@@ -329,12 +290,7 @@ fn seat(
              ON CONFLICT (conversation, user) DO UPDATE
              SET role = excluded.role, since = excluded.since WHERE role IS NULL",
         )?
-        .execute(params![
-            conversation.as_bytes(),
-            user.as_str(),
-            role_text(role),
-            stamp
-        ])?;
+        .execute(params![conversation.as_bytes(), user.as_str(), role_text(role), stamp])?;
     Ok(())
 }
 

@@ -36,10 +36,7 @@ impl Commit<'_> {
         // Immediate: a transaction that reads first and then wants to write could find itself
         // outrun by another process, and no busy timeout helps with that.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Commit {
-            transaction,
-            stamp: None,
-        })
+        Ok(Commit { transaction, stamp: None })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -135,15 +132,8 @@ impl Writer {
         work: impl FnMut(&mut Commit<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let task = Task {
-            work,
-            result: None,
-            reply,
-        };
-        self.orders
-            .send(Order::Write(Box::new(task)))
-            .await
-            .map_err(|_| closed())?;
+        let task = Task { work, result: None, reply };
+        self.orders.send(Order::Write(Box::new(task))).await.map_err(|_| closed())?;
         // Who waits for an answer does not keep the thread from ending after it.
         drop(self);
         answer.await.map_err(|_| closed())?
@@ -151,10 +141,7 @@ impl Writer {
 
     /// Runs `look` on the writer's connection, between transactions.
     pub(super) async fn look(&self, look: Look) -> Result<(), StoreError> {
-        self.orders
-            .send(Order::Look(look))
-            .await
-            .map_err(|_| closed())
+        self.orders.send(Order::Look(look)).await.map_err(|_| closed())
     }
 }
 
@@ -193,9 +180,7 @@ fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Job>>) {
     match attempt(connection, &mut group) {
         Ok(()) => group.into_iter().for_each(|job| job.finish(Ok(()))),
         Err(Failed::Run(error)) if group.len() == 1 => {
-            group
-                .into_iter()
-                .for_each(|job| job.finish(Err(again(&error))));
+            group.into_iter().for_each(|job| job.finish(Err(again(&error))));
         }
         Err(Failed::Run(_)) => {
             for job in group {
@@ -204,9 +189,7 @@ fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Job>>) {
         }
         // Nobody could begin, or the commit itself failed: it is the same for all.
         Err(Failed::Shared(error)) => {
-            group
-                .into_iter()
-                .for_each(|job| job.finish(Err(again(&error))));
+            group.into_iter().for_each(|job| job.finish(Err(again(&error))));
         }
     }
 }

@@ -1,0 +1,121 @@
+//! Once in a while, and whenever there is a doubt: does everybody here follow what they are a
+//! member of?
+//!
+//! The position check looks after conversations that are followed. A conversation that nobody told
+//! this node of is not: the bus lost the news of it, or the commit that made it ended in an error
+//! although it happened. Only adds: the end of a membership is an event of a log that is followed.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::{Node, lock};
+use crate::{
+    model::{Body, UserId},
+    policy::Verdict,
+    store::{StoreError, Write},
+};
+
+/// Of whom it is not certain that they follow everything.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    about: Mutex<About>,
+    rung: Notify,
+}
+
+#[derive(Debug)]
+enum About {
+    Some(BTreeSet<UserId>),
+    Everybody,
+}
+
+impl Default for About {
+    fn default() -> Self {
+        Self::Some(BTreeSet::new())
+    }
+}
+
+impl Doubts {
+    /// About these.
+    pub(super) fn raise(&self, users: impl IntoIterator<Item = UserId>) {
+        if let About::Some(about) = &mut *lock(&self.about) {
+            about.extend(users);
+        }
+        self.rung.notify_one();
+    }
+
+    /// About everybody who is connected.
+    pub(super) fn raise_all(&self) {
+        *lock(&self.about) = About::Everybody;
+        self.rung.notify_one();
+    }
+}
+
+/// Whom these writes make members.
+pub(super) fn newcomers(writes: &[Write]) -> Vec<UserId> {
+    let users = writes.iter().filter_map(|write| match write {
+        Write::Open(open) => Some(&open.members),
+        Write::Append(append) => match &append.body {
+            Body::Added { users } => Some(users),
+            _ => None,
+        },
+        Write::Mark(_) => None,
+    });
+    users.flatten().cloned().collect()
+}
+
+/// Looks after everybody until the node stops.
+pub(super) async fn run(node: Arc<Node>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
+            () = node.doubts.rung.notified() => {}
+            () = tokio::time::sleep(node.limits.membership_check) => node.doubts.raise_all(),
+        }
+        let users = match std::mem::take(&mut *lock(&node.doubts.about)) {
+            About::Some(users) => users,
+            About::Everybody => lock(&node.registry).everybody(),
+        };
+        // One after the other: no hurry, and no herd at the store's door.
+        let mut users = users.into_iter();
+        while let Some(user) = users.next() {
+            let Err(why) = check(&node, &user).await else { continue };
+            warn!(error = &why as &dyn std::error::Error, "membership check failed");
+            node.doubts.raise(std::iter::once(user).chain(users));
+            tokio::select! {
+                biased;
+                () = node.stop.cancelled() => return,
+                () = tokio::time::sleep(node.limits.position_check) => {}
+            }
+            break;
+        }
+    }
+}
+
+/// Lets the connections of a user follow what they are a member of and do not follow.
+async fn check(node: &Arc<Node>, user: &UserId) -> Result<(), StoreError> {
+    if lock(&node.registry).joined(user).is_empty() {
+        return Ok(());
+    }
+    let memberships = node.in_time(node.ports.store.memberships(user, None)).await?;
+    for membership in memberships.current {
+        let conversation = membership.conversation;
+        let mut missing = lock(&node.registry).joined(user);
+        missing.retain(|mailbox| !mailbox.follows(conversation));
+        if missing.is_empty()
+            || node.ports.policy.may_read(user, conversation).await != Verdict::Allow
+        {
+            continue;
+        }
+        for mailbox in &missing {
+            metrics::counter!("chat_memberships_found_total").increment(1);
+            node.enrol_behind(conversation, mailbox, membership.head);
+        }
+    }
+    Ok(())
+}
