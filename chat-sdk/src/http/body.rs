@@ -82,6 +82,10 @@ where
         Err(why) if why.is::<LengthLimitError>() => return Err(too_large()),
         Err(_) => return Err(Problem::new(Code::Malformed, "the body broke off")),
     };
+    // A list could be taken for the fields of an object, in the order in which we happen to name them.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Code::Malformed, "the body is not a JSON object"));
+    }
     serde_json::from_slice(&bytes).map_err(|why| {
         let code = match why.classify() {
             serde_json::error::Category::Data => Code::Invalid,

@@ -33,6 +33,13 @@ pub(super) fn problem(problem: &Problem) -> Reply {
         let scheme = HeaderValue::from_static("Bearer");
         reply.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
     }
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // To what: RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
+        let headers = reply.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
     reply
 }
 
