@@ -43,7 +43,7 @@ impl Legacy {
     /// # Errors
     /// When it is neither a send nor a read notice nor a typing signal.
     pub fn decode(&mut self, text: &str) -> Result<ClientFrame, MalformedFrame> {
-        let malformed = |detail: &str| MalformedFrame { id: None, detail: detail.to_owned() };
+        let malformed = |detail: &str| MalformedFrame::new(None, detail);
         let frame: Map<String, Value> =
             serde_json::from_str(text).map_err(|why| malformed(&why.to_string()))?;
         let string = |names: &[&str]| {

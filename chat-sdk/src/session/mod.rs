@@ -255,7 +255,7 @@ impl Session {
                         "more than {} positions in a ping",
                         self.limits.ping_positions_max
                     );
-                    self.refuse(MalformedFrame { id: None, detail });
+                    self.refuse(MalformedFrame::new(None, detail));
                 } else {
                     self.outputs.push_back(Output::Pong(positions));
                 }
@@ -279,7 +279,7 @@ impl Session {
                 }
             }
             (Phase::Live { .. }, ClientFrame::Hello(_)) => {
-                self.refuse(MalformedFrame { id: None, detail: "a second hello".to_owned() });
+                self.refuse(MalformedFrame::new(None, "a second hello"));
             }
             // Before the welcome nothing but `hello` is looked at.
             (Phase::Hello { .. } | Phase::Authenticating { .. } | Phase::Joining { .. }, _) => {
@@ -407,7 +407,9 @@ impl Session {
             self.close(CloseCode::Malformed);
             return;
         }
-        self.reply_error(malformed.id, Problem::new(Code::Malformed, malformed.detail));
+        let MalformedFrame { id, key, detail } = malformed;
+        let problem = Problem::new(Code::Malformed, detail);
+        self.outputs.push_back(Output::Reply(ServerFrame::Error { id, key, problem }));
     }
 
     fn reply_error(&mut self, id: Option<CommandId>, problem: Problem) {
