@@ -154,9 +154,10 @@ impl Node {
         let now = self.now();
         let Opened { transport, dialect, identity, place, handshake } = opened;
         let expires_in = identity.as_ref().and_then(|identity| self.expires_in(identity));
+        let mailbox = Arc::new(Mailbox::new(self.limits.mailbox_bytes_max));
+        self.expect(identity.clone(), &mailbox);
         let mut session = Session::new(now, self.limits.clone(), dialect, identity, expires_in);
         session.heard(now);
-        let mailbox = Arc::new(Mailbox::new(self.limits.mailbox_bytes_max));
         let mut connection = Connection {
             transport,
             session,
@@ -196,9 +197,7 @@ impl<T> Drop for Connection<T> {
     fn drop(&mut self) {
         match self.user.take() {
             Some(user) => self.node.unregister(&user, &self.mailbox, &self.watched),
-            None => {
-                self.mailbox.end();
-            }
+            None => self.node.turn_away(&self.mailbox),
         }
     }
 }

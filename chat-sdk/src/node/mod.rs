@@ -342,10 +342,12 @@ impl Node {
         if sabotage::on(Defect::IgnoreRevocation) {
             return 0;
         }
-        let mailboxes = lock(&self.registry).mailboxes_by(user, credential);
-        for mailbox in &mailboxes {
+        let registry = lock(&self.registry);
+        let mailboxes = registry.mailboxes_by(user, credential);
+        for mailbox in mailboxes.iter().chain(registry.newcomers_by(user, credential)) {
             mailbox.close(CloseCode::Revoked);
         }
+        drop(registry);
         debug!(%user, connections = mailboxes.len(), "disconnected");
         mailboxes.len()
     }

@@ -22,6 +22,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     users: HashMap<UserId, Vec<Entry>>,
+    /// Connections on their way in, with whom the upgrade authenticated; as many as there are
+    /// handshakes at most.
+    newcomers: Vec<(Option<Identity>, Arc<Mailbox>)>,
     addresses: HashMap<IpAddr, usize>,
 }
 
@@ -50,6 +53,35 @@ impl Registry {
             .filter(|entry| credential.is_none() || entry.identity.credential.as_ref() == credential)
             .map(|entry| entry.mailbox.clone())
             .collect()
+    }
+
+    /// Those that are not let in yet, by this user's credential.
+    pub(super) fn newcomers_by(
+        &self,
+        user: &UserId,
+        credential: Option<&CredentialId>,
+    ) -> impl Iterator<Item = &Arc<Mailbox>> {
+        let theirs = move |identity: &Identity| {
+            identity.user == *user
+                && (credential.is_none() || identity.credential.as_ref() == credential)
+        };
+        let newcomers = self.newcomers.iter();
+        newcomers.filter(move |(it, _)| it.as_ref().is_some_and(theirs)).map(|(_, it)| it)
+    }
+
+    /// All that are not let in yet.
+    pub(super) fn newcomers(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        self.newcomers.iter().map(|(_, mailbox)| mailbox)
+    }
+
+    fn let_in(&mut self, mailbox: &Arc<Mailbox>) {
+        let place = self.newcomers.iter().position(|(_, other)| Arc::ptr_eq(other, mailbox));
+        if let Some(place) = place {
+            self.newcomers.swap_remove(place);
+        }
+        if self.newcomers.is_empty() {
+            self.newcomers = Vec::new();
+        }
     }
 
     /// The mailboxes of a user's connections that are through their join.
@@ -163,6 +195,17 @@ impl Node {
         count < self.limits.connections_per_user_max
     }
 
+    /// A connection is on its way in, by this credential if the upgrade had one.
+    pub(super) fn expect(&self, identity: Option<Identity>, mailbox: &Arc<Mailbox>) {
+        lock(&self.registry).newcomers.push((identity, mailbox.clone()));
+    }
+
+    /// A connection ended on its way in.
+    pub(super) fn turn_away(&self, mailbox: &Arc<Mailbox>) {
+        lock(&self.registry).let_in(mailbox);
+        mailbox.end();
+    }
+
     /// This connection is this user's. False if the user has too many.
     pub(super) fn register(&self, identity: &Identity, mailbox: &Arc<Mailbox>) -> bool {
         {
@@ -170,6 +213,7 @@ impl Node {
             if !self.has_room_for(&registry, &identity.user) {
                 return false;
             }
+            registry.let_in(mailbox);
             let entry = Entry { mailbox: mailbox.clone(), identity: identity.clone(), joined: false };
             registry.users.entry(identity.user.clone()).or_default().push(entry);
         }
