@@ -74,6 +74,8 @@ pub(crate) trait Transport: Send + Unpin {
 
 /// How long a connection that was closed gets to take its close frame.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long commands at work get to be answered when the node leaves.
+const FINISH: Duration = Duration::from_secs(1);
 /// Frames that are given to one write.
 const SLICES: usize = 32;
 
@@ -118,6 +120,8 @@ struct Connection<T> {
     sleep: Pin<Box<Sleep>>,
     wakes_at: Option<Duration>,
     state: State,
+    /// To be closed with this code when what is at work is answered, at this time at the latest.
+    finishing: Option<(CloseCode, Duration)>,
     _place: Place,
 }
 
@@ -181,6 +185,7 @@ impl Node {
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             wakes_at: None,
             state: State::Open,
+            finishing: None,
             _place: place,
             node: self,
         };
@@ -339,6 +344,12 @@ impl<T: Transport> Connection<T> {
         }
         progress |= self.poll_catch_up(cx);
         self.carry_out();
+        if let Some((code, _)) = self.finishing
+            && self.commands.len() == 0
+        {
+            self.close(code);
+            progress = true;
+        }
         progress
     }
 
@@ -487,8 +498,13 @@ impl<T: Transport> Connection<T> {
                 self.cursors.add(conversation, delivered);
             }
         }
-        if let Some(code) = close {
-            self.close(code);
+        match close {
+            // A node that leaves owes an answer to what it has begun.
+            Some(code @ CloseCode::Restart) if self.commands.len() > 0 => {
+                self.finishing = Some((code, self.node.now() + FINISH));
+            }
+            Some(code) => self.close(code),
+            None => {}
         }
         true
     }
@@ -639,6 +655,7 @@ impl<T: Transport> Connection<T> {
     /// Whether another command may come in: not while its answers would have no room.
     fn may_read(&self) -> bool {
         self.authenticating.is_none()
+            && self.finishing.is_none()
             && self.commands.len() < self.node.limits.commands_in_flight_max
             && !self.mailbox.above_half()
     }
@@ -650,10 +667,8 @@ impl<T: Transport> Connection<T> {
             State::Closing(until) | State::Lingering(until) => Some(until),
             State::Open => {
                 let stall = self.stalled_since.map(|since| since + self.node.limits.stall_timeout);
-                match (self.session.poll_timeout(), stall) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                }
+                let finish = self.finishing.map(|(_, until)| until);
+                [self.session.poll_timeout(), stall, finish].into_iter().flatten().min()
             }
             State::Over => return false,
         };
@@ -679,6 +694,10 @@ impl<T: Transport> Connection<T> {
                 let stall_timeout = self.node.limits.stall_timeout;
                 if self.stalled_since.is_some_and(|since| now >= since + stall_timeout) {
                     self.close(CloseCode::Slow);
+                } else if let Some((code, until)) = self.finishing
+                    && now >= until
+                {
+                    self.close(code);
                 } else {
                     self.session.handle_timeout(now);
                     self.carry_out();

@@ -160,6 +160,8 @@ async fn a_revocation_ends_the_connections_of_that_credential_and_no_others() {
     assert_eq!((phone.close_code().await, again.close_code().await), (4502, 4502));
     laptop.so_far().await;
     bob.so_far().await;
+    drop((phone, again));
+    server.until("they are gone", |health| health.connections == 2).await;
     assert_eq!(server.chat.disconnect(&user("alice"), None), 1);
     assert_eq!(laptop.close_code().await, 4502);
     bob.so_far().await;

@@ -73,6 +73,8 @@ async fn a_send_at_work_is_committed_and_answered_before_the_close() {
     let chat = server.chat.clone();
     let leaving = tokio::spawn(async move { chat.shutdown(Duration::ZERO).await });
     alice.next_of("drain").await;
+    // The deadline is over; the store is not yet well.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     store.is(Mood::Well);
     assert_eq!(alice.next_of("ack").await["key"], "k");
     assert_eq!(alice.close_code().await, 1012);
