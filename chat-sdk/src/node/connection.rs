@@ -468,6 +468,10 @@ impl<T: Transport> Connection<T> {
         let Step::Page(cursor) = step else { return };
         // A `sync` may have moved the cursor meanwhile: then it starts again from there.
         if self.cursors.first() != Some(cursor) {
+            if matches!(stepped, Stepped::Live) && self.cursors.contains(cursor.conversation) {
+                let conversation = cursor.conversation;
+                self.node.shards.of(conversation).set_behind(conversation, &self.mailbox);
+            }
             return;
         }
         match stepped {
@@ -495,6 +499,8 @@ impl<T: Transport> Connection<T> {
         for (conversation, delivered) in behind {
             if !sabotage::on(Defect::DropSilently) {
                 metrics::counter!("chat_fell_behind_total").increment(1);
+                // A page that was on its way may have let it go live meanwhile.
+                self.node.shards.of(conversation).set_behind(conversation, &self.mailbox);
                 self.cursors.add(conversation, delivered);
             }
         }
