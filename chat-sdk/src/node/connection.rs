@@ -552,14 +552,21 @@ impl<T: Transport> Connection<T> {
         Poll::Ready(taken)
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut progress = false;
-        if let Some(control) = self.transport.take_control() {
+    /// What the decoder answers stands in line with everything else.
+    fn queue_control(&mut self) {
+        let control = self.transport.take_control();
+        // Behind a close comes nothing.
+        if let (Some(control), State::Open) = (control, self.state) {
             // Counted like everything else that waits, so that who pings and does not read is read
             // no further either.
             self.mailbox.exchanged(0, control.len());
             self.outbox.push_back(control);
         }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        self.queue_control();
         while !self.outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
@@ -649,6 +656,7 @@ impl<T: Transport> Connection<T> {
             Received::Closed => {
                 // The answer is among the control bytes, and stands behind a frame that was begun.
                 self.outbox.truncate(usize::from(self.partly_written));
+                self.queue_control();
                 self.state = State::Closing(now + LINGER);
             }
             Received::Broken(code) => self.close(code),
@@ -721,6 +729,7 @@ impl<T: Transport> Connection<T> {
         }
         debug!(user = ?self.user, code = code.name(), "closing");
         metrics::counter!("chat_closes_total", "code" => code.name()).increment(1);
+        self.queue_control();
         // Replies that are ready go out before it: take them along.
         if code != CloseCode::Slow {
             let mut cx = Context::from_waker(std::task::Waker::noop());
