@@ -63,3 +63,5 @@ frontend/node_modules/.done: frontend/package.json frontend/package-lock.json fr
 $(DIST): frontend/node_modules/.done $(FRONTEND)
 	$(NPM) run build
 	touch $@
+	@# Cargo does not see a folder that appears: the binary embeds what is there when this is compiled.
+	touch chat-server/src/assets.rs

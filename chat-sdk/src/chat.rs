@@ -85,7 +85,6 @@ pub struct Health {
 
 impl Chat {
     /// A chat whose users are vouched for by this authenticator.
-    #[must_use]
     pub fn builder(authenticator: impl Authenticator) -> ChatBuilder {
         ChatBuilder {
             ports: Ports {

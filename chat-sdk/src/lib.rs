@@ -42,6 +42,8 @@
 //! `sqlite`, `jwt` and `accounts` are on by default; `conformance` has the contract tests of the
 //! ports for an implementation of your own.
 
+#![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 // In reading order.
 pub mod limits;
 mod model;

@@ -3,18 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use chat_sdk::{
-    AuthError, Authenticator, Credentials, Directory, Identity, MemoryStore, Timestamp, UserId,
+    AuthError, Authenticator, CredentialId, Credentials, Directory, Identity, MemoryStore,
+    Timestamp, UserId,
     auth::{
         Token,
         accounts::{
@@ -24,7 +24,6 @@ use chat_sdk::{
             SetUpError, SignUp, StartError, WeakPassword,
         },
     },
-    CredentialId,
     store::StoreError,
 };
 
@@ -36,17 +35,12 @@ fn address() -> IpAddr {
 }
 
 async fn accounts() -> Accounts {
-    Accounts::builder(MemoryStore::new(), SECRET)
-        .start()
-        .await
-        .unwrap()
+    Accounts::builder(MemoryStore::new(), SECRET).start().await.unwrap()
 }
 
 async fn ask(accounts: &Accounts, token: &Token) -> Result<Identity, AuthError> {
     let (headers, extensions) = (http::HeaderMap::new(), http::Extensions::new());
-    accounts
-        .authenticate(Credentials::new(Some(&token.token), &headers, &extensions))
-        .await
+    accounts.authenticate(Credentials::new(Some(&token.token), &headers, &extensions)).await
 }
 
 async fn holds(accounts: &Accounts, token: &Token) -> bool {
@@ -56,7 +50,7 @@ async fn holds(accounts: &Accounts, token: &Token) -> bool {
     still
 }
 
-/// A memory store that can be switched off, and can store a password anew.
+/// A memory store that can be switched off.
 #[derive(Clone, Default)]
 struct TestStore(Arc<TestStoreInner>);
 
@@ -64,7 +58,6 @@ struct TestStore(Arc<TestStoreInner>);
 struct TestStoreInner {
     memory: MemoryStore,
     down: AtomicBool,
-    hashes: Mutex<HashMap<UserId, String>>,
 }
 
 impl TestStore {
@@ -79,13 +72,6 @@ impl TestStore {
     fn switch(&self, on: bool) {
         self.0.down.store(!on, Ordering::Relaxed);
     }
-
-    fn with_hash(&self, mut account: Account) -> Account {
-        if let Some(hash) = self.0.hashes.lock().unwrap().get(&account.user) {
-            account.password_hash.clone_from(hash);
-        }
-        account
-    }
 }
 
 impl AccountStore for TestStore {
@@ -98,16 +84,11 @@ impl AccountStore for TestStore {
     }
 
     async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
-        Ok(self
-            .up()?
-            .account(user)
-            .await?
-            .map(|account| self.with_hash(account)))
+        self.up()?.account(user).await
     }
 
     async fn account_by_name(&self, name_key: &str) -> Result<Option<Account>, StoreError> {
-        let account = self.up()?.account_by_name(name_key).await?;
-        Ok(account.map(|account| self.with_hash(account)))
+        self.up()?.account_by_name(name_key).await
     }
 
     async fn accounts(&self, users: &[UserId]) -> Result<Vec<Account>, StoreError> {
@@ -144,16 +125,7 @@ impl AccountStore for TestStore {
         old: &str,
         new: &str,
     ) -> Result<bool, StoreError> {
-        let account = self.account(user).await?;
-        let same = account.is_some_and(|account| account.password_hash == old);
-        if same {
-            self.0
-                .hashes
-                .lock()
-                .unwrap()
-                .insert(user.clone(), new.to_owned());
-        }
-        Ok(same)
+        self.up()?.replace_password_hash(user, old, new).await
     }
 
     async fn revoke_token(
@@ -174,16 +146,10 @@ impl AccountStore for TestStore {
 #[tokio::test]
 async fn somebody_signs_up_logs_in_under_any_spelling_and_is_known() {
     let accounts = accounts().await;
-    let first = accounts
-        .register("Zoë.7", Some(" Zoë \n Q "), PASSWORD, address())
-        .await
-        .unwrap();
+    let first = accounts.register("Zoë.7", Some(" Zoë \n Q "), PASSWORD, address()).await.unwrap();
     let id = first.user.as_str().strip_prefix("u_").unwrap();
     assert_eq!(id.len(), 16);
-    assert!(
-        id.chars().all(|c| matches!(c, 'a'..='z' | '2'..='7')),
-        "{id}"
-    );
+    assert!(id.chars().all(|c| matches!(c, 'a'..='z' | '2'..='7')), "{id}");
     assert_eq!(ask(&accounts, &first).await.unwrap(), first.identity());
 
     for name in ["Zoë.7", "zoë.7", "ZOE\u{308}.7", " zoë.7 "] {
@@ -193,68 +159,35 @@ async fn somebody_signs_up_logs_in_under_any_spelling_and_is_known() {
         assert!(holds(&accounts, &token).await);
     }
 
-    let profiles = accounts
-        .profiles(std::slice::from_ref(&first.user))
-        .await
-        .unwrap();
+    let profiles = accounts.profiles(std::slice::from_ref(&first.user)).await.unwrap();
     assert_eq!(profiles.len(), 1);
-    assert_eq!(
-        (&*profiles[0].name, &*profiles[0].display_name),
-        ("Zoë.7", "Zoë Q")
-    );
+    assert_eq!((&*profiles[0].name, &*profiles[0].display_name), ("Zoë.7", "Zoë Q"));
 
-    let plain = accounts
-        .register("plain", None, PASSWORD, address())
-        .await
-        .unwrap();
-    assert_eq!(
-        accounts.profiles(&[plain.user]).await.unwrap()[0].display_name,
-        "plain"
-    );
+    let plain = accounts.register("plain", None, PASSWORD, address()).await.unwrap();
+    assert_eq!(accounts.profiles(&[plain.user]).await.unwrap()[0].display_name, "plain");
 }
 
 #[tokio::test]
 async fn logging_out_ends_this_token_and_no_other() {
     let accounts = accounts().await;
-    let one = accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
+    let one = accounts.register("alice", None, PASSWORD, address()).await.unwrap();
     let other = accounts.log_in("alice", PASSWORD, address()).await.unwrap();
-    assert_eq!(
-        accounts.log_out(&one.identity()).await.unwrap(),
-        one.credential
-    );
-    assert_eq!(
-        accounts.log_out(&one.identity()).await.unwrap(),
-        one.credential
-    );
+    assert_eq!(accounts.log_out(&one.identity()).await.unwrap(), one.credential);
+    assert_eq!(accounts.log_out(&one.identity()).await.unwrap(), one.credential);
     assert!(!holds(&accounts, &one).await);
     assert!(holds(&accounts, &other).await);
-    assert!(matches!(
-        accounts.refresh(&one.identity()).await,
-        Err(RefreshError::Refused)
-    ));
+    assert!(matches!(accounts.refresh(&one.identity()).await, Err(RefreshError::Refused)));
 
     let foreign = Identity::new(one.user.clone());
-    assert!(matches!(
-        accounts.log_out(&foreign).await,
-        Err(LogOutError::NotAToken)
-    ));
-    assert!(matches!(
-        accounts.refresh(&foreign).await,
-        Err(RefreshError::Refused)
-    ));
+    assert!(matches!(accounts.log_out(&foreign).await, Err(LogOutError::NotAToken)));
+    assert!(matches!(accounts.refresh(&foreign).await, Err(RefreshError::Refused)));
     assert!(!accounts.still_valid(&foreign).await);
 }
 
 #[tokio::test]
 async fn a_refreshed_token_is_another_one() {
     let accounts = accounts().await;
-    let old = accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
+    let old = accounts.register("alice", None, PASSWORD, address()).await.unwrap();
     let new = accounts.refresh(&old.identity()).await.unwrap();
     assert_eq!(new.user, old.user);
     assert_ne!(new.credential, old.credential);
@@ -266,29 +199,14 @@ async fn a_refreshed_token_is_another_one() {
 #[tokio::test]
 async fn a_new_password_and_disabling_end_every_older_token() {
     let accounts = accounts().await;
-    let before = accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
-    let bystander = accounts
-        .register("bob", None, PASSWORD, address())
-        .await
-        .unwrap();
+    let before = accounts.register("alice", None, PASSWORD, address()).await.unwrap();
+    let bystander = accounts.register("bob", None, PASSWORD, address()).await.unwrap();
 
-    assert_eq!(
-        accounts
-            .set_password("Alice", "battery staple")
-            .await
-            .unwrap(),
-        before.user
-    );
+    assert_eq!(accounts.set_password("Alice", "battery staple").await.unwrap(), before.user);
     assert!(!holds(&accounts, &before).await);
     let old = accounts.log_in("alice", PASSWORD, address()).await;
     assert!(matches!(old, Err(LogInError::WrongCredentials)));
-    let after = accounts
-        .log_in("alice", "battery staple", address())
-        .await
-        .unwrap();
+    let after = accounts.log_in("alice", "battery staple", address()).await.unwrap();
     assert!(holds(&accounts, &after).await);
 
     assert_eq!(accounts.disable("ALICE").await.unwrap(), before.user);
@@ -297,26 +215,14 @@ async fn a_new_password_and_disabling_end_every_older_token() {
     assert!(matches!(disabled, Err(LogInError::WrongCredentials)));
 
     assert_eq!(accounts.enable("alice").await.unwrap(), before.user);
-    assert!(
-        !holds(&accounts, &after).await,
-        "enabling brings no old token back"
-    );
-    let again = accounts
-        .log_in("alice", "battery staple", address())
-        .await
-        .unwrap();
+    assert!(!holds(&accounts, &after).await, "enabling brings no old token back");
+    let again = accounts.log_in("alice", "battery staple", address()).await.unwrap();
     assert!(holds(&accounts, &again).await);
     assert!(holds(&accounts, &bystander).await);
 
     for name in ["nobody", "not a name"] {
-        assert!(matches!(
-            accounts.disable(name).await,
-            Err(SetEnabledError::UnknownUser)
-        ));
-        assert!(matches!(
-            accounts.enable(name).await,
-            Err(SetEnabledError::UnknownUser)
-        ));
+        assert!(matches!(accounts.disable(name).await, Err(SetEnabledError::UnknownUser)));
+        assert!(matches!(accounts.enable(name).await, Err(SetEnabledError::UnknownUser)));
         let set = accounts.set_password(name, PASSWORD).await;
         assert!(matches!(set, Err(SetPasswordError::UnknownUser)));
     }
@@ -329,10 +235,7 @@ async fn closed_sign_up_leaves_accounts_to_administrators() {
     let refused = closed.register("alice", None, PASSWORD, address()).await;
     assert!(matches!(refused, Err(RegisterError::SignUpClosed)));
     assert_eq!(closed.hashing().done, 0);
-    closed
-        .create_user("alice", None, PASSWORD, AccountRole::User)
-        .await
-        .unwrap();
+    closed.create_user("alice", None, PASSWORD, AccountRole::User).await.unwrap();
     closed.log_in("alice", PASSWORD, address()).await.unwrap();
 }
 
@@ -340,10 +243,7 @@ async fn closed_sign_up_leaves_accounts_to_administrators() {
 async fn accounts_are_listed_page_by_page() {
     let accounts = accounts().await;
     for name in ["Carol", "alice", "bob"] {
-        accounts
-            .create_user(name, None, PASSWORD, AccountRole::User)
-            .await
-            .unwrap();
+        accounts.create_user(name, None, PASSWORD, AccountRole::User).await.unwrap();
     }
     accounts.disable("bob").await.unwrap();
     let page = accounts.list(None, 2).await.unwrap();
@@ -360,22 +260,13 @@ async fn accounts_are_listed_page_by_page() {
 #[tokio::test]
 async fn an_unknown_user_and_a_wrong_password_cost_and_answer_the_same() {
     let accounts = accounts().await;
-    accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
-    accounts
-        .register("gone", None, PASSWORD, address())
-        .await
-        .unwrap();
+    accounts.register("alice", None, PASSWORD, address()).await.unwrap();
+    accounts.register("gone", None, PASSWORD, address()).await.unwrap();
     accounts.disable("gone").await.unwrap();
     let long = "x".repeat(257);
     let attempt = async |name: &str, password: &str| {
         let before = accounts.hashing().done;
-        let answer = accounts
-            .log_in(name, password, address())
-            .await
-            .unwrap_err();
+        let answer = accounts.log_in(name, password, address()).await.unwrap_err();
         (format!("{answer:?}"), accounts.hashing().done - before)
     };
     let wrong = attempt("alice", "battery staple").await;
@@ -392,11 +283,7 @@ async fn an_unknown_user_and_a_wrong_password_cost_and_answer_the_same() {
         ("alice\0", PASSWORD),
         (&*"alice".repeat(10_000), PASSWORD),
     ] {
-        assert_eq!(
-            attempt(name, password).await,
-            wrong,
-            "{name:.20} {password}"
-        );
+        assert_eq!(attempt(name, password).await, wrong, "{name:.20} {password}");
     }
     // What no password can be needs no hash, whoever is asked for.
     let alice = attempt("alice", &long).await;
@@ -407,16 +294,10 @@ async fn an_unknown_user_and_a_wrong_password_cost_and_answer_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn guessing_one_name_is_slowed_down_before_anything_is_hashed() {
-    let limits = AccountLimits {
-        name_burst: 3,
-        ..AccountLimits::default()
-    };
+    let limits = AccountLimits { name_burst: 3, ..AccountLimits::default() };
     let accounts = Accounts::builder(MemoryStore::new(), SECRET).limits(limits);
     let accounts = accounts.start().await.unwrap();
-    accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
+    accounts.register("alice", None, PASSWORD, address()).await.unwrap();
     // Knowing the password does not count, however often.
     for _ in 0..5 {
         accounts.log_in("alice", PASSWORD, address()).await.unwrap();
@@ -424,23 +305,13 @@ async fn guessing_one_name_is_slowed_down_before_anything_is_hashed() {
     for name in ["alice", "nobody"] {
         // From another address each time, and in another spelling.
         for n in 0..3_u8 {
-            let name = if n == 1 {
-                name.to_uppercase()
-            } else {
-                name.to_owned()
-            };
+            let name = if n == 1 { name.to_uppercase() } else { name.to_owned() };
             let from = IpAddr::from([198, 51, 100, n]);
             let answer = accounts.log_in(&name, "guess", from).await;
-            assert!(
-                matches!(answer, Err(LogInError::WrongCredentials)),
-                "{answer:?}"
-            );
+            assert!(matches!(answer, Err(LogInError::WrongCredentials)), "{answer:?}");
         }
         let hashed = accounts.hashing().done;
-        match accounts
-            .log_in(name, PASSWORD, IpAddr::from([203, 0, 113, 1]))
-            .await
-        {
+        match accounts.log_in(name, PASSWORD, IpAddr::from([203, 0, 113, 1])).await {
             Err(LogInError::RateLimited { retry_after }) => {
                 assert_eq!(retry_after, Duration::from_secs(60));
             }
@@ -454,10 +325,7 @@ async fn guessing_one_name_is_slowed_down_before_anything_is_hashed() {
 
 #[tokio::test(start_paused = true)]
 async fn one_address_is_slowed_down_before_anything_is_hashed() {
-    let limits = AccountLimits {
-        address_burst: 2,
-        ..AccountLimits::default()
-    };
+    let limits = AccountLimits { address_burst: 2, ..AccountLimits::default() };
     let builder = || Accounts::builder(MemoryStore::new(), SECRET).limits(limits.clone());
     for (first, same, other) in [
         ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
@@ -466,29 +334,20 @@ async fn one_address_is_slowed_down_before_anything_is_hashed() {
         let accounts = builder().start().await.unwrap();
         let code = accounts.setup_code().unwrap();
         let [first, same, other] = [first, same, other].map(|a| a.parse::<IpAddr>().unwrap());
-        accounts
-            .register("alice", None, PASSWORD, first)
-            .await
-            .unwrap();
+        accounts.register("alice", None, PASSWORD, first).await.unwrap();
         let answer = accounts.log_in("alice", "guess", same).await;
         assert!(matches!(answer, Err(LogInError::WrongCredentials)));
         let hashed = accounts.hashing().done;
         for from in [first, same] {
             let second = Duration::from_secs(1);
             let answer = accounts.log_in("alice", PASSWORD, from).await;
-            let Err(LogInError::RateLimited { retry_after }) = answer else {
-                panic!("{answer:?}")
-            };
+            let Err(LogInError::RateLimited { retry_after }) = answer else { panic!("{answer:?}") };
             assert_eq!(retry_after, second);
             let answer = accounts.register("bob", None, PASSWORD, from).await;
-            let Err(RegisterError::RateLimited { retry_after }) = answer else {
-                panic!()
-            };
+            let Err(RegisterError::RateLimited { retry_after }) = answer else { panic!() };
             assert_eq!(retry_after, second);
             let answer = accounts.set_up(&code, "root", None, PASSWORD, from).await;
-            let Err(SetUpError::RateLimited { retry_after }) = answer else {
-                panic!()
-            };
+            let Err(SetUpError::RateLimited { retry_after }) = answer else { panic!() };
             assert_eq!(retry_after, second);
         }
         assert_eq!(accounts.hashing().done, hashed);
@@ -512,10 +371,7 @@ async fn a_flood_of_log_ins_waits_in_a_bounded_queue_and_stops_nobody_else() {
     };
     let accounts = Accounts::builder(MemoryStore::new(), SECRET).limits(limits);
     let accounts = accounts.start().await.unwrap();
-    accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
+    accounts.register("alice", None, PASSWORD, address()).await.unwrap();
     let before = accounts.hashing().done;
 
     let flood: Vec<_> = (0..FLOOD)
@@ -575,83 +431,41 @@ async fn who_hangs_up_before_their_turn_is_not_hashed_for() {
 #[tokio::test]
 async fn the_set_up_code_makes_one_administrator() {
     let store = TestStore::default();
-    let accounts = Accounts::builder(store.clone(), SECRET)
-        .start()
-        .await
-        .unwrap();
-    let other_node = Accounts::builder(store.clone(), SECRET)
-        .start()
-        .await
-        .unwrap();
+    let accounts = Accounts::builder(store.clone(), SECRET).start().await.unwrap();
+    let other_node = Accounts::builder(store.clone(), SECRET).start().await.unwrap();
     let code = accounts.setup_code().unwrap();
     let other_code = other_node.setup_code().unwrap();
     assert_eq!(code.replace('-', "").len(), 20);
     assert_ne!(code, other_code);
-    accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
-    assert!(
-        accounts.setup_code().is_some(),
-        "signing up makes no administrator"
-    );
+    accounts.register("alice", None, PASSWORD, address()).await.unwrap();
+    assert!(accounts.setup_code().is_some(), "signing up makes no administrator");
 
     let hashed = accounts.hashing().done;
     let shorter = &code[..code.len() - 1];
-    for wrong in [
-        "",
-        "-",
-        shorter,
-        &*other_code,
-        &*format!("{code}a"),
-        &*"a".repeat(100_000),
-    ] {
-        let answer = accounts
-            .set_up(wrong, "root", None, PASSWORD, address())
-            .await;
-        assert!(
-            matches!(answer, Err(SetUpError::WrongCredentials)),
-            "{wrong:.30}: {answer:?}"
-        );
+    for wrong in ["", "-", shorter, &*other_code, &*format!("{code}a"), &*"a".repeat(100_000)] {
+        let answer = accounts.set_up(wrong, "root", None, PASSWORD, address()).await;
+        assert!(matches!(answer, Err(SetUpError::WrongCredentials)), "{wrong:.30}: {answer:?}");
     }
     assert_eq!(accounts.hashing().done, hashed);
     // What can be mended uses the code up no more than a wrong one.
-    let answer = accounts
-        .set_up(&code, "Alice", None, PASSWORD, address())
-        .await;
+    let answer = accounts.set_up(&code, "Alice", None, PASSWORD, address()).await;
     assert!(matches!(answer, Err(SetUpError::NameTaken)));
-    let answer = accounts
-        .set_up(&code, "root", None, "short", address())
-        .await;
-    assert!(matches!(
-        answer,
-        Err(SetUpError::WeakPassword(WeakPassword::TooShort(8)))
-    ));
+    let answer = accounts.set_up(&code, "root", None, "short", address()).await;
+    assert!(matches!(answer, Err(SetUpError::WeakPassword(WeakPassword::TooShort(8)))));
 
     let spelled = format!(" {} ", code.to_uppercase().replace('-', " "));
     let (one, two) = tokio::join!(
         accounts.set_up(&spelled, "root", None, PASSWORD, address()),
         accounts.set_up(&code, "admin", None, PASSWORD, address()),
     );
-    assert_eq!(
-        [&one, &two].iter().filter(|answer| answer.is_ok()).count(),
-        1,
-        "{one:?} {two:?}"
-    );
+    assert_eq!([&one, &two].iter().filter(|answer| answer.is_ok()).count(), 1, "{one:?} {two:?}");
     assert!(
-        [&one, &two]
-            .iter()
-            .any(|answer| matches!(answer, Err(SetUpError::SetupClosed))),
+        [&one, &two].iter().any(|answer| matches!(answer, Err(SetUpError::SetupClosed))),
         "{one:?} {two:?}"
     );
     assert!(holds(&accounts, &one.or(two).unwrap()).await);
     let list = accounts.list(None, 10).await.unwrap();
-    assert_eq!(
-        list.iter()
-            .filter(|account| account.role == AccountRole::Admin)
-            .count(),
-        1
-    );
+    assert_eq!(list.iter().filter(|account| account.role == AccountRole::Admin).count(), 1);
 
     for (node, code) in [(&accounts, &code), (&other_node, &other_code)] {
         let answer = node.set_up(code, "second", None, PASSWORD, address()).await;
@@ -666,14 +480,9 @@ async fn the_set_up_code_makes_one_administrator() {
 async fn an_administrator_from_the_command_line_closes_the_set_up() {
     let accounts = accounts().await;
     let code = accounts.setup_code().unwrap();
-    accounts
-        .create_user("root", None, PASSWORD, AccountRole::Admin)
-        .await
-        .unwrap();
+    accounts.create_user("root", None, PASSWORD, AccountRole::Admin).await.unwrap();
     assert_eq!(accounts.setup_code(), None);
-    let answer = accounts
-        .set_up(&code, "second", None, PASSWORD, address())
-        .await;
+    let answer = accounts.set_up(&code, "second", None, PASSWORD, address()).await;
     assert!(matches!(answer, Err(SetUpError::SetupClosed)));
 }
 
@@ -693,20 +502,11 @@ async fn an_administrator_is_found_behind_a_thousand_others() {
             generation: 0,
             created_at: Timestamp::default(),
         };
-        store
-            .create_account(account, CreateWhen::NameFree)
-            .await
-            .unwrap();
+        store.create_account(account, CreateWhen::NameFree).await.unwrap();
     }
     assert!(!store.has_admin().await.unwrap());
-    let accounts = Accounts::builder(store.clone(), SECRET)
-        .start()
-        .await
-        .unwrap();
-    accounts
-        .create_user("zz", None, PASSWORD, AccountRole::Admin)
-        .await
-        .unwrap();
+    let accounts = Accounts::builder(store.clone(), SECRET).start().await.unwrap();
+    accounts.create_user("zz", None, PASSWORD, AccountRole::Admin).await.unwrap();
     assert!(store.has_admin().await.unwrap());
 }
 
@@ -720,23 +520,12 @@ async fn a_name_is_taken_in_every_spelling() {
         ("zoe\u{308}", &["zoë", "ZOË"]),
         ("straße", &["STRASSE", "strasse"]),
     ] {
-        accounts
-            .create_user(first, None, PASSWORD, AccountRole::User)
-            .await
-            .unwrap();
+        accounts.create_user(first, None, PASSWORD, AccountRole::User).await.unwrap();
         for other in others {
             let answer = accounts.register(other, None, PASSWORD, address()).await;
-            assert!(
-                matches!(answer, Err(RegisterError::NameTaken)),
-                "{other}: {answer:?}"
-            );
-            let answer = accounts
-                .create_user(other, None, PASSWORD, AccountRole::User)
-                .await;
-            assert!(
-                matches!(answer, Err(CreateUserError::NameTaken)),
-                "{other}: {answer:?}"
-            );
+            assert!(matches!(answer, Err(RegisterError::NameTaken)), "{other}: {answer:?}");
+            let answer = accounts.create_user(other, None, PASSWORD, AccountRole::User).await;
+            assert!(matches!(answer, Err(CreateUserError::NameTaken)), "{other}: {answer:?}");
         }
     }
     // A Cyrillic а, a full-width a, a joiner: no way to look like alice.
@@ -747,27 +536,17 @@ async fn a_name_is_taken_in_every_spelling() {
         ("alice\u{202e}", InvalidName::Character),
         ("a", InvalidName::TooShort(2)),
     ] {
-        match accounts
-            .register(imitation, None, PASSWORD, address())
-            .await
-        {
+        match accounts.register(imitation, None, PASSWORD, address()).await {
             Err(RegisterError::InvalidName(is)) => assert_eq!(is, why, "{imitation}"),
             other => panic!("{imitation}: {other:?}"),
         }
     }
     let hashed = accounts.hashing().done;
-    match accounts
-        .register("bob", Some("\u{202e}"), PASSWORD, address())
-        .await
-    {
+    match accounts.register("bob", Some("\u{202e}"), PASSWORD, address()).await {
         Err(RegisterError::InvalidDisplayName(why)) => assert_eq!(why, InvalidDisplayName::Empty),
         other => panic!("{other:?}"),
     }
-    assert_eq!(
-        accounts.hashing().done,
-        hashed,
-        "what is refused is not hashed"
-    );
+    assert_eq!(accounts.hashing().done, hashed, "what is refused is not hashed");
 }
 
 #[tokio::test]
@@ -784,10 +563,7 @@ async fn passwords_have_8_to_256_bytes() {
     {
         let name = format!("user{n}");
         let password = "p".repeat(length);
-        match (
-            accounts.register(&name, None, &password, address()).await,
-            refused,
-        ) {
+        match (accounts.register(&name, None, &password, address()).await, refused) {
             (Ok(_), None) => {
                 accounts.log_in(&name, &password, address()).await.unwrap();
                 let shorter = accounts.log_in(&name, &password[1..], address()).await;
@@ -797,17 +573,9 @@ async fn passwords_have_8_to_256_bytes() {
             (answer, _) => panic!("{length}: {answer:?}"),
         }
     }
-    let answer = accounts
-        .register("Alice-Smith", None, "alice-smith", address())
-        .await;
-    assert!(matches!(
-        answer,
-        Err(RegisterError::WeakPassword(WeakPassword::IsName))
-    ));
-    accounts
-        .create_user("alice-smith", None, PASSWORD, AccountRole::User)
-        .await
-        .unwrap();
+    let answer = accounts.register("Alice-Smith", None, "alice-smith", address()).await;
+    assert!(matches!(answer, Err(RegisterError::WeakPassword(WeakPassword::IsName))));
+    accounts.create_user("alice-smith", None, PASSWORD, AccountRole::User).await.unwrap();
     for (password, refused) in [
         ("ALICE-SMITH", WeakPassword::IsName),
         ("1234567", WeakPassword::TooShort(8)),
@@ -830,10 +598,7 @@ async fn a_search_finds_beginnings_and_no_patterns() {
         ("albert", "Gone"),
         ("zoë", "Zoë"),
     ] {
-        accounts
-            .create_user(name, Some(display_name), PASSWORD, AccountRole::User)
-            .await
-            .unwrap();
+        accounts.create_user(name, Some(display_name), PASSWORD, AccountRole::User).await.unwrap();
     }
     accounts.disable("albert").await.unwrap();
     let searcher = UserId::new("u_7").unwrap();
@@ -870,16 +635,9 @@ async fn a_search_finds_beginnings_and_no_patterns() {
     assert_eq!(search("al", 0).await, "");
     // Who is gone is not found, and still has a name under what they wrote.
     let gone = accounts.list(None, 10).await.unwrap();
-    let gone = gone
-        .iter()
-        .find(|account| account.name == "albert")
-        .unwrap();
+    let gone = gone.iter().find(|account| account.name == "albert").unwrap();
     assert_eq!(
-        accounts
-            .profiles(std::slice::from_ref(&gone.user))
-            .await
-            .unwrap()[0]
-            .display_name,
+        accounts.profiles(std::slice::from_ref(&gone.user)).await.unwrap()[0].display_name,
         "Gone"
     );
 }
@@ -889,32 +647,16 @@ async fn a_search_finds_beginnings_and_no_patterns() {
 #[tokio::test]
 async fn without_the_store_nobody_comes_in_nobody_is_thrown_out_and_nothing_is_counted() {
     let store = TestStore::default();
-    let limits = AccountLimits {
-        name_burst: 2,
-        ..AccountLimits::default()
-    };
-    let accounts = Accounts::builder(store.clone(), SECRET)
-        .limits(limits)
-        .start()
-        .await
-        .unwrap();
-    let token = accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
+    let limits = AccountLimits { name_burst: 2, ..AccountLimits::default() };
+    let accounts = Accounts::builder(store.clone(), SECRET).limits(limits).start().await.unwrap();
+    let token = accounts.register("alice", None, PASSWORD, address()).await.unwrap();
 
     store.switch(false);
-    assert!(matches!(
-        ask(&accounts, &token).await,
-        Err(AuthError::Unavailable(_))
-    ));
+    assert!(matches!(ask(&accounts, &token).await, Err(AuthError::Unavailable(_))));
     assert!(accounts.still_valid(&token.identity()).await);
     for _ in 0..5 {
         let answer = accounts.log_in("alice", PASSWORD, address()).await;
-        assert!(
-            matches!(answer, Err(LogInError::Unavailable(_))),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Err(LogInError::Unavailable(_))), "{answer:?}");
     }
     let answer = accounts.register("bob", None, PASSWORD, address()).await;
     assert!(matches!(answer, Err(RegisterError::Unavailable(_))));
@@ -928,10 +670,7 @@ async fn without_the_store_nobody_comes_in_nobody_is_thrown_out_and_nothing_is_c
     store.switch(true);
     accounts.log_in("alice", PASSWORD, address()).await.unwrap();
     assert!(holds(&accounts, &token).await);
-    accounts
-        .register("bob", None, PASSWORD, address())
-        .await
-        .unwrap();
+    accounts.register("bob", None, PASSWORD, address()).await.unwrap();
 }
 
 #[tokio::test]
@@ -949,33 +688,15 @@ async fn a_password_under_old_parameters_is_stored_anew_and_ends_no_token() {
         generation: 4,
         created_at: Timestamp::default(),
     };
-    store
-        .create_account(account, CreateWhen::NameFree)
-        .await
-        .unwrap();
-    let accounts = Accounts::builder(store.clone(), SECRET)
-        .start()
-        .await
-        .unwrap();
+    store.create_account(account, CreateWhen::NameFree).await.unwrap();
+    let accounts = Accounts::builder(store.clone(), SECRET).start().await.unwrap();
     let wrong = accounts.log_in("alice", "battery staple", address()).await;
     assert!(matches!(wrong, Err(LogInError::WrongCredentials)));
-    assert_eq!(
-        store
-            .account_by_name("alice")
-            .await
-            .unwrap()
-            .unwrap()
-            .password_hash,
-        old
-    );
+    assert_eq!(store.account_by_name("alice").await.unwrap().unwrap().password_hash, old);
 
     let token = accounts.log_in("alice", PASSWORD, address()).await.unwrap();
     let account = store.account_by_name("alice").await.unwrap().unwrap();
-    assert!(
-        account
-            .password_hash
-            .starts_with("$argon2id$v=19$m=19456,t=2,p=1$")
-    );
+    assert!(account.password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
     assert_eq!(account.generation, 4);
     assert!(holds(&accounts, &token).await);
 
@@ -995,9 +716,7 @@ fn old_hash() -> String {
 
 #[tokio::test]
 async fn a_secret_that_could_be_guessed_does_not_start() {
-    let start = Accounts::builder(MemoryStore::new(), "hunter2")
-        .start()
-        .await;
+    let start = Accounts::builder(MemoryStore::new(), "hunter2").start().await;
     assert!(matches!(start, Err(StartError::Secret(_))));
 }
 
@@ -1007,20 +726,11 @@ async fn nothing_secret_shows_in_debug() {
     let shown = format!("{builder:?}");
     let accounts = builder.start().await.unwrap();
     let code = accounts.setup_code().unwrap();
-    let token = accounts
-        .register("alice", None, PASSWORD, address())
-        .await
-        .unwrap();
+    let token = accounts.register("alice", None, PASSWORD, address()).await.unwrap();
     let account = accounts.list(None, 1).await.unwrap().remove(0);
     let shown = format!("{shown} {accounts:?} {token:?} {account:?}");
     let bytes = format!("{:?}", b"a secret").replace(['[', ']'], "");
-    for hidden in [
-        "a secret",
-        &*bytes,
-        &*code,
-        &*token.token,
-        &*account.password_hash,
-    ] {
+    for hidden in ["a secret", &*bytes, &*code, &*token.token, &*account.password_hash] {
         assert!(!shown.contains(hidden), "{shown}");
     }
 }

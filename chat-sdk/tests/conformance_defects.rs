@@ -6,6 +6,7 @@ use std::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use chat_sdk::{
@@ -242,6 +243,9 @@ const CAUGHT: &[(Defect, &str)] = &[
     ),
 ];
 
+/// Between two halves that should be one: long enough that others get in between on a busy machine.
+const PAUSE: Duration = Duration::from_millis(1);
+
 struct Broken {
     store: MemoryStore,
     defect: Defect,
@@ -457,7 +461,7 @@ impl Store for Broken {
             Defect::BatchInPieces => {
                 for write in &batch {
                     written.extend(self.store.write(vec![write.clone()]).await?);
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
             _ => written = self.store.write(batch.clone()).await?,
@@ -505,7 +509,7 @@ impl Store for Broken {
             }
         }
         if self.is(Defect::CheckpointAfterHeads) {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(PAUSE).await;
             heads.checkpoint = self.store.heads(&[]).await?.checkpoint;
         }
         Ok(heads)

@@ -19,7 +19,8 @@ use chat_sdk::{
     AuthError, Authenticator, Credentials, Identity, MemoryStore, Timestamp, UserId,
     auth::{
         Accounts, InstalledProvider, Jwt, JwtAlgorithm, JwtConfigError, JwtIssuer,
-        accounts::AccountRole, install_ring_provider,
+        accounts::{Account, AccountRole, AccountStore as _, CreateWhen},
+        install_ring_provider,
     },
     env::Clock,
 };
@@ -49,9 +50,7 @@ fn at(secs: i64) -> Arc<SetClock> {
 
 async fn ask(authenticator: &impl Authenticator, token: &str) -> Result<Identity, AuthError> {
     let (headers, extensions) = (http::HeaderMap::new(), http::Extensions::new());
-    authenticator
-        .authenticate(Credentials::new(Some(token), &headers, &extensions))
-        .await
+    authenticator.authenticate(Credentials::new(Some(token), &headers, &extensions)).await
 }
 
 /// All that anybody outside gets to know.
@@ -106,10 +105,7 @@ fn honest() -> String {
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        STANDARD.encode(der)
-    )
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
 }
 
 /// The key of RFC 7515, appendix A.2.
@@ -126,13 +122,7 @@ fn rs256(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", b64(header), b64(claims));
     let mut signature = vec![0; RSA.public().modulus_len()];
     let random = ring::rand::SystemRandom::new();
-    RSA.sign(
-        &signature::RSA_PKCS1_SHA256,
-        &random,
-        message.as_bytes(),
-        &mut signature,
-    )
-    .unwrap();
+    RSA.sign(&signature::RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
     format!("{message}.{}", b64(signature))
 }
 
@@ -146,10 +136,7 @@ static EC: LazyLock<EcdsaKeyPair> = LazyLock::new(|| {
 fn es256(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", b64(header), b64(claims));
     let random = ring::rand::SystemRandom::new();
-    format!(
-        "{message}.{}",
-        b64(EC.sign(&random, message.as_bytes()).unwrap())
-    )
+    format!("{message}.{}", b64(EC.sign(&random, message.as_bytes()).unwrap()))
 }
 
 fn ec_pem() -> String {
@@ -178,9 +165,7 @@ fn ed_pem() -> String {
 // --- who is asked ---
 
 fn configured(jwt: Jwt) -> Jwt {
-    jwt.issuer("https://login.example.org")
-        .audience("chat")
-        .clock(at(NOW))
+    jwt.issuer("https://login.example.org").audience("chat").clock(at(NOW))
 }
 
 fn hs() -> Jwt {
@@ -423,9 +408,7 @@ fn forged_for_other_keys() -> Vec<(&'static str, Jwt, String)> {
 
 #[tokio::test]
 async fn every_forged_token_is_refused_like_every_other() {
-    let one_secret = forged()
-        .into_iter()
-        .map(|(what, token)| (what, hs(), token));
+    let one_secret = forged().into_iter().map(|(what, token)| (what, hs(), token));
     let mut count = 0;
     for (what, jwt, token) in one_secret.chain(forged_for_other_keys()) {
         let answer = ask(&jwt, &token).await;
@@ -492,9 +475,7 @@ async fn a_token_ends_when_the_servers_clock_says_so() {
 #[tokio::test]
 async fn a_missing_token_is_not_a_wrong_one() {
     let (headers, extensions) = (http::HeaderMap::new(), http::Extensions::new());
-    let answer = hs()
-        .authenticate(Credentials::new(None, &headers, &extensions))
-        .await;
+    let answer = hs().authenticate(Credentials::new(None, &headers, &extensions)).await;
     assert!(matches!(answer, Err(AuthError::Missing)), "{answer:?}");
 }
 
@@ -504,59 +485,28 @@ fn keys_that_would_not_protect_are_refused_when_they_are_configured() {
     let why = |jwt: Result<Jwt, JwtConfigError>| jwt.map(|_| ()).unwrap_err();
     assert_eq!(why(Jwt::hs256([7; 31])), ShortSecret { least: 32 });
     assert_eq!(why(Jwt::hs256("")), ShortSecret { least: 32 });
-    assert_eq!(
-        why(Jwt::new(JwtAlgorithm::Hs384, [7; 47])),
-        ShortSecret { least: 48 }
-    );
-    assert_eq!(
-        why(Jwt::new(JwtAlgorithm::Hs512, [7; 63])),
-        ShortSecret { least: 64 }
-    );
-    assert_eq!(
-        why(Jwt::keyed(JwtAlgorithm::Hs256).key("a", "short")),
-        ShortSecret { least: 32 }
-    );
+    assert_eq!(why(Jwt::new(JwtAlgorithm::Hs384, [7; 47])), ShortSecret { least: 48 });
+    assert_eq!(why(Jwt::new(JwtAlgorithm::Hs512, [7; 63])), ShortSecret { least: 64 });
+    assert_eq!(why(Jwt::keyed(JwtAlgorithm::Hs256).key("a", "short")), ShortSecret { least: 32 });
     assert_eq!(why(keyed().key("a", SECRET)), DuplicateKid);
-    assert_eq!(
-        JwtIssuer::hs256([7; 31]).map(|_| ()).unwrap_err(),
-        ShortSecret { least: 32 }
-    );
+    assert_eq!(JwtIssuer::hs256([7; 31]).map(|_| ()).unwrap_err(), ShortSecret { least: 32 });
 
     assert_eq!(why(Jwt::rs256(SECRET)), NotPem);
     assert_eq!(why(Jwt::rs256(ec_pem())), WrongKey("RS256"));
     assert_eq!(why(Jwt::es256(rsa_pem())), WrongKey("ES256"));
     assert_eq!(why(Jwt::es256(ed_pem())), WrongKey("ES256"));
     assert_eq!(why(Jwt::eddsa(ec_pem())), WrongKey("EdDSA"));
-    assert_eq!(
-        why(Jwt::eddsa(pem("PUBLIC KEY", b"garbage"))),
-        WrongKey("EdDSA")
-    );
+    assert_eq!(why(Jwt::eddsa(pem("PUBLIC KEY", b"garbage"))), WrongKey("EdDSA"));
     assert_eq!(why(Jwt::eddsa(pem("CERTIFICATE", b"garbage"))), NotPem);
     assert_eq!(why(Jwt::eddsa(pem("PRIVATE KEY", b"garbage"))), PrivateKey);
-    assert_eq!(
-        why(Jwt::rs256(pem("RSA PRIVATE KEY", b"garbage"))),
-        PrivateKey
-    );
+    assert_eq!(why(Jwt::rs256(pem("RSA PRIVATE KEY", b"garbage"))), PrivateKey);
     // A modulus of 1024 bits, and an exponent.
-    let small = [
-        b"\x30\x81\x89\x02\x81\x81\x00",
-        &[0xab; 128][..],
-        b"\x02\x03\x01\x00\x01",
-    ]
-    .concat();
-    assert_eq!(
-        why(Jwt::rs256(pem("RSA PUBLIC KEY", &small))),
-        WrongKey("RS256")
-    );
+    let small =
+        [b"\x30\x81\x89\x02\x81\x81\x00", &[0xab; 128][..], b"\x02\x03\x01\x00\x01"].concat();
+    assert_eq!(why(Jwt::rs256(pem("RSA PUBLIC KEY", &small))), WrongKey("RS256"));
 
-    assert_eq!(
-        "none".parse::<JwtAlgorithm>(),
-        Err(JwtConfigError::UnknownAlgorithm)
-    );
-    assert_eq!(
-        "hs256".parse::<JwtAlgorithm>(),
-        Err(JwtConfigError::UnknownAlgorithm)
-    );
+    assert_eq!("none".parse::<JwtAlgorithm>(), Err(JwtConfigError::UnknownAlgorithm));
+    assert_eq!("hs256".parse::<JwtAlgorithm>(), Err(JwtConfigError::UnknownAlgorithm));
     assert_eq!("EdDSA".parse(), Ok(JwtAlgorithm::EdDsa));
 }
 
@@ -599,35 +549,33 @@ async fn the_hosts_provider_is_neither_needed_nor_touched() {
 
 #[tokio::test]
 async fn a_token_of_an_account_is_refused_once_anything_behind_it_is_gone() {
-    let accounts = Accounts::builder(MemoryStore::new(), SECRET)
-        .start()
-        .await
-        .unwrap();
+    let store = MemoryStore::new();
+    let disabled = Account {
+        user: UserId::new("u_disabled").unwrap(),
+        name: "disabled from the start".to_owned(),
+        name_key: "disabled from the start".to_owned(),
+        display_name: String::new(),
+        password_hash: String::new(),
+        role: AccountRole::User,
+        disabled: true,
+        generation: 0,
+        created_at: Timestamp::default(),
+    };
+    store.create_account(disabled, CreateWhen::NameFree).await.unwrap();
+    let accounts = Accounts::builder(store, SECRET).start().await.unwrap();
     let mut tokens = Vec::new();
     let address = "192.0.2.7".parse().unwrap();
     for name in ["disabled", "re-enabled", "changed", "left", "staying"] {
-        accounts
-            .create_user(name, None, "correct horse", AccountRole::User)
-            .await
-            .unwrap();
-        let token = accounts
-            .log_in(name, "correct horse", address)
-            .await
-            .unwrap();
-        assert_eq!(
-            ask(&accounts, &token.token).await.unwrap(),
-            token.identity()
-        );
+        accounts.create_user(name, None, "correct horse", AccountRole::User).await.unwrap();
+        let token = accounts.log_in(name, "correct horse", address).await.unwrap();
+        assert_eq!(ask(&accounts, &token.token).await.unwrap(), token.identity());
         assert!(accounts.still_valid(&token.identity()).await);
         tokens.push(token);
     }
     accounts.disable("disabled").await.unwrap();
     accounts.disable("re-enabled").await.unwrap();
     accounts.enable("re-enabled").await.unwrap();
-    accounts
-        .set_password("changed", "battery staple")
-        .await
-        .unwrap();
+    accounts.set_password("changed", "battery staple").await.unwrap();
     let revoked = accounts.log_out(&tokens[3].identity()).await.unwrap();
     assert_eq!(revoked, tokens[3].credential);
 
@@ -636,15 +584,9 @@ async fn a_token_of_an_account_is_refused_once_anything_behind_it_is_gone() {
         let answer = ask(&accounts, &token.token).await;
         assert_eq!(outside(&answer), "refused", "{token:?}");
         assert!(!accounts.still_valid(&token.identity()).await, "{token:?}");
-        assert!(
-            accounts.refresh(&token.identity()).await.is_err(),
-            "{token:?}"
-        );
+        assert!(accounts.refresh(&token.identity()).await.is_err(), "{token:?}");
     }
-    assert_eq!(
-        ask(&accounts, &staying.token).await.unwrap(),
-        staying.identity()
-    );
+    assert_eq!(ask(&accounts, &staying.token).await.unwrap(), staying.identity());
     assert!(accounts.still_valid(&staying.identity()).await);
 
     // Rightly signed, but nothing that an account was ever given.
@@ -655,39 +597,22 @@ async fn a_token_of_an_account_is_refused_once_anything_behind_it_is_gone() {
     };
     let ours = |sub: &str, jti: Value| claims("chat-server", "chat", sub, jti);
     for (what, claims) in [
-        (
-            "a user who was deleted",
-            ours("u_aaaaaaaaaaaaaaaa", json!("0.x")),
-        ),
+        ("a user who was deleted", ours("u_aaaaaaaaaaaaaaaa", json!("0.x"))),
+        ("a disabled user of this generation", ours("u_disabled", json!("0.x"))),
         ("no jti", ours(user, Value::Null)),
         ("a jti without a generation", ours(user, json!("x"))),
-        (
-            "a generation that is no number",
-            ours(user, json!("zero.x")),
-        ),
+        ("a generation that is no number", ours(user, json!("zero.x"))),
         ("an empty generation", ours(user, json!(".x"))),
         ("a negative generation", ours(user, json!("-0.x"))),
         ("a generation to come", ours(user, json!("1.x"))),
-        (
-            "a generation beyond 32 bits",
-            ours(user, json!("4294967296.x")),
-        ),
-        (
-            "another issuer",
-            claims("https://login.example.org", "chat", user, json!("0.x")),
-        ),
-        (
-            "another audience",
-            claims("chat-server", "mail", user, json!("0.x")),
-        ),
+        ("a generation beyond 32 bits", ours(user, json!("4294967296.x"))),
+        ("another issuer", claims("https://login.example.org", "chat", user, json!("0.x"))),
+        ("another audience", claims("chat-server", "mail", user, json!("0.x"))),
     ] {
         let answer = ask(&accounts, &signed(HS256, claims)).await;
         assert_eq!(outside(&answer), "refused", "{what}");
     }
     // The control: made in the same way, and right.
     let token = signed(HS256, ours(user, json!("0.x")));
-    assert_eq!(
-        outside(&ask(&accounts, &token).await),
-        format!("let in as {user}")
-    );
+    assert_eq!(outside(&ask(&accounts, &token).await), format!("let in as {user}"));
 }

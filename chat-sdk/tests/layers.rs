@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "session::Dialect",
         ],
     ),
-    ("conformance", &["model", "store", "bus", "auth"]),
+    ("conformance", &["model", "store", "bus", "auth", "erased"]),
     ("chat", &["*"]),
     ("lib", &["*"]),
 ];

@@ -42,10 +42,7 @@ pub(crate) const EMBEDDED: FrontEnd = FrontEnd(|path| {
         Cow::Borrowed(content) => Bytes::from_static(content),
         Cow::Owned(content) => Bytes::from(content),
     };
-    Some(File {
-        content,
-        sha256: file.metadata.sha256_hash(),
-    })
+    Some(File { content, sha256: file.metadata.sha256_hash() })
 });
 
 /// What a page may load: what this server serves. Pictures may also be made by the page itself;
@@ -76,18 +73,14 @@ impl FrontEnd {
     /// Answers everything that is not the API.
     pub(crate) fn answer<B>(self, request: &Request<B>) -> Response<Full<Bytes>> {
         let mut response = self.find(request);
-        response
-            .headers_mut()
-            .insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
         response
     }
 
     fn find<B>(self, request: &Request<B>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD here\n");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
         let path = request.uri().path().trim_start_matches('/');
@@ -119,22 +112,13 @@ impl FrontEnd {
             .find(|(encoding, _)| accepts(headers, encoding))
             .map_or((None, plain), |(encoding, file)| (Some(encoding), file));
         let tag = entity_tag(&file);
-        let unchanged = headers
-            .get_all(IF_NONE_MATCH)
-            .iter()
-            .any(|seen| matches(seen, &tag));
+        let unchanged = headers.get_all(IF_NONE_MATCH).iter().any(|seen| matches(seen, &tag));
 
         let mut response = Response::new(Full::default());
         let headers = response.headers_mut();
         headers.insert(ETAG, tag);
-        headers.insert(
-            CACHE_CONTROL,
-            if path.starts_with("assets/") {
-                FOREVER
-            } else {
-                REVALIDATE
-            },
-        );
+        headers
+            .insert(CACHE_CONTROL, if path.starts_with("assets/") { FOREVER } else { REVALIDATE });
         if varies {
             headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         }
@@ -154,14 +138,9 @@ impl FrontEnd {
 /// Whether this is a place in the front end, and not a file that is not there.
 fn is_page(path: &str, headers: &HeaderMap) -> bool {
     let is_file = path.starts_with("assets/")
-        || path
-            .rsplit('/')
-            .next()
-            .is_some_and(|name| name.contains('.'));
+        || path.rsplit('/').next().is_some_and(|name| name.contains('.'));
     let accepts_html = headers.get_all(ACCEPT).iter().all(|accept| {
-        accept
-            .to_str()
-            .is_ok_and(|accept| accept.contains("text/html") || accept.contains("*/*"))
+        accept.to_str().is_ok_and(|accept| accept.contains("text/html") || accept.contains("*/*"))
     });
     !is_file && accepts_html
 }
@@ -176,9 +155,7 @@ fn matches(seen: &HeaderValue, tag: &HeaderValue) -> bool {
     let (Ok(seen), Ok(tag)) = (seen.to_str(), tag.to_str()) else {
         return false;
     };
-    seen.split(',')
-        .map(str::trim)
-        .any(|seen| seen == "*" || seen.trim_start_matches("W/") == tag)
+    seen.split(',').map(str::trim).any(|seen| seen == "*" || seen.trim_start_matches("W/") == tag)
 }
 
 /// Whether `Accept-Encoding` names this encoding and does not forbid it.
@@ -190,9 +167,7 @@ fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
         .flat_map(|field| field.split(','))
         .any(|member| {
             let mut parts = member.split(';').map(str::trim);
-            let named = parts
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case(encoding));
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(encoding));
             let forbidden = parts
                 .filter_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
                 .any(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
@@ -222,10 +197,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(CACHE_CONTROL, NEVER);
     response
 }
@@ -259,10 +231,7 @@ mod tests {
         };
         let mut sha256 = [0; 32];
         sha256[..content.len()].copy_from_slice(content.as_bytes());
-        Some(File {
-            content: Bytes::from_static(content.as_bytes()),
-            sha256,
-        })
+        Some(File { content: Bytes::from_static(content.as_bytes()), sha256 })
     });
 
     async fn get(
@@ -277,11 +246,7 @@ mod tests {
         }
         let (parts, body) = front_end.answer(&request).into_parts();
         assert_eq!(parts.headers[CONTENT_SECURITY_POLICY], PAGE_POLICY);
-        (
-            parts.status,
-            parts.headers,
-            body.collect().await.unwrap().to_bytes(),
-        )
+        (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
     }
 
     #[tokio::test]
@@ -292,16 +257,9 @@ mod tests {
             ("br;q=0, gzip;q=0.1", Some("gzip"), "gz"),
             ("identity", None, "plain"),
         ] {
-            let (_, headers, body) = get(
-                FIXTURE,
-                "/assets/app-B4x.js",
-                &[(ACCEPT_ENCODING, accepted)],
-            )
-            .await;
-            assert_eq!(
-                headers.get(CONTENT_ENCODING).map(|it| it.to_str().unwrap()),
-                encoding
-            );
+            let (_, headers, body) =
+                get(FIXTURE, "/assets/app-B4x.js", &[(ACCEPT_ENCODING, accepted)]).await;
+            assert_eq!(headers.get(CONTENT_ENCODING).map(|it| it.to_str().unwrap()), encoding);
             assert_eq!(body, content);
             assert_eq!(headers[VARY], "accept-encoding");
             assert_eq!(headers[CONTENT_TYPE], "text/javascript; charset=utf-8");
@@ -337,19 +295,12 @@ mod tests {
     async fn places_in_the_front_end_are_the_front_end_and_missing_files_are_missing() {
         for path in ["/", "/login", "/setup?code=x", "/c/0197a3f2/m/13"] {
             let (status, headers, body) = get(FIXTURE, path, &[(ACCEPT, "text/html")]).await;
-            assert_eq!(
-                (status, &*body),
-                (StatusCode::OK, &b"<!doctype html>"[..]),
-                "{path}"
-            );
+            assert_eq!((status, &*body), (StatusCode::OK, &b"<!doctype html>"[..]), "{path}");
             assert_eq!(headers[CONTENT_TYPE], "text/html; charset=utf-8");
         }
-        for path in [
-            "/assets/app-old.js",
-            "/favicon.ico",
-            "/assets/app-B4x.js.br",
-            "/../Cargo.toml",
-        ] {
+        for path in
+            ["/assets/app-old.js", "/favicon.ico", "/assets/app-B4x.js.br", "/../Cargo.toml"]
+        {
             let (status, _, _) = get(FIXTURE, path, &[(ACCEPT, "*/*")]).await;
             assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
         }

@@ -61,11 +61,7 @@ impl fmt::Display for Banner {
         writeln!(f, "chat-server {}", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  Open         {}", self.url)?;
         if self.listen.ip().is_unspecified() {
-            writeln!(
-                f,
-                "  Listening    {} (all networks of this machine)",
-                self.listen
-            )?;
+            writeln!(f, "  Listening    {} (all networks of this machine)", self.listen)?;
         } else {
             writeln!(f, "  Listening    {}", self.listen)?;
         }
@@ -81,19 +77,13 @@ impl fmt::Display for Banner {
         writeln!(f, "  Metrics      {metrics}")?;
         if let Some(code) = &self.setup_code {
             writeln!(f, "  First admin  {}/setup?code={code}", self.url)?;
-            writeln!(
-                f,
-                "               works once; or: chat-server user create NAME --admin"
-            )?;
+            writeln!(f, "               works once; or: chat-server user create NAME --admin")?;
         }
         for LogIn { name, password } in &self.log_ins {
             writeln!(f, "  Log in       {name:<8} {password}")?;
         }
         if !self.has_front_end {
-            writeln!(
-                f,
-                "  Front end    missing in this build; the page above says how to add it"
-            )?;
+            writeln!(f, "  Front end    missing in this build; the page above says how to add it")?;
         }
         if self.dev_user_ids {
             writeln!(

@@ -49,10 +49,7 @@ impl DataDir {
         match file.try_lock() {
             Ok(()) => Ok(Occupied(file)),
             Err(TryLockError::WouldBlock) => {
-                bail!(
-                    "another chat-server works with the data folder {}",
-                    self.0.display()
-                )
+                bail!("another chat-server works with the data folder {}", self.0.display())
             }
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("cannot lock {}", path.display()))
@@ -75,12 +72,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o700);
 
         let occupied = data.occupy().unwrap();
-        assert!(
-            data.occupy()
-                .unwrap_err()
-                .to_string()
-                .contains("another chat-server")
-        );
+        assert!(data.occupy().unwrap_err().to_string().contains("another chat-server"));
         drop(occupied);
         assert!(data.occupy().is_ok());
     }

@@ -37,9 +37,7 @@ pub(crate) fn run(settings: &Flags) -> anyhow::Result<ExitCode> {
     let (chosen, values) = Config::load(settings)?;
     let (config, _temporary) = if values.is_default("data_dir") {
         let folder = Temporary::new()?;
-        let settings = settings
-            .clone()
-            .or("data_dir", folder.0.display().to_string());
+        let settings = settings.clone().or("data_dir", folder.0.display().to_string());
         (Config::load(&settings)?.0, Some(folder))
     } else {
         (chosen, None)
@@ -48,9 +46,7 @@ pub(crate) fn run(settings: &Flags) -> anyhow::Result<ExitCode> {
     telemetry::start_logging(&config.log);
     crate::run_async(async {
         let server = Server::start(config).await?;
-        let log_ins = fill(server.node())
-            .await
-            .context("cannot fill the demonstration")?;
+        let log_ins = fill(server.node()).await.context("cannot fill the demonstration")?;
         server.run(log_ins).await
     })
 }
@@ -101,11 +97,7 @@ fn random<const N: usize>() -> [u8; N] {
 fn password() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let letters = random::<12>().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-    letters
-        .chunks(4)
-        .map(String::from_iter)
-        .collect::<Vec<_>>()
-        .join("-")
+    letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-")
 }
 
 /// Makes the users and what they have said to each other so far.
@@ -118,15 +110,8 @@ async fn fill(node: &Node) -> anyhow::Result<Vec<LogIn>> {
         ("carol", "Carol Núñez", AccountRole::User),
     ] {
         let password = password();
-        users.push(
-            node.accounts()
-                .create_user(name, Some(display_name), &password, role)
-                .await?,
-        );
-        log_ins.push(LogIn {
-            name: name.to_owned(),
-            password,
-        });
+        users.push(node.accounts().create_user(name, Some(display_name), &password, role).await?);
+        log_ins.push(LogIn { name: name.to_owned(), password });
     }
     let now = SystemClock.now();
     let [alice, bob, carol] = <[UserId; 3]>::try_from(users).expect("three users were made");
@@ -187,24 +172,15 @@ async fn tell(
             requires: Role::Member,
             key: Some(ClientKey::new(format!("demo-{number}"))?),
             at: before(line.ago),
-            body: Body::Message {
-                text: Text::new(&line.text)?,
-            },
+            body: Body::Message { text: Text::new(&line.text)? },
         }));
     }
     let head = Seq::new(writes.len() as u64);
     for (number, user) in members.iter().enumerate() {
         let unread = if number == 0 { script::UNREAD } else { 0 };
         let read = Seq::new(head.get().saturating_sub(unread));
-        let marker = Marker {
-            received: head,
-            read,
-        };
-        writes.push(Write::Mark(Mark {
-            conversation,
-            user: user.clone(),
-            marker,
-        }));
+        let marker = Marker { received: head, read };
+        writes.push(Write::Mark(Mark { conversation, user: user.clone(), marker }));
     }
     for batch in writes.chunks(BATCH) {
         for written in store.write(batch.to_vec()).await? {
@@ -232,10 +208,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = Temporary::new().unwrap();
         let path = folder.0.clone();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         fs::write(path.join("chat.db"), "x").unwrap();
         drop(folder);
         assert!(!path.exists());

@@ -137,9 +137,7 @@ impl Door {
                 return tracing::debug!(%error, "a connection ended before it began");
             }
             let service = service_fn(move |request| answer(request, peer));
-            let connection = http
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
+            let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,

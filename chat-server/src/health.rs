@@ -29,11 +29,7 @@ pub(crate) struct Readiness {
 
 impl Readiness {
     pub(crate) fn new(node: Node) -> Arc<Self> {
-        Arc::new(Self {
-            node,
-            leaving: AtomicBool::new(false),
-            store: Mutex::new(None),
-        })
+        Arc::new(Self { node, leaving: AtomicBool::new(false), store: Mutex::new(None) })
     }
 
     /// From now on this server should get no new work.

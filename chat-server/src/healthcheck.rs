@@ -24,10 +24,7 @@ pub(crate) fn run(ask: &Healthcheck, config: &Config) -> anyhow::Result<()> {
         None if config.listen.port() == 0 => {
             bail!("the server took a free port; give it with --url")
         }
-        None => (
-            reachable(config.listen),
-            reachable(config.listen).to_string(),
-        ),
+        None => (reachable(config.listen), reachable(config.listen).to_string()),
     };
     let answer = get(address, &host, path).with_context(|| format!("no answer from {address}"))?;
     let (status, body) = parse(&answer).context("that is no HTTP server")?;
@@ -56,10 +53,7 @@ fn get(address: SocketAddr, host: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -77,10 +71,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_or_is_none() {
-        assert_eq!(
-            parse("HTTP/1.1 503 No\r\nA: b\r\n\r\nwhy"),
-            Some((503, "why"))
-        );
+        assert_eq!(parse("HTTP/1.1 503 No\r\nA: b\r\n\r\nwhy"), Some((503, "why")));
         for bad in ["", "HTTP/1.1 2", "SSH-2.0\r\n\r\n", "HTTP/1.1 abc\r\n\r\n"] {
             assert_eq!(parse(bad), None, "{bad}");
         }

@@ -1,5 +1,7 @@
 //! A chat in one binary: the SDK with accounts, SQLite and the front end. No chat logic here.
 
+#![warn(clippy::unwrap_used)]
+
 mod admin;
 mod assets;
 mod banner;
@@ -30,7 +32,7 @@ use crate::{
     serve::Server,
 };
 
-/// Many small messages on many threads: measured with the load generator beside the system's own.
+/// Many small allocations on many threads, freed on others, are what this one is made for.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -42,11 +44,7 @@ fn main() -> ExitCode {
     run(cli).unwrap_or_else(|error| {
         // Standard error may be closed; the exit code says it all the same.
         let _ = writeln!(io::stderr(), "chat-server: {error:#}");
-        if error.is::<Invalid>() {
-            ExitCode::from(MISTAKE)
-        } else {
-            ExitCode::FAILURE
-        }
+        if error.is::<Invalid>() { ExitCode::from(MISTAKE) } else { ExitCode::FAILURE }
     })
 }
 
@@ -81,9 +79,7 @@ fn serve(settings: &Flags) -> anyhow::Result<ExitCode> {
 
 /// Runs to the end, and does not wait for what nobody waits for any more.
 fn run_async<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     result

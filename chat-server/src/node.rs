@@ -31,6 +31,7 @@ pub(crate) async fn open_accounts(config: &Config) -> anyhow::Result<(Accounts, 
     };
     let StoreChoice::Sqlite(path) = &config.store;
     let store = SqliteStore::open(path)
+        .await
         .with_context(|| format!("cannot open the store {}", path.display()))?;
     let accounts = Accounts::builder(store.clone(), secret.bytes())
         .sign_up(config.auth.sign_up)
@@ -59,11 +60,7 @@ impl Node {
             .start()
             .await
             .context("cannot start the chat")?;
-        Ok(Self {
-            chat,
-            accounts,
-            store,
-        })
+        Ok(Self { chat, accounts, store })
     }
 
     pub(crate) const fn accounts(&self) -> &Accounts {
@@ -95,10 +92,7 @@ impl Node {
     pub(crate) async fn shut_down(&self, clients: Duration) {
         let report = self.chat.shutdown(clients).await;
         if report.stuck > 0 {
-            tracing::error!(
-                stuck = report.stuck,
-                "tasks did not end: a defect, please report it"
-            );
+            tracing::error!(stuck = report.stuck, "tasks did not end: a defect, please report it");
         }
     }
 

@@ -51,10 +51,7 @@ impl FromStr for Network {
         let mask = u128::MAX.checked_shl(length_max - length).unwrap_or(0)
             // A network of IPv4 holds nothing of IPv6.
             | if address.is_ipv4() { !u128::from(u32::MAX) } else { 0 };
-        Ok(Self {
-            bits: bits(address) & mask,
-            mask,
-        })
+        Ok(Self { bits: bits(address) & mask, mask })
     }
 }
 
@@ -70,6 +67,7 @@ impl Network {
 pub(crate) fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> SocketAddr {
     let is_trusted =
         |address: SocketAddr| trusted.iter().any(|network| network.contains(address.ip()));
+    let peer = canonical(peer);
     if !is_trusted(peer) {
         return peer;
     }
@@ -84,12 +82,19 @@ pub(crate) fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network])
         let Some(hop) = hop_address(hop.trim()) else {
             return nearest;
         };
+        let hop = canonical(hop);
         nearest = hop;
         if !is_trusted(hop) {
             return nearest;
         }
     }
     nearest
+}
+
+/// An address of IPv4 as one, although a dual-stack socket shows it as one of IPv6: limits count
+/// those by network, and all of IPv4 would be one.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// An entry of `X-Forwarded-For`: an address, with or without a port.
@@ -112,11 +117,7 @@ mod tests {
             headers.append("x-forwarded-for", field.parse().unwrap());
         }
         let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        let client = client(
-            SocketAddr::new(peer.parse().unwrap(), 9),
-            &headers,
-            &trusted,
-        );
+        let client = client(SocketAddr::new(peer.parse().unwrap(), 9), &headers, &trusted);
         assert_eq!(client.ip().to_string(), expected);
     }
 
@@ -130,27 +131,19 @@ mod tests {
     fn behind_trusted_proxies_it_is_the_nearest_stranger() {
         let trusted = &["10.0.0.0/8"];
         check_client("10.0.0.1", &["198.51.100.7"], trusted, "198.51.100.7");
-        check_client(
-            "10.0.0.1",
-            &["6.6.6.6, 198.51.100.7, 10.0.0.2"],
-            trusted,
-            "198.51.100.7",
-        );
-        check_client(
-            "10.0.0.1",
-            &["6.6.6.6", "198.51.100.7", "10.0.0.2"],
-            trusted,
-            "198.51.100.7",
-        );
+        check_client("10.0.0.1", &["6.6.6.6, 198.51.100.7, 10.0.0.2"], trusted, "198.51.100.7");
+        check_client("10.0.0.1", &["6.6.6.6", "198.51.100.7", "10.0.0.2"], trusted, "198.51.100.7");
         check_client("10.0.0.1", &["198.51.100.7:4711"], trusted, "198.51.100.7");
         check_client("10.0.0.1", &["[2001:db8::1]:4711"], trusted, "2001:db8::1");
         check_client("10.0.0.1", &["2001:db8::1"], trusted, "2001:db8::1");
-        check_client(
-            "::ffff:10.0.0.1",
-            &["198.51.100.7"],
-            trusted,
-            "198.51.100.7",
-        );
+        check_client("::ffff:10.0.0.1", &["198.51.100.7"], trusted, "198.51.100.7");
+    }
+
+    #[test]
+    fn an_address_of_ipv4_is_one_on_every_socket() {
+        check_client("::ffff:203.0.113.9", &[], &[], "203.0.113.9");
+        check_client("10.0.0.1", &["::ffff:198.51.100.7"], &["10.0.0.0/8"], "198.51.100.7");
+        check_client("2001:db8::1", &[], &[], "2001:db8::1");
     }
 
     #[test]
@@ -158,22 +151,14 @@ mod tests {
         let trusted = &["10.0.0.0/8"];
         check_client("10.0.0.1", &[], trusted, "10.0.0.1");
         check_client("10.0.0.1", &["10.0.0.3, 10.0.0.2"], trusted, "10.0.0.3");
-        check_client(
-            "10.0.0.1",
-            &["198.51.100.7, nonsense, 10.0.0.2"],
-            trusted,
-            "10.0.0.2",
-        );
+        check_client("10.0.0.1", &["198.51.100.7, nonsense, 10.0.0.2"], trusted, "10.0.0.2");
         check_client("10.0.0.1", &["198.51.100.7, "], trusted, "10.0.0.1");
     }
 
     #[test]
     fn networks_have_edges() {
         let contains = |network: &str, address: &str| {
-            network
-                .parse::<Network>()
-                .unwrap()
-                .contains(address.parse().unwrap())
+            network.parse::<Network>().unwrap().contains(address.parse().unwrap())
         };
         assert!(contains("10.0.0.0/8", "10.255.255.255"));
         assert!(!contains("10.0.0.0/8", "11.0.0.0"));
@@ -184,14 +169,7 @@ mod tests {
         assert!(contains("::/0", "2001:db8::1"));
         assert!(contains("fd00::/8", "fdff::1"));
         assert!(!contains("fd00::/8", "fe00::1"));
-        for bad in [
-            "",
-            "10.0.0.0/33",
-            "fd00::/129",
-            "10.0.0",
-            "10.0.0.0/x",
-            "host",
-        ] {
+        for bad in ["", "10.0.0.0/33", "fd00::/129", "10.0.0", "10.0.0.0/x", "host"] {
             assert_eq!(bad.parse::<Network>(), Err(InvalidNetwork), "{bad}");
         }
     }

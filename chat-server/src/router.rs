@@ -68,11 +68,7 @@ impl Router {
         readiness: Arc<Readiness>,
         trusted_proxies: Vec<Network>,
     ) -> Self {
-        Self {
-            node,
-            readiness,
-            trusted_proxies,
-        }
+        Self { node, readiness, trusted_proxies }
     }
 
     /// Answers one request that came over a connection from `peer`.
@@ -90,11 +86,7 @@ impl Router {
             Route::Health => json(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
             Route::Ready => {
                 let (ready, report) = self.readiness.check().await;
-                let status = if ready {
-                    StatusCode::OK
-                } else {
-                    StatusCode::SERVICE_UNAVAILABLE
-                };
+                let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 json(status, &report)
             }
             Route::FrontEnd => EMBEDDED.answer(&request).map(Either::Left),
@@ -132,9 +124,7 @@ fn protect<B>(response: &mut Response<B>) {
 fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::from(value.to_string())));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

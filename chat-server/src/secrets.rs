@@ -86,11 +86,7 @@ fn generate(path: &Path) -> io::Result<()> {
     SystemRandom::default().fill(&mut random);
     let (name, key) = random.split_at(8);
     let draft = path.with_extension(format!("{}.new", hex(name)));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     let written = file
         .write_all(format!("{}\n", hex(key)).as_bytes())
         .and_then(|()| file.sync_all())
@@ -124,15 +120,8 @@ mod tests {
         let first = Secret::kept_in(&path).unwrap();
         assert_eq!(first.bytes().len(), 64);
         assert_eq!(Secret::kept_in(&path).unwrap(), first);
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "the draft is gone"
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the draft is gone");
     }
 
     #[test]
@@ -140,13 +129,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret.key");
         let secrets: Vec<Secret> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| Secret::kept_in(&path).unwrap()))
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .collect()
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| Secret::kept_in(&path).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(secrets.iter().all(|secret| *secret == secrets[0]));
     }
@@ -158,10 +143,7 @@ mod tests {
         Secret::kept_in(&path).unwrap();
         set_mode(&path, 0o644);
         let error = Secret::kept_in(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("everybody") && error.contains("644"),
-            "{error}"
-        );
+        assert!(error.contains("everybody") && error.contains("644"), "{error}");
         set_mode(&path, 0o660);
         assert!(Secret::kept_in(&path).is_ok());
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
@@ -18,7 +18,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
-    task::JoinHandle,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -60,16 +60,7 @@ impl Server {
         // Before the chat, so that it counts from its first step.
         let (metrics, scraping) = open_metrics(config.metrics, config.http.header_timeout).await?;
         let node = Node::start(&config).await?;
-        Ok(Self {
-            config,
-            data,
-            _occupied: occupied,
-            node,
-            listener,
-            metrics,
-            scraping,
-            signals,
-        })
+        Ok(Self { config, data, _occupied: occupied, node, listener, metrics, scraping, signals })
     }
 
     /// The chat.
@@ -94,13 +85,14 @@ impl Server {
             header_timeout: self.config.http.header_timeout,
         };
         let answer = move |request, peer| Arc::clone(&router).answer(request, peer);
-        let mut doors = vec![tokio::spawn(door.serve(answer, leaving.clone()))];
+        let mut doors = JoinSet::new();
+        doors.spawn(door.serve(answer, leaving.clone()));
         if let Some((door, handle)) = self.scraping {
             let answer = move |request: Request<_>, _: SocketAddr| {
                 let answer = scrape(&handle, &request);
                 async { answer }
             };
-            doors.push(tokio::spawn(door.serve(answer, leaving)));
+            doors.spawn(door.serve(answer, leaving));
         }
 
         let url = self.config.public_url.clone();
@@ -123,18 +115,17 @@ impl Server {
         let _ = write!(io::stdout().lock(), "{banner}").and_then(|()| io::stdout().flush());
         tracing::info!(%listen, url = banner.url, "ready");
 
-        let leaving = Leaving {
-            node: self.node,
-            readiness,
-            leave,
-            doors,
+        let stop = tokio::select! {
+            stop = self.signals.next() => stop,
+            // A server that nobody can reach should end, so that somebody starts it again.
+            Some(ended) = doors.join_next() => {
+                ended?;
+                bail!("a door closed by itself");
+            }
         };
-        let stop = self.signals.next().await;
+        let leaving = Leaving { node: self.node, readiness, leave, doors };
         let drain = stop.patience(self.config.drain);
-        tracing::info!(
-            signal = stop.name(),
-            "leaving; a second signal ends at once"
-        );
+        tracing::info!(signal = stop.name(), "leaving; a second signal ends at once");
         tokio::select! {
             done = timeout(drain.limit, leaving.finish(drain)) => match done {
                 Ok(()) => Ok(ExitCode::SUCCESS),
@@ -152,17 +143,15 @@ impl Server {
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                anyhow::anyhow!("{address} is taken: another server runs there")
-            }
-            io::ErrorKind::PermissionDenied => {
-                anyhow::anyhow!("{address} may not be opened by this user")
-            }
-            _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
-        })
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{address} is taken: another server runs there")
+        }
+        io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("{address} may not be opened by this user")
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
+    })
 }
 
 async fn open_metrics(
@@ -181,16 +170,8 @@ async fn open_metrics(
         },
     };
     let at = listener.local_addr()?;
-    let door = Door {
-        name: "metrics",
-        listener,
-        connections_max: SCRAPERS_MAX,
-        header_timeout,
-    };
-    Ok((
-        MetricsAt::At(at),
-        Some((door, telemetry::metrics::start()?)),
-    ))
+    let door = Door { name: "metrics", listener, connections_max: SCRAPERS_MAX, header_timeout };
+    Ok((MetricsAt::At(at), Some((door, telemetry::metrics::start()?))))
 }
 
 fn scrape<B>(
@@ -213,11 +194,11 @@ struct Leaving {
     node: Node,
     readiness: Arc<Readiness>,
     leave: watch::Sender<bool>,
-    doors: Vec<JoinHandle<()>>,
+    doors: JoinSet<()>,
 }
 
 impl Leaving {
-    async fn finish(self, drain: Drain) {
+    async fn finish(mut self, drain: Drain) {
         // Load balancers look elsewhere while everything still works,
         self.readiness.leave();
         sleep(drain.notice).await;
@@ -226,8 +207,8 @@ impl Leaving {
         self.node.shut_down(drain.clients).await;
         // and at last the doors close behind the requests that are being answered.
         self.leave.send_replace(true);
-        for door in self.doors {
-            if let Err(error) = door.await {
+        while let Some(ended) = self.doors.join_next().await {
+            if let Err(error) = ended {
                 tracing::error!(%error, "a door did not close by itself");
             }
         }
@@ -266,11 +247,7 @@ impl Stop {
     const fn patience(self, drain: Drain) -> Drain {
         match self {
             Self::Terminate => drain,
-            Self::Interrupt => Drain {
-                notice: Duration::ZERO,
-                clients: Duration::ZERO,
-                ..drain
-            },
+            Self::Interrupt => Drain { notice: Duration::ZERO, clients: Duration::ZERO, ..drain },
         }
     }
 }

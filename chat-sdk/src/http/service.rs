@@ -117,7 +117,8 @@ impl Shared {
             }
         };
         answer.unwrap_or_else(|problem| {
-            debug!(code = problem.code.name(), detail = problem.detail, "refused");
+            // Without the detail, which may repeat what was sent: in the wrong place, a password.
+            debug!(code = problem.code.name(), "refused");
             reply::problem(&problem)
         })
     }

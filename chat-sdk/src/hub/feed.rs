@@ -35,6 +35,9 @@ struct Listener {
     mailbox: Arc<Mailbox>,
     /// Live: takes every number above this one. Behind: [`BEHIND`].
     from: Seq,
+    /// The place in the log that makes it a follower: what ended a membership before it is no
+    /// concern of this one.
+    since: Seq,
 }
 
 /// Above every number: a listener with this takes none.
@@ -80,6 +83,18 @@ pub enum Followed {
     Already,
 }
 
+/// How somebody who became a member begins to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enrolled {
+    /// Behind, from the first event on. `new`: there was no feed.
+    Behind {
+        /// The feed was made for this.
+        new: bool,
+    },
+    /// It did so already.
+    Already,
+}
+
 /// The answer to one who has caught up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejoin {
@@ -92,7 +107,8 @@ pub enum Rejoin {
 }
 
 impl Feeds {
-    /// Begins to follow a conversation of which everything up to `at` is already held.
+    /// Begins to follow a conversation of which everything up to `at` is already held, by a
+    /// membership that the log told of there.
     pub fn follow(
         &mut self,
         conversation: ConversationId,
@@ -109,8 +125,41 @@ impl Feeds {
         });
         let live = at >= feed.head;
         let from = if live { at } else { BEHIND };
-        feed.listeners.push(Listener { mailbox: mailbox.clone(), from });
+        feed.listeners.push(Listener { mailbox: mailbox.clone(), from, since: at });
         if live { Followed::Live { new } } else { Followed::Behind }
+    }
+
+    /// Begins to follow a conversation of which nothing is held, by a membership that the log tells
+    /// of at `since`: behind, so that what it gets is read for it, by whoever may read.
+    pub fn enrol(
+        &mut self,
+        conversation: ConversationId,
+        mailbox: &Arc<Mailbox>,
+        since: Seq,
+    ) -> Enrolled {
+        if !mailbox.note_following(conversation) {
+            return Enrolled::Already;
+        }
+        let mut new = false;
+        let feed = self.feeds.entry(conversation).or_insert_with(|| {
+            new = true;
+            Feed { head: since, known: since, filling: false, listeners: Vec::new() }
+        });
+        feed.listeners.push(Listener { mailbox: mailbox.clone(), from: BEHIND, since });
+        Enrolled::Behind { new }
+    }
+
+    /// A membership ended at this place of the log: no longer follows, unless by a later one. True
+    /// if it did; then also whether the feed ended with it.
+    pub fn expel(
+        &mut self,
+        conversation: ConversationId,
+        mailbox: &Arc<Mailbox>,
+        ended: Seq,
+    ) -> Option<bool> {
+        let feed = self.feeds.get(&conversation)?;
+        let listener = &feed.listeners[feed.place(mailbox)?];
+        (listener.since < ended).then(|| self.unfollow(conversation, mailbox))
     }
 
     /// No longer follows. True if the feed ended with it.
@@ -379,6 +428,18 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_an_earlier_membership_does_not_end_a_later_one() {
+        let mut feeds = Feeds::default();
+        let device = Device::new(1000);
+        let enrolled = feeds.enrol(conversation(), &device.mailbox, Seq::new(7));
+        assert_eq!(enrolled, Enrolled::Behind { new: true });
+        assert_eq!(feeds.expel(conversation(), &device.mailbox, Seq::new(5)), None);
+        assert!(device.mailbox.follows(conversation()));
+        assert_eq!(feeds.expel(conversation(), &device.mailbox, Seq::new(9)), Some(true));
+        assert!(!device.mailbox.follows(conversation()));
+    }
+
+    #[test]
     fn nobody_hears_of_a_conversation_that_nobody_follows() {
         let mut feeds = Feeds::default();
         let device = Device::new(1000);
@@ -429,9 +490,10 @@ mod tests {
                     }
                     // Committed, publication lost; a later one or a check will show it.
                     2 => log += amount,
-                    // An old one again.
+                    // An old one again, if there is one.
                     3 => {
-                        if let Published::Hole(hole) = publish(&mut feeds, log.saturating_sub(amount).max(1).min(log.max(1))) {
+                        let old = log.saturating_sub(amount);
+                        if old > 0 && let Published::Hole(hole) = publish(&mut feeds, old) {
                             holes.push(hole);
                         }
                     }

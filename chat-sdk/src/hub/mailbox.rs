@@ -110,6 +110,15 @@ impl Mailbox {
         }
     }
 
+    /// Puts in an event that was read for the connection, unless the conversation is not followed
+    /// any more: nothing of it comes after `left`.
+    pub fn put_followed(&self, conversation: ConversationId, frame: Encoded) {
+        let mut state = self.state();
+        if state.following.binary_search(&conversation).is_ok() {
+            state.push(frame);
+        }
+    }
+
     /// Notes that this conversation could not be delivered from after `delivered` on.
     pub fn fell_behind(&self, conversation: ConversationId, delivered: Seq) {
         let mut state = self.state();

@@ -8,7 +8,7 @@ pub mod mailbox;
 pub mod presence;
 
 pub use self::{
-    feed::{Feeds, Followed, Hole, Published, Rejoin},
+    feed::{Enrolled, Feeds, Followed, Hole, Published, Rejoin},
     mailbox::{Mailbox, Push, Taken},
     presence::Presence,
 };

@@ -64,7 +64,8 @@ impl Node {
                     return Err(StoreError::Defect("a head above the last event".into()));
                 };
                 for event in events {
-                    mailbox.put(Encoded::text(&ServerFrame::Event(event)));
+                    let frame = Encoded::text(&ServerFrame::Event(event));
+                    mailbox.put_followed(conversation, frame);
                 }
                 metrics::counter!("chat_replayed_pages_total").increment(1);
                 Ok(match self.rejoin(conversation, &mailbox, last) {

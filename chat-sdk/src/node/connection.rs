@@ -16,7 +16,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
-use tracing::{debug, trace};
+use tracing::debug;
 
 use super::{
     Node,
@@ -224,7 +224,6 @@ impl<T: Transport> Connection<T> {
 
     fn carry_out(&mut self) {
         while let Some(output) = self.session.poll_output() {
-            trace!(?output, "session");
             match output {
                 Output::Send(frame) => self.mailbox.put(Encoded::text(&frame)),
                 Output::Reply(frame) => self.commands.reply(frame),
@@ -363,8 +362,8 @@ impl<T: Transport> Connection<T> {
     fn joined(&mut self, joined: Result<Joined, StoreError>) {
         match joined {
             Ok(Joined { behind, changed, token, since }) => {
-                for (conversation, delivered) in behind {
-                    self.cursors.add(conversation, delivered);
+                for Cursor { conversation, delivered, known } in behind {
+                    self.cursors.add_knowing(conversation, delivered, known);
                 }
                 // Receipts follow the events where there are some, and stand alone elsewhere.
                 for conversation in changed {

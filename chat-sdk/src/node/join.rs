@@ -5,17 +5,18 @@ use std::{sync::Arc, time::Duration};
 use super::Node;
 use crate::{
     hub::{Followed, Mailbox},
-    model::{ConversationId, Seq, UserId},
+    model::{ConversationId, UserId},
     protocol::{Encoded, Resume, ServerFrame},
     sabotage::{self, Defect},
+    session::cursor::Cursor,
     store::{Checkpoint, StoreError},
 };
 
 /// What is left to do after joining.
 #[derive(Debug)]
 pub(super) struct Joined {
-    /// Where the device is behind, and from where.
-    pub(super) behind: Vec<(ConversationId, Seq)>,
+    /// Where the device is behind, from where, and how far the log goes at least.
+    pub(super) behind: Vec<Cursor>,
     /// Conversations that changed: their markers are due.
     pub(super) changed: Vec<ConversationId>,
     /// The resume token that goes with having caught up.
@@ -66,14 +67,16 @@ impl Node {
                 mailbox.put(Encoded::text(&ServerFrame::Reset { conversation, head }));
                 at = head;
             }
+            // The feed here may not have heard of the head yet: the store's word counts.
+            let cursor = Cursor { conversation, delivered: at, known: head };
             match self.follow(conversation, &mailbox, head) {
                 Followed::Live { .. } => {
                     if at < head {
                         self.shards.of(conversation).set_behind(conversation, &mailbox);
-                        behind.push((conversation, at));
+                        behind.push(cursor);
                     }
                 }
-                Followed::Behind => behind.push((conversation, at)),
+                Followed::Behind => behind.push(cursor),
                 // Enrolled just now, from the first event on.
                 Followed::Already => {}
             }

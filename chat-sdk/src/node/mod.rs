@@ -39,7 +39,7 @@ use crate::{
     bus::Topic,
     conversation::Peers,
     erased::Ports,
-    hub::{Followed, Hole, Mailbox, Presence, Published},
+    hub::{Enrolled, Followed, Hole, Mailbox, Presence, Published},
     limits::Limits,
     model::{Body, ConversationId, CredentialId, Epoch, Event, Marker, Seq, UserId},
     protocol::{CloseCode, Encoded, ServerFrame},
@@ -148,23 +148,68 @@ impl Node {
     /// An event was committed, here or elsewhere: whoever follows it here gets it, and those whom
     /// it makes or unmakes a member begin or cease to follow.
     ///
+    /// May be called in any order and repeatedly, as the bus has it: a membership begins or ends at
+    /// a place in the log, and what is said of an earlier place changes nothing.
+    ///
     /// Returns the frame's JSON, for the bus.
     fn deliver(self: &Arc<Self>, event: &Event) -> Bytes {
-        // One who leaves does not see it any more; one who comes is there for the first event.
+        let frame = Encoded::text(&ServerFrame::Event(event.clone()));
+        self.begin_memberships(event);
+        // One who leaves does not see it any more.
+        self.end_memberships(event);
+        self.publish(event.conversation, event.seq, &frame);
+        // And one who came just then, by what the store said before it, is behind it now or gone.
+        self.end_memberships(event);
+        Bytes::copy_from_slice(frame.payload())
+    }
+
+    /// Those whom this event makes members follow from the first event on.
+    fn begin_memberships(&self, event: &Event) {
         match &event.body {
-            Body::Removed { user } => self.expel(user, event.conversation),
-            Body::Left => {
-                if let Some(user) = &event.from {
-                    self.expel(user, event.conversation);
+            Body::Created { members: users, .. } | Body::Added { users } => {
+                for user in users {
+                    for mailbox in lock(&self.registry).mailboxes(user) {
+                        self.enrol(event.conversation, &mailbox, event.seq);
+                    }
                 }
             }
-            Body::Created { members, .. } => self.enrol(members, event.conversation),
-            Body::Added { users } => self.enrol(users, event.conversation),
-            Body::Message { .. } | Body::Role { .. } | Body::Title { .. } | Body::Other(_) => {}
+            Body::Message { .. }
+            | Body::Removed { .. }
+            | Body::Left
+            | Body::Role { .. }
+            | Body::Title { .. }
+            | Body::Other(_) => {}
         }
-        let frame = Encoded::text(&ServerFrame::Event(event.clone()));
-        self.publish(event.conversation, event.seq, &frame);
-        Bytes::copy_from_slice(frame.payload())
+    }
+
+    /// Those whose membership this event ends no longer follow, and are told so.
+    fn end_memberships(&self, event: &Event) {
+        let user = match &event.body {
+            Body::Removed { user } => user,
+            Body::Left => match &event.from {
+                Some(user) => user,
+                None => return,
+            },
+            Body::Message { .. }
+            | Body::Created { .. }
+            | Body::Added { .. }
+            | Body::Role { .. }
+            | Body::Title { .. }
+            | Body::Other(_) => return,
+        };
+        if sabotage::on(Defect::KeepRemoved) {
+            return;
+        }
+        let conversation = event.conversation;
+        for mailbox in lock(&self.registry).mailboxes(user) {
+            let expelled = self.shards.of(conversation).expel(conversation, &mailbox, event.seq);
+            if let Some(ended) = expelled {
+                if ended {
+                    self.topics.unfollow(Topic::Conversation(conversation));
+                }
+                mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
+            }
+        }
     }
 
     fn publish(self: &Arc<Self>, conversation: ConversationId, seq: Seq, frame: &Encoded) {
@@ -186,26 +231,21 @@ impl Node {
         Bytes::copy_from_slice(frame.payload())
     }
 
-    /// The sessions of these users begin to follow, from the first event on.
-    fn enrol(&self, users: &[UserId], conversation: ConversationId) {
-        for user in users {
-            let mailboxes = lock(&self.registry).mailboxes(user);
-            for mailbox in mailboxes {
-                if self.follow(conversation, &mailbox, Seq::ZERO) == Followed::Behind {
-                    mailbox.fell_behind(conversation, Seq::ZERO);
-                }
+    /// A session whose user is a member since this place follows from the first event on.
+    fn enrol(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>, since: Seq) {
+        if since == Seq::new(1) {
+            // The conversation is new: there is nothing to be read before the event itself.
+            if self.follow(conversation, mailbox, Seq::ZERO) == Followed::Behind {
+                mailbox.fell_behind(conversation, Seq::ZERO);
             }
-        }
-    }
-
-    /// The sessions of this user no longer follow, and are told so.
-    fn expel(&self, user: &UserId, conversation: ConversationId) {
-        if sabotage::on(Defect::KeepRemoved) {
             return;
         }
-        for mailbox in lock(&self.registry).mailboxes(user) {
-            self.unfollow(conversation, &mailbox);
-            mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
+        let enrolled = self.shards.of(conversation).enrol(conversation, mailbox, since);
+        if let Enrolled::Behind { new } = enrolled {
+            if new {
+                self.topics.follow(Topic::Conversation(conversation));
+            }
+            mailbox.fell_behind(conversation, Seq::ZERO);
         }
     }
 
@@ -243,7 +283,11 @@ impl Node {
         }
     }
 
-    async fn fill_once(&self, conversation: ConversationId, hole: Hole) -> Result<(), StoreError> {
+    async fn fill_once(
+        self: &Arc<Self>,
+        conversation: ConversationId,
+        hole: Hole,
+    ) -> Result<(), StoreError> {
         if sabotage::on(Defect::SkipHoles) {
             // The defect: whatever comes next is taken for the next.
             self.shards.of(conversation).sabotage_skip(conversation, hole.upto);
@@ -259,8 +303,8 @@ impl Node {
             };
             after = last.seq;
             for event in &events {
-                let frame = Encoded::text(&ServerFrame::Event(event.clone()));
-                let _ = self.shards.of(conversation).publish(conversation, event.seq, &frame);
+                // What the bus lost may be the news of who came and who went.
+                self.deliver(event);
             }
         }
         Ok(())

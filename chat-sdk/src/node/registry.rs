@@ -52,13 +52,20 @@ impl Registry {
 
     /// Every mailbox, in an order that a simulation can repeat.
     pub(super) fn all(&self) -> Vec<Arc<Mailbox>> {
-        let mut users: Vec<_> = self.users.iter().collect();
-        users.sort_unstable_by_key(|(user, _)| *user);
-        users.into_iter().flat_map(|(_, entries)| entries).map(|it| it.mailbox.clone()).collect()
+        let entries = self.users().into_iter().flat_map(|user| &self.users[user]);
+        entries.map(|entry| entry.mailbox.clone()).collect()
     }
 
+    /// Everybody with a connection, in order.
+    fn users(&self) -> Vec<&UserId> {
+        let mut users: Vec<_> = self.users.keys().collect();
+        users.sort_unstable();
+        users
+    }
+
+    /// Who is behind each, in the same order.
     fn identities(&self) -> Vec<(Identity, Arc<Mailbox>)> {
-        let entries = self.users.values().flatten();
+        let entries = self.users().into_iter().flat_map(|user| &self.users[user]);
         entries.map(|entry| (entry.identity.clone(), entry.mailbox.clone())).collect()
     }
 }

@@ -21,6 +21,8 @@ pub struct Cursor {
     pub conversation: ConversationId,
     /// The device holds everything up to here.
     pub delivered: Seq,
+    /// The log is known to go at least this far, whatever the feed has heard of.
+    pub known: Seq,
 }
 
 /// What a cursor does next.
@@ -37,7 +39,8 @@ pub enum Step {
 impl Cursor {
     /// What to do, given the feed's head.
     #[must_use]
-    pub const fn step(self, head: Seq, replay_max: u64) -> Step {
+    pub fn step(self, head: Seq, replay_max: u64) -> Step {
+        let head = head.max(self.known);
         match head.since(self.delivered) {
             0 => Step::Rejoin,
             missed if missed > replay_max => Step::Reset(head),
@@ -50,9 +53,14 @@ impl Cursors {
     /// Behind in this conversation, holding everything up to `delivered`. A conversation that is
     /// here already starts again from there.
     pub fn add(&mut self, conversation: ConversationId, delivered: Seq) {
-        let cursor = Cursor { conversation, delivered };
+        self.add_knowing(conversation, delivered, Seq::ZERO);
+    }
+
+    /// The same, with a log that is known to go at least as far as `known`.
+    pub fn add_knowing(&mut self, conversation: ConversationId, delivered: Seq, known: Seq) {
+        let cursor = Cursor { conversation, delivered, known };
         match self.behind.iter_mut().find(|other| other.conversation == conversation) {
-            Some(other) => *other = cursor,
+            Some(other) => *other = Cursor { known: known.max(other.known), ..cursor },
             None => self.behind.push_back(cursor),
         }
     }
@@ -130,8 +138,23 @@ mod tests {
     }
 
     #[test]
+    fn what_the_store_said_counts_where_the_feed_has_not_heard_of_it() {
+        let conversation = ConversationId::from_bytes([1; 16]);
+        let mut cursors = Cursors::default();
+        cursors.add_knowing(conversation, Seq::new(5), Seq::new(7));
+        cursors.add(conversation, Seq::new(4));
+        let cursor = cursors.first().unwrap();
+        assert_eq!(cursor.step(Seq::new(5), 1000), Step::Read(Seq::new(4), Seq::new(7)));
+        assert_eq!(cursor.step(Seq::new(9), 1000), Step::Read(Seq::new(4), Seq::new(9)));
+    }
+
+    #[test]
     fn too_long_a_tail_is_a_reset_and_one_less_is_not() {
-        let at = Cursor { conversation: ConversationId::from_bytes([1; 16]), delivered: Seq::new(5) };
+        let at = Cursor {
+            conversation: ConversationId::from_bytes([1; 16]),
+            delivered: Seq::new(5),
+            known: Seq::ZERO,
+        };
         assert_eq!(at.step(Seq::new(1005), 1000), Step::Read(Seq::new(5), Seq::new(1005)));
         assert_eq!(at.step(Seq::new(1006), 1000), Step::Reset(Seq::new(1006)));
     }

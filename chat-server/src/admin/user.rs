@@ -39,16 +39,8 @@ async fn carry_out(
 ) -> anyhow::Result<()> {
     let say = |what: String| writeln!(io::stdout(), "{what}");
     match command {
-        UserCommand::Create {
-            name,
-            display_name,
-            admin,
-        } => {
-            let role = if admin {
-                AccountRole::Admin
-            } else {
-                AccountRole::User
-            };
+        UserCommand::Create { name, display_name, admin } => {
+            let role = if admin { AccountRole::Admin } else { AccountRole::User };
             let user = accounts
                 .create_user(&name, display_name.as_deref(), password, role)
                 .await
@@ -65,20 +57,11 @@ async fn carry_out(
             say(format!("{name} has a new password; {}", connections_end()))?;
         }
         UserCommand::Disable { name } => {
-            accounts
-                .disable(&name)
-                .await
-                .with_context(|| format!("cannot disable {name}"))?;
-            say(format!(
-                "{name} cannot log in any more; {}",
-                connections_end()
-            ))?;
+            accounts.disable(&name).await.with_context(|| format!("cannot disable {name}"))?;
+            say(format!("{name} cannot log in any more; {}", connections_end()))?;
         }
         UserCommand::Enable { name } => {
-            accounts
-                .enable(&name)
-                .await
-                .with_context(|| format!("cannot enable {name}"))?;
+            accounts.enable(&name).await.with_context(|| format!("cannot enable {name}"))?;
             say(format!("{name} can log in again"))?;
         }
     }
@@ -87,20 +70,13 @@ async fn carry_out(
 
 fn connections_end() -> String {
     let within = Limits::default().credential_check;
-    format!(
-        "a running server ends open connections within {} s",
-        within.as_secs()
-    )
+    format!("a running server ends open connections within {} s", within.as_secs())
 }
 
 async fn list(accounts: &Accounts, json: bool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if !json {
-        writeln!(
-            out,
-            "{:<32} {:<6} {:<9} {:<24} DISPLAY NAME",
-            "NAME", "ROLE", "STATE", "MADE"
-        )?;
+        writeln!(out, "{:<32} {:<6} {:<9} {:<24} DISPLAY NAME", "NAME", "ROLE", "STATE", "MADE")?;
     }
     let mut after: Option<String> = None;
     loop {
@@ -109,17 +85,9 @@ async fn list(accounts: &Accounts, json: bool) -> anyhow::Result<()> {
             if json {
                 writeln!(out, "{}", as_json(account))?;
             } else {
-                let Account {
-                    name,
-                    display_name,
-                    created_at,
-                    ..
-                } = account;
+                let Account { name, display_name, created_at, .. } = account;
                 let (role, state) = (role(account), state(account));
-                writeln!(
-                    out,
-                    "{name:<32} {role:<6} {state:<9} {created_at:<24} {display_name}"
-                )?;
+                writeln!(out, "{name:<32} {role:<6} {state:<9} {created_at:<24} {display_name}")?;
             }
         }
         match page.last() {
@@ -148,9 +116,5 @@ const fn role(account: &Account) -> &'static str {
 }
 
 const fn state(account: &Account) -> &'static str {
-    if account.disabled {
-        "disabled"
-    } else {
-        "enabled"
-    }
+    if account.disabled { "disabled" } else { "enabled" }
 }

@@ -43,12 +43,7 @@ fn long_help(key: &Key) -> String {
         "" => String::new(),
         default => format!("\nDefault: {default}"),
     };
-    format!(
-        "{}\n\nEnvironment: {}{default}\nFile: {}",
-        key.help,
-        key.env(),
-        key.name
-    )
+    format!("{}\n\nEnvironment: {}{default}\nFile: {}", key.help, key.env(), key.name)
 }
 
 fn argument(heading: &'static str, key: &'static Key) -> Option<Arg> {
@@ -62,10 +57,7 @@ fn argument(heading: &'static str, key: &'static Key) -> Option<Arg> {
         .hide_short_help(key.name.starts_with("limits."))
         .global(true);
     Some(match key.form {
-        Form::Switch => argument
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true"),
+        Form::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
         Form::List => argument.value_delimiter(None),
         Form::Plain | Form::Secret => argument,
     })
@@ -83,12 +75,9 @@ impl Args for Flags {
             .help("Configuration file (TOML). None is read unless it is named here")
             .help_heading("Server")
             .global(true);
-        let settings = GROUPS.iter().flat_map(|group| {
-            group
-                .keys
-                .iter()
-                .filter_map(|key| argument(group.title, key))
-        });
+        let settings = GROUPS
+            .iter()
+            .flat_map(|group| group.keys.iter().filter_map(|key| argument(group.title, key)));
         command.arg(file).args(settings)
     }
 

@@ -52,13 +52,7 @@ const fn key(
     form: Form,
     help: &'static str,
 ) -> Key {
-    Key {
-        name,
-        value,
-        default,
-        help,
-        form,
-    }
+    Key { name, value, default, help, form }
 }
 
 /// All settings.
@@ -106,13 +100,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 Form::Secret,
                 "Signs the log-in tokens, at least 32 bytes. Generated into the data folder if not set",
             ),
-            key(
-                "auth.secret_file",
-                "FILE",
-                "",
-                Form::Plain,
-                "File that holds auth.secret",
-            ),
+            key("auth.secret_file", "FILE", "", Form::Plain, "File that holds auth.secret"),
             key(
                 "auth.sign_up",
                 "WHO",
@@ -255,13 +243,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 Form::Plain,
                 "How often a client pings; below the idle time-out of every proxy on the way",
             ),
-            key(
-                "limits.text_chars_max",
-                "NUMBER",
-                "8000",
-                Form::Plain,
-                "Characters of a message",
-            ),
+            key("limits.text_chars_max", "NUMBER", "8000", Form::Plain, "Characters of a message"),
             key(
                 "limits.sends_per_second",
                 "NUMBER",
@@ -276,13 +258,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 Form::Plain,
                 "Messages that a user may send at once after a pause",
             ),
-            key(
-                "limits.members_max",
-                "NUMBER",
-                "10000",
-                Form::Plain,
-                "Members of one group",
-            ),
+            key("limits.members_max", "NUMBER", "10000", Form::Plain, "Members of one group"),
         ],
     },
 ];
@@ -300,10 +276,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Key> {
 impl Key {
     /// Its variable: `CHAT_SERVER__LOG__LEVEL`.
     pub(crate) fn env(&self) -> String {
-        format!(
-            "{ENV_PREFIX}{}",
-            self.name.replace('.', "__").to_ascii_uppercase()
-        )
+        format!("{ENV_PREFIX}{}", self.name.replace('.', "__").to_ascii_uppercase())
     }
 
     /// Its flag without the dashes: `log-level`. A secret has none.
@@ -350,11 +323,7 @@ mod tests {
     #[test]
     fn every_secret_has_a_file_twin() {
         for key in all().filter(|key| key.form == Form::Secret) {
-            assert!(
-                find(&format!("{}_file", key.name)).is_some(),
-                "{}",
-                key.name
-            );
+            assert!(find(&format!("{}_file", key.name)).is_some(), "{}", key.name);
         }
     }
 

@@ -136,11 +136,7 @@ impl Config {
         let mut problems = Vec::new();
         let values = Values::gather(file, env, flags.given(), &mut problems);
         let config = Self::read(&mut Reader::new(&values, &mut problems));
-        if problems.is_empty() {
-            Ok((config, values))
-        } else {
-            Err(Invalid(problems))
-        }
+        if problems.is_empty() { Ok((config, values)) } else { Err(Invalid(problems)) }
     }
 
     /// The values by their meaning; those without one are among the reader's problems.
@@ -191,11 +187,7 @@ impl Config {
     }
 
     fn check_relations(&self, from: &mut Reader<'_>) {
-        let Drain {
-            notice,
-            clients,
-            limit,
-        } = self.drain;
+        let Drain { notice, clients, limit } = self.drain;
         if notice + clients + CLOSING_MIN > limit {
             from.problem("drain.limit", format_args!(
                 "must be at least {}s longer than drain.notice and drain.clients together, for what is in flight",
@@ -220,18 +212,13 @@ fn secret(from: &mut Reader<'_>) -> Option<Secret> {
     let by_value = from.strength("auth.secret");
     let by_file = from.strength("auth.secret_file");
     if by_value.is_some() && by_value == by_file {
-        from.problem(
-            "auth.secret_file",
-            "is set beside auth.secret; only one of them can count",
-        );
+        from.problem("auth.secret_file", "is set beside auth.secret; only one of them can count");
         return None;
     }
     if by_value > by_file {
         from.read_if_set("auth.secret", Secret::from_text)
     } else {
-        from.read_if_set("auth.secret_file", |path| {
-            Secret::from_file(Path::new(path))
-        })
+        from.read_if_set("auth.secret_file", |path| Secret::from_file(Path::new(path)))
     }
 }
 
@@ -240,9 +227,7 @@ fn limits(from: &mut Reader<'_>) -> Limits {
     let defaults = Limits::default();
     // The limits in bytes follow from the one in characters, which people think in: two bytes a
     // character, as in the defaults, and whatever must hold a text grows with it.
-    let text_bytes_max = defaults
-        .text_bytes_max
-        .max(text_chars_max.saturating_mul(2));
+    let text_bytes_max = defaults.text_bytes_max.max(text_chars_max.saturating_mul(2));
     let envelope = text_bytes_max.saturating_mul(2).saturating_add(4 * 1024);
     Limits {
         connections_max: from.read("limits.connections_max", parse::at_least_one),
@@ -269,9 +254,7 @@ mod tests {
     use super::*;
 
     fn load(env: &[(&str, &str)]) -> Result<Config, String> {
-        let env = env
-            .iter()
-            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         Config::from_sources(None, env, &Flags::default())
             .map(|(config, _)| config)
             .map_err(|invalid| invalid.to_string())
@@ -287,10 +270,7 @@ mod tests {
         let config = load(&[]).unwrap();
         assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
         assert_eq!(config.store, StoreChoice::Sqlite("./data/chat.db".into()));
-        assert_eq!(
-            config.metrics,
-            Metrics::Try("127.0.0.1:9090".parse().unwrap())
-        );
+        assert_eq!(config.metrics, Metrics::Try("127.0.0.1:9090".parse().unwrap()));
         assert_eq!(config.limits, Limits::default());
         assert!(!config.auth.dev_user_ids);
     }
@@ -298,10 +278,7 @@ mod tests {
     #[test]
     fn metrics_that_somebody_asked_for_must_be_there() {
         let config = load(&[("CHAT_SERVER__METRICS__LISTEN", "127.0.0.1:9090")]).unwrap();
-        assert_eq!(
-            config.metrics,
-            Metrics::At("127.0.0.1:9090".parse().unwrap())
-        );
+        assert_eq!(config.metrics, Metrics::At("127.0.0.1:9090".parse().unwrap()));
         let config = load(&[("CHAT_SERVER__METRICS__LISTEN", "off")]).unwrap();
         assert_eq!(config.metrics, Metrics::Off);
     }
@@ -323,10 +300,7 @@ mod tests {
     #[test]
     fn a_switch_for_development_stays_on_the_machine() {
         check_refused(
-            &[
-                ("CHAT_SERVER__AUTH__DEV_USER_IDS", "true"),
-                ("CHAT_SERVER__LISTEN", "0.0.0.0:80"),
-            ],
+            &[("CHAT_SERVER__AUTH__DEV_USER_IDS", "true"), ("CHAT_SERVER__LISTEN", "0.0.0.0:80")],
             "loopback",
         );
         assert!(load(&[("CHAT_SERVER__AUTH__DEV_USER_IDS", "true")]).is_ok());
@@ -343,23 +317,11 @@ mod tests {
         let long = "x".repeat(32);
         check_refused(&[("CHAT_SERVER__AUTH__SECRET", "short")], "32 bytes");
         check_refused(
-            &[
-                ("CHAT_SERVER__AUTH__SECRET", &long),
-                ("CHAT_SERVER__AUTH__SECRET_FILE", "/x"),
-            ],
+            &[("CHAT_SERVER__AUTH__SECRET", &long), ("CHAT_SERVER__AUTH__SECRET_FILE", "/x")],
             "only one of them",
         );
-        check_refused(
-            &[("CHAT_SERVER__AUTH__SECRET_FILE", "/does/not/exist")],
-            "/does/not/exist",
-        );
-        assert!(
-            load(&[("CHAT_SERVER__AUTH__SECRET", &long)])
-                .unwrap()
-                .auth
-                .secret
-                .is_some()
-        );
+        check_refused(&[("CHAT_SERVER__AUTH__SECRET_FILE", "/does/not/exist")], "/does/not/exist");
+        assert!(load(&[("CHAT_SERVER__AUTH__SECRET", &long)]).unwrap().auth.secret.is_some());
     }
 
     #[test]

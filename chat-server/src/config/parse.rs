@@ -45,15 +45,9 @@ impl<'a> Reader<'a> {
             Ok(meaning) => Some(meaning),
             Err(error) => {
                 let secret = keys::find(name).is_some_and(|key| key.form == Form::Secret);
-                let shown = if secret {
-                    String::new()
-                } else {
-                    format!(" = {:?}", value.text)
-                };
-                self.problems.push(Problem::new(
-                    &value.source,
-                    format_args!("{name}{shown}: {error}"),
-                ));
+                let shown = if secret { String::new() } else { format!(" = {:?}", value.text) };
+                self.problems
+                    .push(Problem::new(&value.source, format_args!("{name}{shown}: {error}")));
                 None
             }
         }
@@ -62,8 +56,7 @@ impl<'a> Reader<'a> {
     /// A value that is fine by itself and yet cannot stand.
     pub(super) fn problem(&mut self, name: &str, what: impl Display) {
         let source = self.source(name).cloned().unwrap_or(Source::Default);
-        self.problems
-            .push(Problem::new(source, format_args!("{name} {what}")));
+        self.problems.push(Problem::new(source, format_args!("{name} {what}")));
     }
 
     pub(super) fn source(&self, name: &str) -> Option<&Source> {
@@ -87,11 +80,7 @@ pub(super) fn plain<T: FromStr>(text: &str) -> Result<T, T::Err> {
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, &'static str> {
-    if text.is_empty() {
-        Err("is empty")
-    } else {
-        Ok(text.into())
-    }
+    if text.is_empty() { Err("is empty") } else { Ok(text.into()) }
 }
 
 /// What the setting `store` may say.
@@ -117,11 +106,7 @@ pub(super) fn url(text: &str) -> Result<String, &'static str> {
 }
 
 pub(super) fn list<T: FromStr>(text: &str) -> Result<Vec<T>, T::Err> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|member| !member.is_empty())
-        .map(str::parse)
-        .collect()
+    text.split(',').map(str::trim).filter(|member| !member.is_empty()).map(str::parse).collect()
 }
 
 pub(super) fn origins(text: &str) -> Result<Origins, &'static str> {
@@ -138,9 +123,7 @@ pub(super) fn origins(text: &str) -> Result<Origins, &'static str> {
 
 /// An origin is a URL without a path, as browsers send it.
 fn origin(text: &str) -> Result<String, &'static str> {
-    let host = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match host {
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']) => {
             Ok(text.to_ascii_lowercase())
@@ -153,9 +136,7 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, &'static 
     if text == "off" {
         return Ok(None);
     }
-    text.parse()
-        .map(Some)
-        .map_err(|_| "expected an address like 127.0.0.1:9090, or off")
+    text.parse().map(Some).map_err(|_| "expected an address like 127.0.0.1:9090, or off")
 }
 
 pub(super) fn at_least_one<T: FromStr + PartialOrd + From<u8>>(
@@ -196,10 +177,7 @@ pub(super) fn time(text: &str) -> Result<Duration, &'static str> {
         "h" => 3_600_000,
         _ => return Err(EXPECTED),
     };
-    let millis = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(millis_each));
+    let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis_each));
     match millis {
         Some(millis) if millis <= 24 * 3_600_000 => Ok(Duration::from_millis(millis)),
         Some(_) | None => Err(EXPECTED),
@@ -224,17 +202,7 @@ mod tests {
         assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(time("0s"), Ok(Duration::ZERO));
         assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
-        for bad in [
-            "",
-            "5",
-            "s",
-            "-1s",
-            "1.5s",
-            "5 s",
-            "25h",
-            "99999999999999999999h",
-            "1d",
-        ] {
+        for bad in ["", "5", "s", "-1s", "1.5s", "5 s", "25h", "99999999999999999999h", "1d"] {
             assert!(time(bad).is_err(), "{bad}");
         }
     }
@@ -244,18 +212,9 @@ mod tests {
         assert_eq!(origins("same-host"), Ok(Origins::SameHost));
         assert_eq!(
             origins("https://A.example, http://b.example:81"),
-            Ok(Origins::Also(vec![
-                "https://a.example".into(),
-                "http://b.example:81".into()
-            ]))
+            Ok(Origins::Also(vec!["https://a.example".into(), "http://b.example:81".into()]))
         );
-        for bad in [
-            "",
-            "a.example",
-            "https://a.example/",
-            "https://*.example",
-            "https://",
-        ] {
+        for bad in ["", "a.example", "https://a.example/", "https://*.example", "https://"] {
             assert!(origins(bad).is_err(), "{bad}");
         }
     }

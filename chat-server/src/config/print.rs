@@ -68,10 +68,7 @@ fn each_section<W: Write>(
 fn literal(key: &Key, text: &str) -> String {
     match key.form {
         Form::List => {
-            let members = text
-                .split(',')
-                .map(str::trim)
-                .filter(|member| !member.is_empty());
+            let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
             format!("[{}]", members.map(quoted).collect::<Vec<_>>().join(", "))
         }
         Form::Switch if matches!(text, "true" | "false") => text.to_owned(),
@@ -129,17 +126,11 @@ mod tests {
         let values = Values::gather(None::<&Path>, env, [], &mut Vec::new());
         let text = printed(|out| print_effective(out, &values, true));
         assert!(!text.contains(secret), "{text}");
-        assert!(
-            text.contains("# environment CHAT_SERVER__AUTH__SECRET"),
-            "{text}"
-        );
+        assert!(text.contains("# environment CHAT_SERVER__AUTH__SECRET"), "{text}");
         assert!(text.contains("# default"), "{text}");
         let reread = reread(&text);
         for name in ["http.trusted_proxies", "data_dir"] {
-            assert_eq!(
-                reread.get(name).unwrap().text,
-                values.get(name).unwrap().text
-            );
+            assert_eq!(reread.get(name).unwrap().text, values.get(name).unwrap().text);
         }
     }
 }

@@ -67,10 +67,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(place: impl fmt::Display, what: impl fmt::Display) -> Self {
-        Self {
-            place: place.to_string(),
-            what: what.to_string(),
-        }
+        Self { place: place.to_string(), what: what.to_string() }
     }
 }
 
@@ -105,8 +102,7 @@ impl Values {
 
     /// Whether nobody said anything about a setting.
     pub(crate) fn is_default(&self, name: &str) -> bool {
-        self.get(name)
-            .is_none_or(|value| value.source == Source::Default)
+        self.get(name).is_none_or(|value| value.source == Source::Default)
     }
 
     fn set(&mut self, key: &'static Key, text: String, source: Source) {
@@ -194,10 +190,7 @@ fn unknown(name: &str) -> String {
 /// must be known, and what looks like one of ours with another prefix was meant to be one.
 /// `CHAT_SERVER_PORT_8080_TCP` and the like are Kubernetes speaking of a Service.
 fn stray(name: &str) -> Option<Problem> {
-    let envs: Vec<String> = keys::all()
-        .map(Key::env)
-        .chain([CONFIG_ENV.to_owned()])
-        .collect();
+    let envs: Vec<String> = keys::all().map(Key::env).chain([CONFIG_ENV.to_owned()]).collect();
     if let Some(rest) = name.strip_prefix(ENV_PREFIX) {
         let near = keys::nearest(rest, envs.iter().map(|env| &env[ENV_PREFIX.len()..]));
         return Some(Problem::new(
@@ -214,10 +207,7 @@ fn stray(name: &str) -> Option<Problem> {
         let ours = &env[ENV_PREFIX.len()..];
         ours == rest || ours.replace("__", "_") == rest
     })?;
-    Some(Problem::new(
-        name,
-        format!("is not read; did you mean {meant}?"),
-    ))
+    Some(Problem::new(name, format!("is not read; did you mean {meant}?")))
 }
 
 /// The text of a value in the file.
@@ -227,13 +217,9 @@ fn written(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
         DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().replace('_', "")),
         DeValue::Boolean(truth) => Ok(truth.to_string()),
         DeValue::Array(members) if key.form == Form::List => {
-            let members: Option<Vec<&str>> = members
-                .iter()
-                .map(|member| member.get_ref().as_str())
-                .collect();
-            members
-                .map(|members| members.join(","))
-                .ok_or_else(|| "holds texts only".to_owned())
+            let members: Option<Vec<&str>> =
+                members.iter().map(|member| member.get_ref().as_str()).collect();
+            members.map(|members| members.join(",")).ok_or_else(|| "holds texts only".to_owned())
         }
         DeValue::Integer(_)
         | DeValue::Float(_)
@@ -256,22 +242,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chat.toml");
         std::fs::write(&path, toml).unwrap();
-        let env = env
-            .iter()
-            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let flags = flags
-            .iter()
-            .map(|(name, value)| (keys::find(name).unwrap(), (*value).to_owned()));
+        let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let flags =
+            flags.iter().map(|(name, value)| (keys::find(name).unwrap(), (*value).to_owned()));
         let mut problems = Vec::new();
         let values = Values::gather(Some(&path), env, flags, &mut problems);
         let folder = format!("{}/", folder.path().display());
-        (
-            values,
-            problems
-                .iter()
-                .map(|problem| problem.to_string().replace(&folder, ""))
-                .collect(),
-        )
+        (values, problems.iter().map(|problem| problem.to_string().replace(&folder, "")).collect())
     }
 
     fn check_problem(toml: &str, env: &[(&str, &str)], expected: &str) {
@@ -288,13 +265,7 @@ mod tests {
             ("", &[][..], &[][..], "info", "default"),
             (FILE, &[], &[], "warn", "chat.toml:2"),
             ("", ENV, &[], "debug", "environment CHAT_SERVER__LOG__LEVEL"),
-            (
-                FILE,
-                ENV,
-                &[],
-                "debug",
-                "environment CHAT_SERVER__LOG__LEVEL",
-            ),
+            (FILE, ENV, &[], "debug", "environment CHAT_SERVER__LOG__LEVEL"),
             ("", &[], FLAG, "trace", "flag --log-level"),
             (FILE, &[], FLAG, "trace", "flag --log-level"),
             ("", ENV, FLAG, "trace", "flag --log-level"),
@@ -304,11 +275,7 @@ mod tests {
             assert!(problems.is_empty(), "{problems:?}");
             let value = values.get("log.level").unwrap();
             assert_eq!(value.text, level);
-            assert!(
-                value.source.to_string().ends_with(source),
-                "{}",
-                value.source
-            );
+            assert!(value.source.to_string().ends_with(source), "{}", value.source);
         }
     }
 
@@ -331,35 +298,15 @@ mod tests {
             &[],
             "chat.toml:2: unknown key `log.levl`; did you mean `log.level`?",
         );
-        check_problem(
-            "[zebra]\nstripes = 3",
-            &[],
-            "chat.toml:1: unknown key `zebra`",
-        );
-        check_problem(
-            "log = 3",
-            &[],
-            "chat.toml:1: unknown key `log`; did you mean `log.level`?",
-        );
+        check_problem("[zebra]\nstripes = 3", &[], "chat.toml:1: unknown key `zebra`");
+        check_problem("log = 3", &[], "chat.toml:1: unknown key `log`; did you mean `log.level`?");
     }
 
     #[test]
     fn a_value_of_the_wrong_kind_is_named() {
-        check_problem(
-            "listen = 1.5",
-            &[],
-            "chat.toml:1: `listen` cannot be a float",
-        );
-        check_problem(
-            "listen = ['a']",
-            &[],
-            "chat.toml:1: `listen` cannot be an array",
-        );
-        check_problem(
-            "listen.port = 1",
-            &[],
-            "chat.toml:1: `listen` cannot be a table",
-        );
+        check_problem("listen = 1.5", &[], "chat.toml:1: `listen` cannot be a float");
+        check_problem("listen = ['a']", &[], "chat.toml:1: `listen` cannot be an array");
+        check_problem("listen.port = 1", &[], "chat.toml:1: `listen` cannot be a table");
     }
 
     #[test]
@@ -375,11 +322,7 @@ mod tests {
             &[("CHAT_SERVER__LISTN", "x")],
             "CHAT_SERVER__LISTN: unknown variable; did you mean CHAT_SERVER__LISTEN?",
         );
-        check_problem(
-            "",
-            &[("CHAT_SERVER__ZZZ", "x")],
-            "CHAT_SERVER__ZZZ: unknown variable",
-        );
+        check_problem("", &[("CHAT_SERVER__ZZZ", "x")], "CHAT_SERVER__ZZZ: unknown variable");
         for name in ["CHAT_LOG_LEVEL", "CHAT_LOG__LEVEL", "CHAT_SERVER_LOG_LEVEL"] {
             check_problem(
                 "",
@@ -408,9 +351,6 @@ mod tests {
     fn a_list_may_be_an_array() {
         let (values, problems) = gather("http.trusted_proxies = ['10.0.0.0/8', '::1']", &[], &[]);
         assert!(problems.is_empty());
-        assert_eq!(
-            values.get("http.trusted_proxies").unwrap().text,
-            "10.0.0.0/8,::1"
-        );
+        assert_eq!(values.get("http.trusted_proxies").unwrap().text, "10.0.0.0/8,::1");
     }
 }

@@ -82,39 +82,19 @@ const QUESTIONS: &[&str] = &[
 
 /// Said in the group at these places instead of small talk.
 const GROUP_MOMENTS: &[(usize, usize, &str)] = &[
-    (
-        0,
-        0,
-        "Hello both. I made this so that we stop losing things in three different threads.",
-    ),
+    (0, 0, "Hello both. I made this so that we stop losing things in three different threads."),
     (1, 2, "About time 😄"),
     (2, 1, "Present. What is the first order of business?"),
-    (
-        3,
-        0,
-        "The plan for the season:\n\n1. boats into the water\n2. everything else\n3. cake",
-    ),
-    (
-        240,
-        2,
-        "For the record, the combination of the shed is on the board *inside* the shed.",
-    ),
+    (3, 0, "The plan for the season:\n\n1. boats into the water\n2. everything else\n3. cake"),
+    (240, 2, "For the record, the combination of the shed is on the board *inside* the shed."),
     (241, 1, "That is the most us thing I have read all week."),
     (
         430,
         1,
         "Tide table for the weekend: Sat 06:12 and 18:40, Sun 07:01 and 19:27. The second one is the comfortable one.",
     ),
-    (
-        431,
-        0,
-        "Sunday evening it is. I bring soup, who brings bowls?",
-    ),
-    (
-        432,
-        2,
-        "Bowls: me. Also spoons, because I remember last time 🥄",
-    ),
+    (431, 0, "Sunday evening it is. I bring soup, who brings bowls?"),
+    (432, 2, "Bowls: me. Also spoons, because I remember last time 🥄"),
     (
         700,
         2,
@@ -124,11 +104,7 @@ const GROUP_MOMENTS: &[(usize, usize, &str)] = &[
 ];
 /// The last lines, and how many minutes before now.
 const GROUP_END: &[(usize, u64, &str)] = &[
-    (
-        0,
-        95,
-        "Weather looks kind for the weekend. Shall we try the long way round the island?",
-    ),
+    (0, 95, "Weather looks kind for the weekend. Shall we try the long way round the island?"),
     (2, 41, "Yes please. I can be there at nine."),
     (1, 12, "Nine works. I will check the trailer lights before."),
     (2, 4, "And I bring the coffee ☕"),
@@ -170,11 +146,7 @@ fn script(
                 moment.map_or_else(|| small_talk(&mut dice), |(_, _, text)| (*text).to_owned());
             // About three weeks, in bursts of five lines a couple of minutes apart.
             let minutes = (talk - number) / 5 * 170 + 120 + (4 - number % 5) * 2;
-            Line {
-                by,
-                ago: Duration::from_secs(minutes as u64 * 60),
-                text,
-            }
+            Line { by, ago: Duration::from_secs(minutes as u64 * 60), text }
         })
         .collect();
     told.extend(end.iter().map(|(by, minutes, text)| Line {
@@ -208,10 +180,8 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % sides
     }
 

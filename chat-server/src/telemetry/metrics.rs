@@ -22,9 +22,8 @@ pub(crate) const REQUESTS: &str = "chat_server_requests_total";
 
 /// From half a millisecond, which is a commit on a good disk, to ten seconds, which is everybody's
 /// patience.
-const SECONDS: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// How often old samples are folded; without that they would pile up where nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -38,20 +37,10 @@ pub(crate) fn start() -> anyhow::Result<PrometheusHandle> {
     describe_counter!(PANICS, "Panics of tasks; each is a defect");
     describe_counter!(ACCEPTED, "Connections accepted");
     describe_counter!(REFUSED, "Connections refused because there were too many");
-    describe_gauge!(
-        OPEN,
-        "Open connections that are not live (WebSocket) connections"
-    );
+    describe_gauge!(OPEN, "Open connections that are not live (WebSocket) connections");
     describe_counter!(ACCEPT_ERRORS, "Errors while accepting connections");
-    describe_counter!(
-        REQUESTS,
-        "Requests, by who answered (route) and the class of the status"
-    );
-    describe_gauge!(
-        "chat_server_build_info",
-        Unit::Count,
-        "Always 1; the version is a label"
-    );
+    describe_counter!(REQUESTS, "Requests, by who answered (route) and the class of the status");
+    describe_gauge!("chat_server_build_info", Unit::Count, "Always 1; the version is a label");
     gauge!("chat_server_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let upkeep = handle.clone();
     tokio::spawn(async move {
@@ -75,54 +64,29 @@ pub(crate) fn render(handle: &PrometheusHandle) -> String {
 fn process(text: &mut String) {
     let mut show = |name: &str, kind: &str, help: &str, value: Option<f64>| {
         let Some(value) = value else { return };
-        let written = write!(
-            text,
-            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-        );
+        let written = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
         debug_assert!(written.is_ok(), "a String takes everything");
     };
-    show(
-        "process_cpu_seconds_total",
-        "counter",
-        "User and system time",
-        cpu_seconds(),
-    );
-    show(
-        "process_resident_memory_bytes",
-        "gauge",
-        "Resident memory",
-        resident_bytes(),
-    );
-    show(
-        "process_open_fds",
-        "gauge",
-        "Open file descriptors",
-        open_fds(),
-    );
+    show("process_cpu_seconds_total", "counter", "User and system time", cpu_seconds());
+    show("process_resident_memory_bytes", "gauge", "Resident memory", resident_bytes());
+    show("process_open_fds", "gauge", "Open file descriptors", open_fds());
 }
 
-/// Ticks of the times in `/proc`: 100 a second on every machine that Rust's standard library is
-/// built for.
+/// Ticks of the times in `/proc`: what Linux shows to programs (`USER_HZ`), whatever it uses itself.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 fn cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The name in parentheses may hold anything; what follows it is numbers, the third on.
     let numbers = stat.rsplit_once(") ")?.1;
-    let ticks: f64 = numbers
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .map(|n| n.parse::<f64>().ok())
-        .sum::<Option<_>>()?;
+    let ticks: f64 =
+        numbers.split(' ').skip(11).take(2).map(|n| n.parse::<f64>().ok()).sum::<Option<_>>()?;
     Some(ticks / TICKS_PER_SECOND)
 }
 
 fn resident_bytes() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024.0)
 }

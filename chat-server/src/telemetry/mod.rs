@@ -12,7 +12,6 @@ use std::{
     io::{self, IsTerminal, Write},
     panic,
     str::FromStr,
-    sync::Arc,
 };
 
 use tracing::{Level, Metadata};
@@ -38,22 +37,18 @@ impl FromStr for LogFilter {
             // A lone word is a level; the parser would also take it for a target.
             if !directive.contains('=') && directive.parse::<Level>().is_err() {
                 return Err(
-                    "expected error, warn, info, debug or trace, or target=level".to_owned(),
+                    "expected error, warn, info, debug or trace, or target=level".to_owned()
                 );
             }
         }
-        EnvFilter::builder()
-            .parse(text)
-            .map_err(|error| error.to_string())?;
+        EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
         Ok(Self(text.to_owned()))
     }
 }
 
 /// Starts logging to standard error, for the rest of the process.
 pub(crate) fn start_logging(log: &Log) {
-    let filter = EnvFilter::builder()
-        .parse_lossy(&log.level.0)
-        .and(filter_fn(allowed));
+    let filter = EnvFilter::builder().parse_lossy(&log.level.0).and(filter_fn(allowed));
     let terminal = io::stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
@@ -61,9 +56,7 @@ pub(crate) fn start_logging(log: &Log) {
         LogFormat::Json => true,
     };
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(RedactedStderr)
-        .with_ansi(colours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(RedactedStderr).with_ansi(colours);
     let layer = if json {
         lines.json().flatten_event(true).with_filter(filter).boxed()
     } else {
@@ -80,9 +73,7 @@ fn allowed(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     *metadata.level() <= Level::INFO
         || ["chat_server", "chat_sdk"].iter().any(|ours| {
-            target
-                .strip_prefix(ours)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            target.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         })
 }
 
@@ -91,12 +82,8 @@ fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         ::metrics::counter!(metrics::PANICS).increment(1);
         let message = panic.payload_as_str().unwrap_or("not a text");
-        let location = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let backtrace = std::backtrace::Backtrace::capture();
-        let backtrace = Arc::new(backtrace);
         tracing::error!(message, location, %backtrace, "panic: a defect, please report it");
     }));
 }
@@ -117,9 +104,7 @@ impl Write for RedactedStderr {
     /// The formatter writes a whole line at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        io::stderr()
-            .lock()
-            .write_all(redact::redact(&text).as_bytes())?;
+        io::stderr().lock().write_all(redact::redact(&text).as_bytes())?;
         Ok(line.len())
     }
 
@@ -134,12 +119,7 @@ mod tests {
 
     #[test]
     fn a_level_that_is_none_is_refused() {
-        for good in [
-            "info",
-            "trace",
-            "info,chat_sdk=debug",
-            "warn,chat_server::serve=trace",
-        ] {
+        for good in ["info", "trace", "info,chat_sdk=debug", "warn,chat_server::serve=trace"] {
             assert!(good.parse::<LogFilter>().is_ok(), "{good}");
         }
         for bad in ["", "loud", "info,chat_sdk=loud", "info,,warn"] {

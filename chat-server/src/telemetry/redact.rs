@@ -12,20 +12,13 @@ const NAMED: &[&str] = &["token", "password", "secret", "ticket"];
 /// What gives a credential away wherever it stands, in lower case, and how much of it is not the
 /// credential: a scheme of HTTP, a one-time code in a link, a step of a session, and the beginning
 /// of every JWT, which is base64 of `{"`.
-const MARKS: &[(&str, usize)] = &[
-    ("bearer ", 7),
-    ("?code=", 6),
-    ("&code=", 6),
-    ("authenticate(", 13),
-    ("eyj", 0),
-];
+const MARKS: &[(&str, usize)] =
+    &[("bearer ", 7), ("?code=", 6), ("&code=", 6), ("authenticate(", 13), ("eyj", 0)];
 
 /// How serde begins and ends the repetition of a text that stood where something else was wanted;
 /// people send their password to the wrong place.
-const MISPLACED: (&[&str], &str) = (
-    &["invalid type: string ", "invalid value: string "],
-    ", expected",
-);
+const MISPLACED: (&[&str], &str) =
+    (&["invalid type: string ", "invalid value: string "], ", expected");
 
 /// The line without credentials.
 pub(super) fn redact(line: &str) -> Cow<'_, str> {
@@ -61,9 +54,7 @@ fn next_credential(line: &str, lower: &str, from: usize) -> Option<(usize, usize
     });
     let misplaced = MISPLACED.0.iter().filter_map(|lead| {
         let start = from + line[from..].find(lead)? + lead.len();
-        let end = line[start..]
-            .find(MISPLACED.1)
-            .map_or(line.len(), |length| start + length);
+        let end = line[start..].find(MISPLACED.1).map_or(line.len(), |length| start + length);
         found(line, start, end)
     });
     marked.chain(named).chain(misplaced).min()
@@ -85,28 +76,20 @@ fn named_value(line: &str, at: usize) -> Option<(usize, usize)> {
     }
     let start = at + punctuation;
     let quoted = lead.ends_with(['"', '\'']);
-    let end = if quoted {
-        quoted_end(line, start)
-    } else {
-        value_end(line, start)
-    };
+    let end = if quoted { quoted_end(line, start) } else { value_end(line, start) };
     found(line, start, end)
 }
 
 /// Where a value that stands between quotes ends; it may hold anything else.
 fn quoted_end(line: &str, start: usize) -> usize {
-    line[start..]
-        .find(['"', '\'', '\\'])
-        .map_or(line.len(), |length| start + length)
+    line[start..].find(['"', '\'', '\\']).map_or(line.len(), |length| start + length)
 }
 
 fn value_end(line: &str, start: usize) -> usize {
     let ends = |c: char| {
         c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '&' | ',' | ')' | '}' | ']' | ';')
     };
-    line[start..]
-        .find(ends)
-        .map_or(line.len(), |length| start + length)
+    line[start..].find(ends).map_or(line.len(), |length| start + length)
 }
 
 #[cfg(test)]
@@ -120,48 +103,21 @@ mod tests {
 
     #[test]
     fn credentials_are_cut_wherever_they_stand() {
-        check_cut(
-            "GET /ws?token=abc&x=1 done",
-            "GET /ws?token=[redacted]&x=1 done",
-        );
+        check_cut("GET /ws?token=abc&x=1 done", "GET /ws?token=[redacted]&x=1 done");
         check_cut("a token=abc", "a token=[redacted]");
-        check_cut(
-            r#"{"token":"a b","x":1}"#,
-            r#"{"token":"[redacted]","x":1}"#,
-        );
-        check_cut(
-            r#"Hello { token: "abc" }"#,
-            r#"Hello { token: "[redacted]" }"#,
-        );
-        check_cut(
-            r#"{\"password\":\"hunter 2\"}"#,
-            r#"{\"password\":\"[redacted]\"}"#,
-        );
-        check_cut(
-            "Authorization: Bearer abc.def",
-            "Authorization: Bearer [redacted]",
-        );
-        check_cut(
-            r#""authorization": "bearer abc""#,
-            r#""authorization": "bearer [redacted]""#,
-        );
-        check_cut(
-            "chat.v1, eyJhbGciOi.eyJzdWIi.c2ln, x",
-            "chat.v1, [redacted], x",
-        );
+        check_cut(r#"{"token":"a b","x":1}"#, r#"{"token":"[redacted]","x":1}"#);
+        check_cut(r#"Hello { token: "abc" }"#, r#"Hello { token: "[redacted]" }"#);
+        check_cut(r#"{\"password\":\"hunter 2\"}"#, r#"{\"password\":\"[redacted]\"}"#);
+        check_cut("Authorization: Bearer abc.def", "Authorization: Bearer [redacted]");
+        check_cut(r#""authorization": "bearer abc""#, r#""authorization": "bearer [redacted]""#);
+        check_cut("chat.v1, eyJhbGciOi.eyJzdWIi.c2ln, x", "chat.v1, [redacted], x");
         check_cut(
             r#"session output=Authenticate("abc")"#,
             r#"session output=Authenticate("[redacted]")"#,
         );
-        check_cut(
-            r#"Authenticate(\"abc\")"#,
-            r#"Authenticate(\"[redacted]\")"#,
-        );
+        check_cut(r#"Authenticate(\"abc\")"#, r#"Authenticate(\"[redacted]\")"#);
         check_cut("at /setup?code=1234 now", "at /setup?code=[redacted] now");
-        check_cut(
-            "TOKEN=abc password=def",
-            "TOKEN=[redacted] password=[redacted]",
-        );
+        check_cut("TOKEN=abc password=def", "TOKEN=[redacted] password=[redacted]");
     }
 
     #[test]

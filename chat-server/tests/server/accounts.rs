@@ -7,15 +7,8 @@ use serde_json::Value;
 use crate::support::{Server, run, run_with_input, text};
 
 fn user(folder: &Path, args: &[&str], password: &str) -> (Option<i32>, String) {
-    let output = run_with_input(
-        folder,
-        &[&["user"], args].concat(),
-        &format!("{password}\n"),
-    );
-    (
-        output.status.code(),
-        text(&output.stdout) + &text(&output.stderr),
-    )
+    let output = run_with_input(folder, &[&["user"], args].concat(), &format!("{password}\n"));
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
 fn done(folder: &Path, args: &[&str], password: &str) -> String {
@@ -27,11 +20,7 @@ fn done(folder: &Path, args: &[&str], password: &str) -> String {
 #[test]
 fn accounts_can_be_made_before_the_first_start() {
     let folder = tempfile::tempdir().unwrap();
-    done(
-        folder.path(),
-        &["create", "root", "--admin"],
-        "correct horse",
-    );
+    done(folder.path(), &["create", "root", "--admin"], "correct horse");
     let server = Server::start(&folder);
     assert_eq!(server.said("First admin"), None, "{}", server.banner);
     server.log_in("root", "correct horse").expect(200);
@@ -44,15 +33,8 @@ fn accounts_change_beside_a_running_server() {
     let server = Server::start(&folder);
     let path = folder.path();
 
-    done(
-        path,
-        &["create", "bob", "--display-name", "Bob B"],
-        "correct horse",
-    );
-    let (_, token) = server
-        .log_in("bob", "correct horse")
-        .expect(200)
-        .user_and_token();
+    done(path, &["create", "bob", "--display-name", "Bob B"], "correct horse");
+    let (_, token) = server.log_in("bob", "correct horse").expect(200).user_and_token();
     let me = || server.get_with("/user", &[("Authorization", &format!("Bearer {token}"))]);
     assert_eq!(me().expect(200).json()["display_name"], "Bob B");
 
@@ -78,23 +60,15 @@ fn accounts_are_listed_for_people_and_for_programs() {
     done(path, &["disable", "bob"], "");
 
     let listed = text(&run(path, ["user", "list"]).stdout);
-    let names: Vec<&str> = listed
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
+    let names: Vec<&str> =
+        listed.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(names, ["alice", "bob", "carol"], "{listed}");
 
     let listed = text(&run(path, ["user", "list", "--json"]).stdout);
-    let accounts: Vec<Value> = listed
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let accounts: Vec<Value> =
+        listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(accounts.len(), 3);
-    assert_eq!(
-        (&accounts[1]["name"], &accounts[1]["disabled"]),
-        (&"bob".into(), &true.into())
-    );
+    assert_eq!((&accounts[1]["name"], &accounts[1]["disabled"]), (&"bob".into(), &true.into()));
     assert!(!listed.contains("argon2"), "{listed}");
 }
 

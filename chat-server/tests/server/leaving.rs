@@ -118,18 +118,11 @@ fn what_was_acknowledged_before_the_end_is_there_after_it() {
 
     let server = Server::start(&folder);
     let history = history(&server, &alice, &bob);
-    let kept: Vec<&str> = history
-        .iter()
-        .filter_map(|it| it["content"].as_str())
-        .collect();
+    let kept: Vec<&str> = history.iter().filter_map(|it| it["content"].as_str()).collect();
     let once: BTreeSet<String> = kept.iter().map(|&text| text.to_owned()).collect();
     assert_eq!(once.len(), kept.len(), "nothing twice");
     let lost: Vec<_> = acknowledged.difference(&once).collect();
-    assert!(
-        lost.is_empty(),
-        "{} acknowledged, lost {lost:?}",
-        acknowledged.len()
-    );
+    assert!(lost.is_empty(), "{} acknowledged, lost {lost:?}", acknowledged.len());
     assert!(acknowledged.len() > 10, "{}", acknowledged.len());
     server.stop();
 }
@@ -166,9 +159,7 @@ fn while_it_leaves_it_is_alive_and_not_ready() {
     assert_eq!(report["checks"]["draining"], true);
     // Everything else goes on during the notice.
     server.get("/healthz").expect(200);
-    server
-        .get_with("/user", &[("Authorization", &format!("Bearer {token}"))])
-        .expect(200);
+    server.get_with("/user", &[("Authorization", &format!("Bearer {token}"))]).expect(200);
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
 }
 
@@ -207,12 +198,9 @@ fn a_request_that_is_being_answered_is_answered() {
 #[test]
 fn an_idle_connection_does_not_hold_it_up() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Start::new(folder.path())
-        .arg("--http-header-timeout=1h")
-        .up();
+    let mut server = Start::new(folder.path()).arg("--http-header-timeout=1h").up();
     let mut idle = TcpStream::connect(server.address()).unwrap();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: chat.test\r\n\r\n")
-        .unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: chat.test\r\n\r\n").unwrap();
     let mut first = [0; 12];
     idle.read_exact(&mut first).unwrap();
     server.signal("TERM");
@@ -223,10 +211,8 @@ fn an_idle_connection_does_not_hold_it_up() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Start::new(folder.path())
-        .arg("--drain-notice=1h")
-        .arg("--drain-limit=2h")
-        .up();
+    let mut server =
+        Start::new(folder.path()).arg("--drain-notice=1h").arg("--drain-limit=2h").up();
     server.signal("TERM");
     while !server.log().contains("leaving") {
         thread::sleep(Duration::from_millis(5));
@@ -255,9 +241,5 @@ fn the_limit_is_kept_whatever_hangs() {
     server.signal("TERM");
     // The exit code says that something was left undone.
     assert_eq!(server.wait().code(), Some(1), "{}", server.log());
-    assert!(
-        server.log().contains("the limit came first"),
-        "{}",
-        server.log()
-    );
+    assert!(server.log().contains("the limit came first"), "{}", server.log());
 }

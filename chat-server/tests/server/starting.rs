@@ -13,25 +13,12 @@ fn without_arguments_it_starts_and_says_where_everything_is() {
     let path = folder.path().canonicalize().unwrap();
     let path = path.display();
 
-    assert!(
-        server
-            .banner
-            .starts_with(&format!("chat-server {}", env!("CARGO_PKG_VERSION")))
-    );
+    assert!(server.banner.starts_with(&format!("chat-server {}", env!("CARGO_PKG_VERSION"))));
     assert_eq!(server.said("Data"), Some(&*format!("{path}/data")));
-    assert!(
-        server.said("Store").unwrap().starts_with("SQLite, "),
-        "{}",
-        server.banner
-    );
+    assert!(server.said("Store").unwrap().starts_with("SQLite, "), "{}", server.banner);
     assert!(folder.path().join("data/chat.db").exists());
     server.get("/healthz").expect(200);
-    ask(
-        &server.metrics_address(),
-        &request("GET", "/metrics", &[], ""),
-    )
-    .unwrap()
-    .expect(200);
+    ask(&server.metrics_address(), &request("GET", "/metrics", &[], "")).unwrap().expect(200);
     assert!(server.said("First admin").unwrap().contains("/setup?code="));
     server.stop();
 }
@@ -47,16 +34,9 @@ fn the_defaults_are_the_documented_ones() {
         "listen = \"127.0.0.1:9090\"",
         "dev_user_ids = false",
     ] {
-        assert!(
-            printed.lines().any(|printed| printed == line),
-            "{line} in\n{printed}"
-        );
+        assert!(printed.lines().any(|printed| printed == line), "{line} in\n{printed}");
     }
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "printing makes nothing"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "printing makes nothing");
 }
 
 #[test]
@@ -70,17 +50,12 @@ fn the_set_up_link_makes_one_administrator() {
     };
     assert_eq!(set_up("mallory", "aaaaa-aaaaa-aaaaa-aaaaa").status, 401);
     let (_, token) = set_up("alice", &code).expect(201).user_and_token();
-    server
-        .get_with("/user", &[("Authorization", &format!("Bearer {token}"))])
-        .expect(200);
+    server.get_with("/user", &[("Authorization", &format!("Bearer {token}"))]).expect(200);
     assert!(set_up("mallory", &code).status >= 400);
     server.stop();
 
     let listed = text(&run(folder.path(), ["user", "list"]).stdout);
-    let alice = listed
-        .lines()
-        .find(|line| line.starts_with("alice"))
-        .unwrap();
+    let alice = listed.lines().find(|line| line.starts_with("alice")).unwrap();
     assert!(alice.contains("admin"), "{listed}");
     assert!(!listed.contains("mallory"), "{listed}");
 
@@ -106,10 +81,7 @@ fn what_is_kept_is_its_owners_alone() {
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
     let refused = Start::new(folder.path()).fails();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(
-        text(&refused.stderr).contains("can be read by everybody"),
-        "{refused:?}"
-    );
+    assert!(text(&refused.stderr).contains("can be read by everybody"), "{refused:?}");
 }
 
 #[test]
@@ -119,9 +91,7 @@ fn tokens_outlive_a_restart() {
     let (_, token) = server.register("alice", "correct horse");
     server.stop();
     let server = Server::start(&folder);
-    server
-        .get_with("/user", &[("Authorization", &format!("Bearer {token}"))])
-        .expect(200);
+    server.get_with("/user", &[("Authorization", &format!("Bearer {token}"))]).expect(200);
     server.stop();
 }
 
@@ -131,10 +101,7 @@ fn one_data_folder_is_one_servers() {
     let server = Server::start(&folder);
     let second = Start::new(folder.path()).fails();
     assert_eq!(second.status.code(), Some(1));
-    assert!(
-        text(&second.stderr).contains("another chat-server"),
-        "{second:?}"
-    );
+    assert!(text(&second.stderr).contains("another chat-server"), "{second:?}");
     server.get("/healthz").expect(200);
     server.stop();
 }
@@ -156,13 +123,8 @@ fn a_port_that_is_taken_is_named() {
 #[test]
 fn an_address_to_be_reached_at_is_the_one_in_the_link() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Start::new(folder.path())
-        .arg("--public-url=https://chat.example.org/")
-        .up();
+    let server = Start::new(folder.path()).arg("--public-url=https://chat.example.org/").up();
     assert_eq!(server.said("Open"), Some("https://chat.example.org"));
     let link = server.said("First admin").unwrap();
-    assert!(
-        link.starts_with("https://chat.example.org/setup?code="),
-        "{link}"
-    );
+    assert!(link.starts_with("https://chat.example.org/setup?code="), "{link}");
 }

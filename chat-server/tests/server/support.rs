@@ -47,12 +47,7 @@ pub(crate) fn run_with_input(folder: &Path, args: &[&str], input: &str) -> Outpu
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
 
@@ -73,11 +68,10 @@ impl Start {
         command
             .env("CHAT_SERVER__LISTEN", "127.0.0.1:0")
             .env("CHAT_SERVER__METRICS__LISTEN", "127.0.0.1:0")
-            .env("CHAT_SERVER__LOG__LEVEL", "trace");
-        Self {
-            command,
-            folder: folder.to_owned(),
-        }
+            .env("CHAT_SERVER__LOG__LEVEL", "trace")
+            // What a test that fails leaves behind goes with its folder.
+            .env("TMPDIR", folder);
+        Self { command, folder: folder.to_owned() }
     }
 
     pub(crate) fn arg(mut self, arg: &str) -> Self {
@@ -111,11 +105,7 @@ impl Start {
                 let _ = said.send(line);
             }
         });
-        let mut server = Server {
-            child,
-            banner: String::new(),
-            log,
-        };
+        let mut server = Server { child, banner: String::new(), log };
         loop {
             match hear.recv_timeout(PATIENCE) {
                 Ok(line) => {
@@ -158,40 +148,23 @@ impl Server {
 
     /// What stands behind a word of the banner.
     pub(crate) fn said(&self, word: &str) -> Option<&str> {
-        let line = self
-            .banner
-            .lines()
-            .map(str::trim)
-            .find(|line| line.starts_with(word))?;
+        let line = self.banner.lines().map(str::trim).find(|line| line.starts_with(word))?;
         Some(line[word.len()..].trim())
     }
 
     /// Host and port of the API.
     pub(crate) fn address(&self) -> String {
-        self.said("Open")
-            .unwrap()
-            .strip_prefix("http://")
-            .unwrap()
-            .to_owned()
+        self.said("Open").unwrap().strip_prefix("http://").unwrap().to_owned()
     }
 
     /// Host and port of the metrics.
     pub(crate) fn metrics_address(&self) -> String {
         let url = self.said("Metrics").unwrap();
-        url.strip_prefix("http://")
-            .unwrap()
-            .strip_suffix("/metrics")
-            .unwrap()
-            .to_owned()
+        url.strip_prefix("http://").unwrap().strip_suffix("/metrics").unwrap().to_owned()
     }
 
     pub(crate) fn setup_code(&self) -> String {
-        self.said("First admin")
-            .unwrap()
-            .split_once("/setup?code=")
-            .unwrap()
-            .1
-            .to_owned()
+        self.said("First admin").unwrap().split_once("/setup?code=").unwrap().1.to_owned()
     }
 
     /// Everything it has logged so far.
@@ -219,9 +192,7 @@ impl Server {
     /// Makes an account and answers its user and token.
     pub(crate) fn register(&self, name: &str, password: &str) -> (String, String) {
         let body = serde_json::json!({ "name": name, "password": password });
-        self.post("/user/register", &[], &body)
-            .expect(201)
-            .user_and_token()
+        self.post("/user/register", &[], &body).expect(201).user_and_token()
     }
 
     pub(crate) fn log_in(&self, name: &str, password: &str) -> Reply {
@@ -241,13 +212,9 @@ impl Server {
         let address = self.address();
         let stream = TcpStream::connect(&address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut request = format!("ws://{address}{path}")
-            .into_client_request()
-            .unwrap();
+        let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         let protocol = "chat.v1".parse().unwrap();
-        request
-            .headers_mut()
-            .insert("sec-websocket-protocol", protocol);
+        request.headers_mut().insert("sec-websocket-protocol", protocol);
         match tungstenite::client(request, stream) {
             Ok((socket, _)) => Ok(Live { socket }),
             Err(tungstenite::HandshakeError::Failure(error)) => Err(Box::new(error)),
@@ -261,10 +228,7 @@ impl Server {
 
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &id])
-            .status()
-            .unwrap();
+        let status = Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap();
         assert!(status.success());
     }
 
@@ -289,10 +253,8 @@ impl Server {
 
 /// The bytes of a request that wants the connection closed behind it.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+    let headers: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
     format!(
         "{method} {path} HTTP/1.1\r\nHost: chat.test\r\nConnection: close\r\n\
@@ -328,11 +290,7 @@ impl Reply {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        Some(Self {
-            status,
-            headers,
-            body: body.to_owned(),
-        })
+        Some(Self { status, headers, body: body.to_owned() })
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -366,9 +324,7 @@ impl Live {
     }
 
     pub(crate) fn try_say(&mut self, frame: &Value) -> Result<(), Box<tungstenite::Error>> {
-        self.socket
-            .send(Message::text(frame.to_string()))
-            .map_err(Box::new)
+        self.socket.send(Message::text(frame.to_string())).map_err(Box::new)
     }
 
     /// The next frame; the close code when there is none.

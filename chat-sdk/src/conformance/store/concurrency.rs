@@ -1,6 +1,15 @@
 //! Rules 2, 3 and 5 with many tasks at once.
 
-use std::{collections::BTreeSet, future::Future, pin::pin, task::Poll};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::Poll,
+};
 
 use tokio::task::JoinHandle;
 
@@ -202,22 +211,79 @@ async fn batches_over_the_same_conversations_do_not_block_each_other(trial: Tria
     }
 }
 
-/// Lets `writers` write to a conversation while `look` looks, until all have written.
-async fn while_others_write<L, R>(w: &World, id: ConversationId, look: L)
-where
-    L: Fn() -> R,
-    R: Future<Output = ()>,
-{
-    let writers = spawn(w, 4, move |w, _| async move {
-        for _ in 0..30 {
-            w.say(id, "ann", "hi").await;
+/// How often a case looks, and how many batches others write meanwhile, at the least.
+const LOOKS_MIN: u64 = 100;
+const BATCHES_MIN: u64 = 200;
+/// How many batches one writer writes at most, if the looks take so long.
+const BATCHES_MAX: u64 = 2_000;
+
+/// Tasks that write one batch after the other while somebody looks.
+pub(super) struct Busy {
+    tasks: Vec<JoinHandle<()>>,
+    written: Arc<AtomicU64>,
+    enough: Arc<AtomicBool>,
+    looks: u64,
+}
+
+impl Busy {
+    pub(super) fn begin(
+        w: &World,
+        tasks: u64,
+        batch: impl Fn(&World) -> Vec<Write> + Copy + Send + 'static,
+    ) -> Self {
+        let written = Arc::new(AtomicU64::new(0));
+        let enough = Arc::new(AtomicBool::new(false));
+        let (count, told) = (Arc::clone(&written), Arc::clone(&enough));
+        let tasks = spawn(w, tasks, move |w, _| {
+            let (count, told) = (Arc::clone(&count), Arc::clone(&told));
+            async move {
+                for _ in 0..BATCHES_MAX {
+                    if told.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    w.batch(batch(&w)).await;
+                    count.fetch_add(1, Ordering::Relaxed);
+                    // A store that never waits lets nobody else have the thread.
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        Self {
+            tasks,
+            written,
+            enough,
+            looks: 0,
         }
-    });
-    while writers.iter().any(|writer| !writer.is_finished()) {
-        look().await;
-        tokio::task::yield_now().await;
     }
-    all(writers).await;
+
+    /// Whether to look once more.
+    pub(super) async fn goes_on(&mut self) -> bool {
+        tokio::task::yield_now().await;
+        self.looks += 1;
+        self.looks <= LOOKS_MIN
+            || (self.written.load(Ordering::Relaxed) < BATCHES_MIN
+                && self.tasks.iter().any(|task| !task.is_finished()))
+    }
+
+    /// Ends the writers.
+    pub(super) async fn end(self) {
+        self.enough.store(true, Ordering::Relaxed);
+        all(self.tasks).await;
+    }
+}
+
+/// Looks again and again while others write to a conversation.
+async fn while_others_write<R: Future<Output = ()>>(
+    w: &World,
+    id: ConversationId,
+    look: impl Fn() -> R,
+) {
+    let say = move |w: &World| vec![Write::Append(w.append(id, "ann", message("hi")))];
+    let mut busy = Busy::begin(w, 4, say);
+    while busy.goes_on().await {
+        look().await;
+    }
+    busy.end().await;
     look().await;
 }
 
@@ -226,11 +292,15 @@ async fn a_reader_sees_all_below_what_it_sees(trial: Trial) {
     let id = w.group(&["ann", "bob"]).await;
     while_others_write(&w, id, async || {
         let head = w.head(id).await;
-        let read = w.tail("bob", id, 0, head).await.expect("a member reads");
+        let after = head.saturating_sub(150);
+        let read = w
+            .tail("bob", id, after, head)
+            .await
+            .expect("a member reads");
         let numbers: Vec<u64> = read.iter().map(|event| event.seq.get()).collect();
         assert_eq!(
             numbers,
-            (1..=head).collect::<Vec<_>>(),
+            (after + 1..=head).collect::<Vec<_>>(),
             "up to the head nothing is missing"
         );
     })

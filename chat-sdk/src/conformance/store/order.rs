@@ -3,6 +3,7 @@
 use super::{
     super::report::cases,
     Cases, Trial,
+    concurrency::Busy,
     world::{World, added, marker, message, removed, renamed, standing, user},
 };
 use crate::{
@@ -207,16 +208,11 @@ async fn a_huge_batch_is_written(trial: Trial) {
 async fn a_batch_is_seen_whole_or_not_at_all(trial: Trial) {
     let w = trial.world().await;
     let (one, two) = (w.group(&["ann"]).await, w.group(&["ann"]).await);
-    let writer = {
-        let w = w.share();
-        tokio::spawn(async move {
-            for _ in 0..60 {
-                w.batch(vec![say(&w, one, "ann", "a"), say(&w, two, "ann", "b")])
-                    .await;
-            }
-        })
-    };
-    while !writer.is_finished() {
+    let mut busy = Busy::begin(&w, 2, move |w| {
+        let pair = || [say(w, one, "ann", "a"), say(w, two, "ann", "b")];
+        pair().into_iter().chain(pair()).collect()
+    });
+    while busy.goes_on().await {
         let heads = w
             .store
             .heads(&[one, two])
@@ -224,9 +220,8 @@ async fn a_batch_is_seen_whole_or_not_at_all(trial: Trial) {
             .expect("the store reads")
             .heads;
         assert_eq!(heads[0].1, heads[1].1, "both of a batch or none are seen");
-        tokio::task::yield_now().await;
     }
-    writer.await.expect("the writer does not panic");
+    busy.end().await;
 }
 
 async fn what_was_answered_can_be_read(trial: Trial) {

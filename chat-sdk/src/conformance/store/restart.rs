@@ -4,7 +4,7 @@ use super::{
     super::report::cases,
     Cases, Trial,
     model::Model,
-    unread::{PEOPLE, random_write},
+    unread::{PEOPLE, begin, random_write},
     world::{World, added, marker, message, removed, renamed, role, title, user},
 };
 use crate::{
@@ -196,6 +196,7 @@ async fn a_random_history_survives_restarts(trial: Trial) {
     let mut random = Random::from_seed(21);
     let mut model = Model::default();
     let ids: Vec<_> = (0..4).map(|_| w.nowhere()).collect();
+    begin(&w, &mut model, &ids[1..]).await;
     for _ in 0..8 {
         for _ in 0..10 {
             let batch: Vec<_> = (0..=random.below(6))

@@ -27,7 +27,7 @@ impl AccountStore for SqliteStore {
         account: Account,
         when: CreateWhen,
     ) -> Result<Creation, StoreError> {
-        self.write(move |commit| create(commit, &account, when))
+        self.write_with(move |commit| create(commit, &account, when))
             .await
     }
 
@@ -121,7 +121,7 @@ impl AccountStore for SqliteStore {
         change: AccountChange,
     ) -> Result<Option<Account>, StoreError> {
         let user = user.clone();
-        self.write(move |commit| {
+        self.write_with(move |commit| {
             let connection = commit.connection();
             match &change {
                 AccountChange::Password(hash) => connection
@@ -152,7 +152,7 @@ impl AccountStore for SqliteStore {
         new: &str,
     ) -> Result<bool, StoreError> {
         let (user, old, new) = (user.clone(), old.to_owned(), new.to_owned());
-        self.write(move |commit| {
+        self.write_with(move |commit| {
             let replaced = commit
                 .connection()
                 .prepare_cached(
@@ -177,7 +177,7 @@ impl AccountStore for SqliteStore {
         let token = token.clone();
         let forgotten = SystemClock.now().as_millis()
             - i64::try_from(REVOKED_KEPT.as_millis()).expect("a day is short");
-        self.write(move |commit| {
+        self.write_with(move |commit| {
             let connection = commit.connection();
             connection
                 .prepare_cached("DELETE FROM revoked_tokens WHERE expires_at < ?1")?

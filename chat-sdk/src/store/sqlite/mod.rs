@@ -11,6 +11,8 @@ mod read;
 mod readers;
 mod row;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 mod writer;
 
@@ -233,7 +235,7 @@ impl SqliteStore {
     pub async fn new_epoch(&self) -> Result<Epoch, StoreError> {
         let epoch = random_epoch();
         let name = epoch.clone();
-        self.write(move |commit| {
+        self.write_with(move |commit| {
             commit
                 .connection()
                 .execute("UPDATE life SET epoch = ?1", [name.as_str()])
@@ -281,7 +283,7 @@ impl SqliteStore {
             .ok_or_else(closed)
     }
 
-    async fn write<T: Send + 'static>(
+    async fn write_with<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Commit<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -377,7 +379,7 @@ impl Store for SqliteStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(move |commit| {
+        self.write_with(move |commit| {
             batch
                 .iter()
                 .map(|write| write::apply(commit, write))

@@ -1,0 +1,650 @@
+//! Judges a history. Knows what was promised and what was written down, and nothing of the code
+//! that is judged.
+//!
+//! | rule | promise |
+//! | --- | --- |
+//! | V1 | an acknowledged message is in the log, at the place that was acknowledged |
+//! | V2 | one key, one message |
+//! | V3 | a log is numbered 1, 2, 3 … and never changes |
+//! | V4 | acknowledged before the other was asked for: before it in the log |
+//! | V5 | each device applies the log, in order, without a hole |
+//! | V6 | `synced` means that everything from before the `hello` is there |
+//! | V7 | markers only grow, and only by their owner's word |
+//! | V8 | who is not a member gets nothing |
+//! | V9 | unread counts equal a recount |
+//! | V10 | nothing stands in a log that nobody asked for |
+//! | V11 | after the quiet phase everybody is at the head |
+//! | V12 | nothing is left over: every question answered, every connection and task ended |
+//! | V14 | a revoked credential brings nothing more |
+//! | replies | replies come in the order of the commands |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::history::{Answer, Ask, Body, Entry, LogEvent, Room, What, user_of};
+
+/// Times that are part of a promise, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// How long after a revocation a connection may go on.
+    pub revocation: u64,
+    /// How long a node may not know that a membership has ended, for signals, which are not read
+    /// from the store.
+    pub stale: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub rule: &'static str,
+    /// Where in the history.
+    pub place: usize,
+    pub story: String,
+}
+
+/// Everything that is wrong with a history.
+pub fn check(history: &[Entry], terms: Terms) -> Vec<Violation> {
+    let mut found = Found(Vec::new());
+    let logs = Logs::read(history, &mut found);
+    let asked = asked(history);
+    check_sends(history, &logs, &asked, &mut found);
+    check_devices(history, &logs, terms, &mut found);
+    check_markers(history, &logs, &asked, &mut found);
+    check_answers(history, &logs, &asked, terms, &mut found);
+    check_remains(history, &asked, &mut found);
+    found.0.sort_by_key(|violation| violation.place);
+    found.0
+}
+
+struct Found(Vec<Violation>);
+
+impl Found {
+    fn add(&mut self, rule: &'static str, place: usize, story: String) {
+        self.0.push(Violation { rule, place, story });
+    }
+}
+
+// --- the logs and who belonged to them when ---
+
+#[derive(Default)]
+struct Log {
+    events: Vec<LogEvent>,
+    /// Where in the history each was committed, and when.
+    places: Vec<(usize, u64)>,
+    stays: BTreeMap<String, Vec<Stay>>,
+}
+
+/// One membership, from an event to another.
+struct Stay {
+    from: usize,
+    /// The number of the event that ended it, and where in the history.
+    until: Option<(u64, usize)>,
+}
+
+impl Log {
+    /// The head at this place of the history.
+    fn head_at(&self, place: usize) -> u64 {
+        self.places.partition_point(|(committed, _)| *committed < place) as u64
+    }
+
+    fn head(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    fn event(&self, seq: u64) -> Option<&LogEvent> {
+        self.events.get(usize::try_from(seq).ok()?.checked_sub(1)?)
+    }
+
+    fn stays(&self, user: &str) -> &[Stay] {
+        self.stays.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether this user was a member at any moment between two places.
+    fn member_between(&self, user: &str, from: usize, to: usize) -> bool {
+        self.stays(user)
+            .iter()
+            .any(|stay| stay.from <= to && stay.until.is_none_or(|(_, until)| until >= from))
+    }
+
+    fn member_throughout(&self, user: &str, from: usize, to: usize) -> bool {
+        self.stays(user)
+            .iter()
+            .any(|stay| stay.from < from && stay.until.is_none_or(|(_, until)| until > to))
+    }
+
+    fn member_now(&self, user: &str) -> bool {
+        self.stays(user).last().is_some_and(|stay| stay.until.is_none())
+    }
+
+    /// The number below which everything may have been shown to this user by now.
+    fn visible_below(&self, user: &str, now: usize) -> u64 {
+        let ends = self.stays(user).iter().filter(|stay| stay.from <= now);
+        ends.map(|stay| stay.until.map_or(u64::MAX, |(seq, _)| seq)).max().unwrap_or(0)
+    }
+
+    fn push(&mut self, event: &LogEvent, place: usize, at: u64) {
+        let come = |log: &mut Self, user: &String| {
+            let stays = log.stays.entry(user.clone()).or_default();
+            if stays.last().is_none_or(|stay| stay.until.is_some()) {
+                stays.push(Stay { from: place, until: None });
+            }
+        };
+        let go = |log: &mut Self, user: &String| {
+            if let Some(stay) = log.stays.get_mut(user).and_then(|stays| stays.last_mut()) {
+                stay.until.get_or_insert((event.seq, place));
+            }
+        };
+        match &event.body {
+            Body::Created(users) | Body::Added(users) => users.iter().for_each(|it| come(self, it)),
+            Body::Removed(user) => go(self, user),
+            Body::Left => event.from.iter().for_each(|user| go(self, user)),
+            Body::Message(_) | Body::Other(_) => {}
+        }
+        self.events.push(event.clone());
+        self.places.push((place, at));
+    }
+}
+
+struct Logs(BTreeMap<Room, Log>);
+
+impl Logs {
+    fn read(history: &[Entry], found: &mut Found) -> Self {
+        let mut logs: BTreeMap<Room, Log> = BTreeMap::new();
+        let mut finals = 0;
+        for (place, entry) in history.iter().enumerate() {
+            match &entry.what {
+                What::Committed { room, event } => {
+                    let log = logs.entry(room.clone()).or_default();
+                    if event.seq != log.head() + 1 {
+                        let story = format!("{room}: {} after {}", event.seq, log.head());
+                        found.add("V3", place, story);
+                    }
+                    log.push(event, place, entry.at);
+                }
+                What::Final { room, events } => {
+                    finals += 1;
+                    let committed = logs.get(room).map_or(&[][..], |log| &log.events);
+                    if committed != events {
+                        let story = format!("{room}: the log at the end is not what was committed");
+                        found.add("V3", place, story);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if finals != logs.len() {
+            let story = format!("{finals} of {} logs at the end", logs.len());
+            found.add("V3", history.len(), story);
+        }
+        Self(logs)
+    }
+
+    fn head_at(&self, room: &Room, place: usize) -> u64 {
+        self.0.get(room).map_or(0, |log| log.head_at(place))
+    }
+}
+
+struct Asked<'a> {
+    place: usize,
+    user: &'a str,
+    ask: &'a Ask,
+}
+
+fn asked(history: &[Entry]) -> BTreeMap<u64, Asked<'_>> {
+    let asks = history.iter().enumerate().filter_map(|(place, entry)| match &entry.what {
+        What::Asked { op, device, ask } => {
+            Some((*op, Asked { place, user: user_of(device), ask }))
+        }
+        _ => None,
+    });
+    asks.collect()
+}
+
+// --- V1, V2, V4, V10 ---
+
+fn check_sends(
+    history: &[Entry],
+    logs: &Logs,
+    asked: &BTreeMap<u64, Asked<'_>>,
+    found: &mut Found,
+) {
+    let mut sends = BTreeMap::new();
+    for send in asked.values() {
+        if let Ask::Send { key, text } = send.ask {
+            sends.insert((send.user, key.as_str()), (send.place, text));
+        }
+    }
+    for (room, log) in &logs.0 {
+        let mut keys = BTreeSet::new();
+        for (event, (place, _)) in log.events.iter().zip(&log.places) {
+            let Body::Message(text) = &event.body else { continue };
+            let (Some(from), Some(key)) = (&event.from, &event.key) else {
+                found.add("V10", *place, format!("{room} {}: nobody's message", event.seq));
+                continue;
+            };
+            if !keys.insert((from, key)) {
+                found.add("V2", *place, format!("{room} {}: {key} of {from} again", event.seq));
+            }
+            match sends.get(&(from.as_str(), key.as_str())) {
+                Some((before, said)) if before < place && *said == text => {}
+                _ => found.add("V10", *place, format!("{room} {}: never asked for", event.seq)),
+            }
+        }
+    }
+    // The highest number acknowledged so far, by conversation and place.
+    let mut acked: BTreeMap<&Room, Vec<(usize, u64)>> = BTreeMap::new();
+    for (place, entry) in history.iter().enumerate() {
+        let What::Answered { op, answer } = &entry.what else { continue };
+        let Some(Asked { place: before, user, ask: Ask::Send { key, text } }) = asked.get(op) else {
+            continue;
+        };
+        match answer {
+            Answer::Ack { room, seq } => {
+                let event = logs.0.get(room).and_then(|log| {
+                    let (committed, _) = log.places.get(*seq as usize - 1)?;
+                    log.event(*seq).filter(|_| *committed < place)
+                });
+                let stands = event.is_some_and(|event| {
+                    event.from.as_deref() == Some(*user)
+                        && event.key.as_ref() == Some(key)
+                        && event.body == Body::Message(text.clone())
+                });
+                if !stands {
+                    found.add("V1", place, format!("{key} of {user}: not at {room} {seq}"));
+                }
+                let highest = acked.entry(room).or_default();
+                let known = highest.partition_point(|(acked, _)| acked < before);
+                if let Some((_, floor)) = known.checked_sub(1).map(|last| highest[last])
+                    && *seq <= floor
+                {
+                    let story = format!("{key} of {user}: {seq} after {floor} was acknowledged");
+                    found.add("V4", place, story);
+                }
+                let highest_now = highest.last().map_or(0, |(_, seq)| *seq).max(*seq);
+                highest.push((place, highest_now));
+            }
+            Answer::Refused(code) => {
+                if code == "key_conflict" {
+                    found.add("V2", place, format!("{key} of {user}: {code}"));
+                }
+                let stands = logs.0.values().any(|log| {
+                    log.events.iter().any(|event| {
+                        event.from.as_deref() == Some(*user) && event.key.as_ref() == Some(key)
+                    })
+                });
+                if stands {
+                    found.add("V10", place, format!("{key} of {user}: refused, and in the log"));
+                }
+            }
+            Answer::RefusedLate(code) if code == "key_conflict" => {
+                found.add("V2", place, format!("{key} of {user}: {code}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+// --- V5, V6, V8, V11, V14 ---
+
+#[derive(Default)]
+struct Device {
+    held: BTreeMap<Room, u64>,
+    /// Where nothing is held: the number up to which nothing need come.
+    due: BTreeMap<Room, u64>,
+    hello: usize,
+    credential: String,
+    synced: bool,
+    connected: bool,
+    resumes_by_token: bool,
+}
+
+fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found) {
+    let mut devices: BTreeMap<&str, Device> = BTreeMap::new();
+    let mut revoked: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut quiet = usize::MAX;
+    let mut judged = false;
+    for (place, entry) in history.iter().enumerate() {
+        match &entry.what {
+            What::Revoked { credential } => {
+                revoked.entry(credential).or_insert(entry.at);
+            }
+            What::Quiet => quiet = place,
+            What::Closing => {
+                judged = true;
+                for (name, device) in &devices {
+                    check_arrived(name, device, logs, place, found);
+                }
+            }
+            _ => {}
+        }
+        let Some(name) = entry.what.device() else { continue };
+        let user = user_of(name);
+        let device = devices.entry(name).or_default();
+        match &entry.what {
+            What::Hello { credential, token, .. } => {
+                device.hello = place;
+                device.credential.clone_from(credential);
+                device.synced = false;
+                device.connected = true;
+                device.resumes_by_token = *token;
+                if !token {
+                    device.due.clear();
+                }
+            }
+            What::Synced { .. } => {
+                device.synced = true;
+                for (room, log) in &logs.0 {
+                    match device.held.get(room) {
+                        Some(held) => {
+                            let before = log.head_at(device.hello);
+                            if *held < before
+                                && log.member_throughout(user, device.hello, place)
+                            {
+                                let story = format!("{name} is at {room} {held}, not {before}");
+                                found.add("V6", place, story);
+                            }
+                        }
+                        None if log.member_between(user, device.hello, place) => {
+                            device.due.entry(room.clone()).or_insert(log.head_at(place));
+                        }
+                        None => {}
+                    }
+                }
+            }
+            What::Ended { why, .. } => {
+                device.connected = false;
+                if place > quiet && !judged {
+                    found.add("V12", place, format!("{name} lost its connection: {why}"));
+                }
+            }
+            What::Forgot { .. } => {
+                device.held.clear();
+                device.due.clear();
+            }
+            What::Rewound { positions, .. } => {
+                device.held.clone_from(positions);
+                device.due.clear();
+            }
+            What::Began { room, head, .. } => {
+                device.held.insert(room.clone(), *head);
+                device.due.remove(room);
+                if *head > logs.head_at(room, place) {
+                    found.add("V5", place, format!("{name} began at {room} {head}: not there"));
+                }
+            }
+            What::Left { room, .. } => {
+                device.held.remove(room);
+                device.due.remove(room);
+            }
+            What::Hole { room, held, got, .. } => {
+                found.add("V5", place, format!("{name} got {room} {got} after {held}"));
+            }
+            What::Applied { room, event, .. } => {
+                check_applied(name, device, logs.0.get(room), room, event, place, found);
+                let committed = logs
+                    .0
+                    .get(room)
+                    .and_then(|log| log.places.get(event.seq as usize - 1))
+                    .map_or(0, |(_, at)| *at);
+                if let Some(at) = revoked.get(device.credential.as_str())
+                    && committed > at + terms.revocation
+                {
+                    let story = format!("{name} got {room} {} by a revoked credential", event.seq);
+                    found.add("V14", place, story);
+                }
+            }
+            What::Typing { room, .. } => {
+                let since = history.partition_point(|it| it.at + terms.stale < entry.at);
+                let member =
+                    logs.0.get(room).is_some_and(|log| log.member_between(user, since, place));
+                if !member {
+                    found.add("V8", place, format!("{name} sees typing in {room}"));
+                }
+            }
+            What::OutOfTurn { due, got, .. } => {
+                found.add("replies", place, format!("{name}: {got} instead of {due}"));
+            }
+            _ => {}
+        }
+    }
+    if !judged {
+        found.add("V11", history.len(), "the run has no end".to_owned());
+    }
+}
+
+fn check_applied(
+    name: &str,
+    device: &mut Device,
+    log: Option<&Log>,
+    room: &Room,
+    event: &LogEvent,
+    place: usize,
+    found: &mut Found,
+) {
+    let seq = event.seq;
+    let Some(log) = log else {
+        found.add("V10", place, format!("{name} got {room} {seq}: no such conversation"));
+        return;
+    };
+    let committed = log.places.get(seq as usize - 1).is_some_and(|(at, _)| *at < place);
+    if !committed || log.event(seq) != Some(event) {
+        found.add("V5", place, format!("{name} got {room} {seq}: not what is in the log"));
+    }
+    if seq >= log.visible_below(user_of(name), place) {
+        found.add("V8", place, format!("{name} got {room} {seq}: not a member"));
+    }
+    match device.held.insert(room.clone(), seq) {
+        Some(held) if seq != held + 1 => {
+            found.add("V5", place, format!("{name} applied {room} {seq} after {held}"));
+        }
+        Some(_) => {}
+        None => {
+            // The first one: where it joined, or from the beginning.
+            let due = device.due.remove(room).unwrap_or_else(|| {
+                if device.synced { 0 } else { log.head_at(place) }
+            });
+            if seq > due + 1 {
+                let story = format!("{name} begins {room} with {seq}, {} was due", due + 1);
+                found.add("V5", place, story);
+            }
+        }
+    }
+}
+
+/// After the quiet phase.
+fn check_arrived(name: &str, device: &Device, logs: &Logs, place: usize, found: &mut Found) {
+    if !device.connected || !device.synced {
+        found.add("V12", place, format!("{name} is not connected"));
+        return;
+    }
+    let user = user_of(name);
+    for (room, log) in &logs.0 {
+        let head = log.head();
+        let held = device.held.get(room);
+        let at = held.or_else(|| device.due.get(room)).copied().unwrap_or(0);
+        if log.member_now(user) {
+            if at != head {
+                found.add("V11", place, format!("{name} is at {room} {at}, not {head}"));
+            }
+        } else if held.is_some() {
+            let story = format!("{name} was not told that {user} left {room}");
+            found.add("V11", place, story);
+        }
+    }
+}
+
+// --- V7, V9 ---
+
+#[derive(Default, Clone, Copy)]
+struct Bounds {
+    received: u64,
+    read: u64,
+}
+
+fn check_markers(
+    history: &[Entry],
+    logs: &Logs,
+    asked: &BTreeMap<u64, Asked<'_>>,
+    found: &mut Found,
+) {
+    // What a user wanted at most, and what was promised them so far, by place.
+    let mut wanted: BTreeMap<(&str, &Room), Bounds> = BTreeMap::new();
+    let mut promised: BTreeMap<(&str, &Room), Vec<(usize, Bounds)>> = BTreeMap::new();
+    for (place, entry) in history.iter().enumerate() {
+        match &entry.what {
+            What::Asked { device, ask: Ask::Mark { room, received, read }, .. } => {
+                let bounds = wanted.entry((user_of(device), room)).or_default();
+                bounds.read = bounds.read.max(*read);
+                bounds.received = bounds.received.max(*received).max(*read);
+            }
+            What::Receipt { room, user, received, read, device } => {
+                let bounds = wanted.get(&(user.as_str(), room)).copied().unwrap_or_default();
+                let head = logs.head_at(room, place);
+                if *read > bounds.read.min(head) || *received > bounds.received.min(head) {
+                    let story =
+                        format!("{device}: {user} at {room} {received}/{read}, never said so");
+                    found.add("V7", place, story);
+                }
+            }
+            What::Answered { op, answer } => {
+                let Some(Asked { place: before, user, ask }) = asked.get(op) else { continue };
+                let (room, told) = match (ask, answer) {
+                    (Ask::Mark { room, received, read }, Answer::Done) => {
+                        let head = logs.head_at(room, *before);
+                        let (received, read) = ((*received).min(head), (*read).min(head));
+                        (room, Bounds { received: received.max(read), read })
+                    }
+                    (Ask::Mark { room, .. }, Answer::Marker { received, read })
+                    | (Ask::Summary { room }, Answer::Summary { received, read, .. }) => {
+                        (room, Bounds { received: *received, read: *read })
+                    }
+                    _ => continue,
+                };
+                let promises = promised.entry((user, room)).or_default();
+                let known = promises.partition_point(|(at, _)| at < before);
+                if let Some((_, floor)) = known.checked_sub(1).map(|last| promises[last])
+                    && !matches!(answer, Answer::Done)
+                    && (told.read < floor.read || told.received < floor.received)
+                {
+                    let story = format!(
+                        "{user} at {room} {}/{}, was at {}/{}",
+                        told.received, told.read, floor.received, floor.read
+                    );
+                    found.add("V7", place, story);
+                }
+                let bounds = wanted.get(&(*user, room)).copied().unwrap_or_default();
+                if told.read > bounds.read || told.received > bounds.received {
+                    found.add("V7", place, format!("{user} at {room} {}: never said so", told.read));
+                }
+                let last = promises.last().map_or(Bounds::default(), |(_, last)| *last);
+                let now = Bounds {
+                    received: last.received.max(told.received),
+                    read: last.read.max(told.read),
+                };
+                promises.push((place, now));
+
+                if let Answer::Summary { head, read, unread, .. } = answer {
+                    let Some(log) = logs.0.get(room) else { continue };
+                    if *head > log.head_at(place) || *head < log.head_at(*before) {
+                        found.add("V9", place, format!("{user}: head of {room} is not {head}"));
+                    }
+                    let counted = log.events.iter().filter(|event| {
+                        event.seq > *read
+                            && event.seq <= *head
+                            && matches!(event.body, Body::Message(_))
+                            && event.from.as_deref() != Some(*user)
+                    });
+                    let counted = counted.count() as u64;
+                    if counted != *unread {
+                        let story = format!("{user}: {unread} unread in {room}, counted {counted}");
+                        found.add("V9", place, story);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+// --- V8 for answers, and what pages hold ---
+
+fn check_answers(
+    history: &[Entry],
+    logs: &Logs,
+    asked: &BTreeMap<u64, Asked<'_>>,
+    terms: Terms,
+    found: &mut Found,
+) {
+    for (place, entry) in history.iter().enumerate() {
+        let What::Answered { op, answer } = &entry.what else { continue };
+        let Some(Asked { place: before, user, ask }) = asked.get(op) else { continue };
+        if matches!(answer, Answer::Refused(_) | Answer::RefusedLate(_)) {
+            continue;
+        }
+        let (room, slack) = match (ask, answer) {
+            (Ask::Send { .. }, Answer::Ack { room, .. }) => (room, 0),
+            (
+                Ask::Mark { room, .. }
+                | Ask::Summary { room }
+                | Ask::Page { room }
+                | Ask::Members { room }
+                | Ask::Change { room, .. },
+                _,
+            ) => (room, 0),
+            // Answered from what the node knows, not from the store.
+            (Ask::Sync { room } | Ask::Typing { room }, _) => (room, terms.stale),
+            _ => continue,
+        };
+        let since = history[*before].at;
+        let from = match slack {
+            0 => *before,
+            slack => history.partition_point(|it| it.at + slack < since),
+        };
+        let Some(log) = logs.0.get(room) else {
+            found.add("V8", place, format!("{user}: an answer about {room}, which is not"));
+            continue;
+        };
+        // The first attempt at a send may lie long before the answer, so that is fine as it is.
+        if !log.member_between(user, from, place) {
+            found.add("V8", place, format!("{user}: an answer in {room}, not a member: {ask:?}"));
+        }
+        if let Answer::Page(events) = answer {
+            for (index, event) in events.iter().enumerate() {
+                let first = events[0].seq;
+                if event.seq != first + index as u64 || log.event(event.seq) != Some(event) {
+                    let story = format!("{user}: {room} {} in a page is not the log's", event.seq);
+                    found.add("V5", place, story);
+                }
+            }
+        }
+    }
+}
+
+// --- V12 ---
+
+fn check_remains(history: &[Entry], asked: &BTreeMap<u64, Asked<'_>>, found: &mut Found) {
+    let mut open: BTreeSet<u64> = BTreeSet::new();
+    let mut quiet = None;
+    for (place, entry) in history.iter().enumerate() {
+        match &entry.what {
+            What::Quiet => quiet = Some(place),
+            What::Asked { op, .. } if quiet.is_some() => {
+                open.insert(*op);
+            }
+            What::Answered { op, .. } => {
+                open.remove(op);
+            }
+            What::Unanswered { device, key } => {
+                found.add("V12", place, format!("{device}: {key} has no answer"));
+            }
+            What::Remains { node, connections, stuck } if *connections + *stuck > 0 => {
+                let story = format!("node {node}: {connections} connections, {stuck} tasks left");
+                found.add("V12", place, story);
+            }
+            _ => {}
+        }
+    }
+    for op in open {
+        if let Some(Asked { place, user, ask }) = asked.get(&op) {
+            found.add("V12", *place, format!("{user}: no answer in the quiet phase: {ask:?}"));
+        }
+    }
+}
