@@ -46,7 +46,7 @@ pub(crate) fn in_file(path: &Path) -> Stored {
         let body: String = row.get(5).unwrap();
         let mut event = json!({
             "conversation": conversation,
-            "seq": row.get::<_, u64>(1).unwrap(),
+            "seq": row.get::<_, i64>(1).unwrap(),
             "at": rfc3339(row.get(2).unwrap()),
             "event": serde_json::from_str::<Value>(&body).unwrap(),
         });
@@ -65,7 +65,8 @@ pub(crate) fn in_file(path: &Path) -> Stored {
     let mut rows = rows.query(()).unwrap();
     while let Some(row) = rows.next().unwrap() {
         let conversation = uuid(&row.get::<_, [u8; 16]>(0).unwrap());
-        let marker = (row.get(2).unwrap(), row.get(3).unwrap());
+        let [received, read] = [2, 3].map(|it| u64::try_from(row.get::<_, i64>(it).unwrap()).unwrap());
+        let marker = (received, read);
         stored.markers.insert((conversation, row.get(1).unwrap()), marker);
     }
     stored
