@@ -264,7 +264,7 @@ mod tests {
         });
         complains("holds 1 of 2", |recording, _| drop(recording.held.get_mut("c").unwrap().pop()));
         complains("was shown", |recording, _| recording.held.get_mut("c").unwrap().swap(0, 1));
-        complains("had read up to 1", |_, stored| drop(stored.markers.clear()));
+        complains("had read up to 1", |_, stored| stored.markers.clear());
         complains("was shown (2, 1)", |_, stored| {
             stored.markers.insert(("c".to_owned(), "u".to_owned()), (1, 1));
         });

@@ -21,8 +21,7 @@ fn is_noticed(defect: &str, sign: &str, run: impl Fn(u64) -> Vec<String>) {
 
 fn in_a_crash(defect: &str, sign: &str) {
     is_noticed(defect, sign, |seed| {
-        let home = Home::new().set("CHAT_SABOTAGE", defect);
-        crash(seed, 4, &home).wrong
+        crash(seed, 4, &mut Home::new(), Some(defect)).wrong
     });
 }
 
@@ -42,8 +41,8 @@ fn an_answer_in_spite_of_a_failed_commit_is_noticed() {
         return;
     }
     is_noticed("AckBeforeCommit", "lost: ", |_| {
-        let (home, town) = faults::settled_home(&[("CHAT_SABOTAGE", "AckBeforeCommit")]);
-        faults::with_fault(&home, &town, "pwrite64:error=ENOSPC:when=8..40", usize::MAX).wrong
+        let (home, town) = faults::settled_home(Some("AckBeforeCommit"));
+        faults::with_fault(&home, &town, "pwrite64:error=ENOSPC:when=40..120", usize::MAX).wrong
     });
 }
 
@@ -52,6 +51,6 @@ fn a_store_that_does_not_wait_for_the_disk_is_noticed() {
     if !faults::can_trace() {
         return;
     }
-    let flushes = faults::flushes_of_twenty(&[("CHAT_SABOTAGE", "NoFlush")]);
+    let flushes = faults::flushes_of_twenty(Some("NoFlush"));
     assert!(flushes < 20, "{flushes}");
 }

@@ -19,7 +19,7 @@ use crate::wire::PATIENCE;
 pub(crate) struct Home {
     folder: TempDir,
     address: SocketAddr,
-    settings: Vec<(String, String)>,
+    defect: Option<String>,
 }
 
 impl Home {
@@ -27,14 +27,14 @@ impl Home {
         Self {
             folder: tempfile::tempdir().unwrap(),
             address: SocketAddr::from(([127, 0, 0, 1], free_port())),
-            settings: Vec::new(),
+            defect: None,
         }
     }
 
     /// A home like this one, as it is now, on another port. The server must not be running.
     pub(crate) fn copy(&self) -> Self {
         let mut copy = Self::new();
-        copy.settings.clone_from(&self.settings);
+        copy.defect.clone_from(&self.defect);
         std::fs::create_dir(copy.data()).unwrap();
         for file in std::fs::read_dir(self.data()).unwrap() {
             let file = file.unwrap();
@@ -43,9 +43,9 @@ impl Home {
         copy
     }
 
-    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((name.to_owned(), value.to_owned()));
-        self
+    /// From the next start on the server has this defect, if it was built for that.
+    pub(crate) fn sabotage(&mut self, defect: Option<&str>) {
+        self.defect = defect.map(str::to_owned);
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -84,7 +84,8 @@ impl Home {
     /// It may not live until it is up.
     pub(crate) fn start_traced(&self, args: &[String], output: &Path) -> Process {
         let mut command = Command::new("strace");
-        command.args(["-D", "-f", "-qq", "--seccomp-bpf", "-o"]).arg(output).args(args);
+        // Without --seccomp-bpf, which would be faster: with it strace 6.1 does not kill.
+        command.args(["-D", "-f", "-qq", "-o"]).arg(output).args(args);
         command.arg(env!("CARGO_BIN_EXE_chat-server"));
         self.spawn(command)
     }
@@ -103,7 +104,7 @@ impl Home {
             .env("CHAT_SERVER__LIMITS__SENDS_PER_SECOND", "100000")
             .env("CHAT_SERVER__LIMITS__SENDS_BURST", "100000")
             .env("CHAT_SERVER__DRAIN__CLIENTS", "1s")
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .envs(self.defect.iter().map(|defect| ("CHAT_SABOTAGE", defect)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.unwrap())

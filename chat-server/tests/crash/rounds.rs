@@ -8,11 +8,17 @@ use crate::{
     random::Random,
 };
 
-/// Kills the server this often while four users talk on two devices each.
-pub(crate) fn crash(seed: u64, rounds: u64, home: &Home) -> Outcome {
+/// Kills the server this often while four users talk on two devices each. With a defect, if one is
+/// named.
+pub(crate) fn crash(seed: u64, rounds: u64, home: &mut Home, defect: Option<&str>) -> Outcome {
     let mut random = Random::new(seed);
     let mut server = home.start();
     let town = Town::found(home.address(), 4);
+    if defect.is_some() {
+        server.stop();
+        home.sabotage(defect);
+        server = home.start();
+    }
     let fleet = Fleet::start(home.address(), &town, random.next(), 2, |_| {});
     for _ in 0..rounds {
         // By what was done and not by the time it took: a slow machine is killed as busy as a
@@ -33,8 +39,8 @@ pub(crate) fn crash(seed: u64, rounds: u64, home: &Home) -> Outcome {
 fn nothing_that_was_acknowledged_is_lost_when_the_server_is_killed() {
     let rounds = std::env::var("ROUNDS").map_or(5, |it| it.parse().expect("ROUNDS is a number"));
     let seed = Random::seed("rounds");
-    let home = Home::new();
-    let outcome = crash(seed, rounds, &home);
+    let mut home = Home::new();
+    let outcome = crash(seed, rounds, &mut home, None);
     println!("rounds: {rounds} kills, {}", outcome.line);
     outcome.expect_right(&format!("SEED={seed} ROUNDS={rounds}"), &home);
     assert!(outcome.acknowledged > usize::try_from(rounds).unwrap() * 2, "{}", outcome.line);
