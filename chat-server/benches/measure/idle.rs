@@ -7,48 +7,60 @@ use crate::{
     wire::{self, Heard, Live},
 };
 
-/// Members of the groups that are followed.
-const GROUP: usize = 100;
+/// Members of the groups that are followed, beside their owner.
+const GROUP: usize = 99;
 
 /// Opens them and prints what each costs beyond the empty server.
 pub(crate) fn run(connections: usize, conversations: usize, one_user: bool) {
     allow_files(connections);
-    let server = Server::start(connections);
-    let (_, token) = server.register("owner");
-    // Everybody is in as many groups, each time with others.
-    for round in 0..conversations {
-        for first in (0..connections).step_by(GROUP) {
-            let members: Vec<String> = (first..(first + GROUP - 1).min(connections))
-                .map(|user| user_name((user * (round + 1) + round) % connections))
-                .collect::<std::collections::BTreeSet<_>>()
-                .into_iter()
-                .collect();
-            let body = json!({ "kind": "group", "title": "idle", "members": members });
-            wire::request(server.address, "POST", "/conversations", &token, &body).unwrap();
-        }
-    }
+    let (server, token) = Server::start(connections, |server| prepare(server, connections, conversations));
     // What the first ones cost is the server's: threads, statements, tables.
     let warm: Vec<Live> = (0..20).map(|user| live(&server, user, one_user, &token)).collect();
     drop(warm);
     let empty = server.resident_at_rest();
     let mut open = Vec::with_capacity(connections);
-    let mut followed = 0;
+    let mut seen = Vec::new();
     for user in 0..connections {
         open.push(live(&server, user, one_user, &token));
+        if (user + 1) % connections.div_ceil(4) == 0 || user + 1 == connections {
+            seen.push((open.len() as u64, server.resident_at_rest()));
+        }
     }
-    let full = server.resident_at_rest();
-    followed += conversations;
-    let each = (full.saturating_sub(empty)) / connections as u64;
-    drop(open);
-    let after = server.resident_at_rest();
     println!(
-        "idle: {connections} connections of {}, each following about {followed}: \
-         {each} bytes each beyond the empty server ({} KiB empty, {} KiB with them, {} KiB after)",
+        "idle: {connections} connections of {}, each following {conversations} conversations; {} KiB empty",
         if one_user { "one user with a token" } else { "as many users" },
         empty / 1024,
-        full / 1024,
-        after / 1024,
     );
+    let mut before = (0, empty);
+    for (open, resident) in seen {
+        println!(
+            "  {open} open: {} KiB, {} bytes each; the last {} cost {} each",
+            resident / 1024,
+            resident.saturating_sub(empty) / open,
+            open - before.0,
+            resident.saturating_sub(before.1) / (open - before.0),
+        );
+        before = (open, resident);
+    }
+    drop(open);
+    println!("  none open: {} KiB", server.resident_at_rest() / 1024);
+}
+
+/// Everybody is in as many groups, each time with others. A token of somebody who connects to none
+/// of them.
+fn prepare(server: &Server, connections: usize, conversations: usize) -> String {
+    let (_, token) = server.register("owner");
+    for round in 0..conversations {
+        for first in (0..connections).step_by(GROUP) {
+            let shift = round * (GROUP / 2 - 1);
+            let members: Vec<String> = (first..(first + GROUP).min(connections))
+                .map(|user| user_name((user + shift) % connections))
+                .collect();
+            let body = json!({ "kind": "group", "title": "idle", "members": members });
+            wire::request(server.address, "POST", "/conversations", &token, &body).unwrap();
+        }
+    }
+    token
 }
 
 fn live(server: &Server, user: usize, one_user: bool, token: &str) -> Live {

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::PathBuf,
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
 };
@@ -38,13 +38,28 @@ pub(crate) fn allow_files(needed: usize) {
 }
 
 impl Server {
-    /// A server with these accounts. They have no password that anybody knows: who wants to be one
-    /// of them uses the development switch.
-    pub(crate) fn start(users: usize) -> Self {
+    /// A server with these accounts, and what `prepare` leaves there. The accounts have no password
+    /// that anybody knows: who wants to be one of them uses the development switch.
+    ///
+    /// All is prepared in another process, so that this one has neither hashed a password nor
+    /// handled a request: memory that was freed would be taken for an empty server's, and what
+    /// comes later would cost nothing.
+    pub(crate) fn start<T>(users: usize, prepare: impl FnOnce(&Self) -> T) -> (Self, T) {
         let folder = tempfile::tempdir().unwrap();
         // The first start makes the tables.
-        drop(Self::start_in(folder.path().to_owned()));
-        let mut database = Connection::open(folder.path().join("data/chat.db")).unwrap();
+        drop(Self::start_in(folder.path()));
+        Self::insert(folder.path(), users);
+        let (child, address) = Self::start_in(folder.path()).take();
+        let mut server = Self { folder, child, address };
+        let prepared = prepare(&server);
+        server.child.kill().unwrap();
+        server.child.wait().unwrap();
+        (server.child, server.address) = Self::start_in(server.folder.path()).take();
+        (server, prepared)
+    }
+
+    fn insert(folder: &Path, users: usize) {
+        let mut database = Connection::open(folder.join("data/chat.db")).unwrap();
         let transaction = database.transaction().unwrap();
         for user in 0..users {
             let name = user_name(user);
@@ -58,12 +73,9 @@ impl Server {
                 .unwrap();
         }
         transaction.commit().unwrap();
-        drop(database);
-        let (child, address) = Self::start_in(folder.path().to_owned()).take();
-        Self { folder, child, address }
     }
 
-    fn start_in(folder: PathBuf) -> Starting {
+    fn start_in(folder: &Path) -> Starting {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chat-server"))
             .current_dir(folder)
             .env("CHAT_SERVER__LISTEN", "127.0.0.1:0")

@@ -31,12 +31,13 @@ struct Reader {
 pub(crate) fn run(seconds: usize, rate: usize) {
     allow_files(1_000);
     let senders = SENDERS_MIN.max(rate / 50);
-    let server = Server::start(senders + 1);
-    let (_, token) = server.register("owner");
-    let members: Vec<String> = (0..=senders).map(user_name).collect();
-    let body = json!({ "kind": "group", "title": "busy", "members": members });
-    let made = wire::request(server.address, "POST", "/conversations", &token, &body).unwrap();
-    let conversation = made["id"].as_str().unwrap().to_owned();
+    let (server, (token, conversation)) = Server::start(senders + 1, |server| {
+        let (_, token) = server.register("owner");
+        let members: Vec<String> = (0..=senders).map(user_name).collect();
+        let body = json!({ "kind": "group", "title": "busy", "members": members });
+        let made = wire::request(server.address, "POST", "/conversations", &token, &body).unwrap();
+        (token, made["id"].as_str().unwrap().to_owned())
+    });
 
     let who = |user: usize| format!("user_id={}", user_name(user));
     // With as small a buffer as the system gives, so that it is full soon.
