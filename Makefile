@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench needs clean
+.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure needs clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
@@ -31,9 +31,10 @@ test-frontend: frontend/node_modules/.done
 	$(NPM) test
 
 # The front end is built first, because the server's tests serve it. One call builds everything once,
-# the examples and the server's binary among it; the benches then run each of their cases once.
+# the examples and the server's binary among it; the benches then run each of their cases once. With
+# `sabotage` a test can break the server on purpose, to see whether the crash tests complain.
 test-rust: $(DIST)
-	cargo test --locked --workspace
+	cargo test --locked --workspace --features chat-server/sabotage
 	cargo test --locked -p benches --benches
 
 # In real browsers, against the binary that the tests above have built.
@@ -48,6 +49,12 @@ lint: frontend/node_modules/.done ## Formatting, clippy, the front end's rules.
 
 bench: ## Criterion benches; some minutes.
 	cargo bench --locked -p benches
+
+measure: ## Memory of idle connections, and what a reader does who does not read; some minutes.
+	cargo bench --locked -p chat-server --bench measure -- idle
+	cargo bench --locked -p chat-server --bench measure -- idle --conversations 1
+	cargo bench --locked -p chat-server --bench measure -- idle --conversations 20
+	cargo bench --locked -p chat-server --bench measure -- slow-reader
 
 needs:
 	scripts/needs.sh

@@ -13,7 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("env", &["model"]),
     // The stores of ours keep accounts too: that port is in `auth`.
-    ("store", &["model", "env", "auth::accounts"]),
+    ("store", &["model", "env", "auth::accounts", "sabotage"]),
     ("events", &["model"]),
     ("policy", &["model"]),
     ("bus", &["model", "store"]),

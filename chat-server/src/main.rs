@@ -74,7 +74,25 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn serve(settings: &Flags) -> anyhow::Result<ExitCode> {
     let (config, _) = Config::load(settings)?;
     telemetry::start_logging(&config.log);
+    #[cfg(feature = "sabotage")]
+    sabotage()?;
     run_async(async { Server::start(config).await?.run(Vec::new()).await })
+}
+
+#[cfg(all(feature = "sabotage", not(debug_assertions)))]
+compile_error!("the feature `sabotage` is for tests: a release build must not have it");
+
+/// Switches the defect on that a test asks for.
+#[cfg(feature = "sabotage")]
+fn sabotage() -> anyhow::Result<()> {
+    use anyhow::Context;
+    use chat_sdk::sabotage::{Defect, commit};
+    if let Ok(name) = std::env::var("CHAT_SABOTAGE") {
+        let defect = Defect::named(&name).context("CHAT_SABOTAGE names no defect")?;
+        tracing::error!(?defect, "SABOTAGED: this server is broken on purpose, for a test");
+        commit(Some(defect));
+    }
+    Ok(())
 }
 
 /// Runs to the end, and does not wait for what nobody waits for any more.

@@ -308,6 +308,9 @@ pub(super) async fn keep_house(node: Arc<Node>) {
 async fn check_credentials(node: &Arc<Node>) {
     let identities = lock(&node.registry).identities();
     for (identity, mailbox) in identities {
+        if identity.by_switch {
+            continue;
+        }
         let valid = node.ports.authenticator.still_valid(&identity).await;
         if !valid && !sabotage::on(Defect::IgnoreRevocation) {
             info!(user = %identity.user, "credential no longer valid");

@@ -74,3 +74,39 @@ async fn chat_epoch(server: &Server) -> String {
     client.send(r#"{"type":"hello","version":1}"#).await;
     client.next().await["epoch"].as_str().unwrap().to_owned()
 }
+
+/// Everybody comes in, and nothing holds when it is looked at again.
+struct Forgetful;
+
+impl chat_sdk::Authenticator for Forgetful {
+    async fn authenticate(
+        &self,
+        credentials: chat_sdk::Credentials<'_>,
+    ) -> Result<chat_sdk::Identity, chat_sdk::AuthError> {
+        chat_sdk::Authenticator::authenticate(&support::TokenIsUser, credentials).await
+    }
+
+    async fn still_valid(&self, _: &chat_sdk::Identity) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn who_came_in_by_the_development_switch_is_not_asked_for_a_credential_later() {
+    let limits = chat_sdk::Limits {
+        credential_check: std::time::Duration::from_millis(1),
+        ..chat_sdk::Limits::default()
+    };
+    let builder = chat_sdk::Chat::builder(Forgetful).limits(limits).dev_user_ids(true);
+    let server = Server::start(builder).await;
+    let mut switched =
+        support::Client::open(server.address, "/ws?user_id=bob", true).await.unwrap();
+    switched.send(r#"{"type":"hello","version":1}"#).await;
+    switched.next_of("synced").await;
+    // Two looks at all connections, of which the first is over when the second has begun.
+    for _ in 0..2 {
+        assert_eq!(server.connect("alice").await.close_code().await, 4502);
+    }
+    switched.send(r#"{"type":"ping"}"#).await;
+    switched.next_of("pong").await;
+}

@@ -9,6 +9,7 @@ use super::{
     error::{OpenError, SqliteError},
     schema,
 };
+use crate::sabotage::{self, Defect};
 
 /// How long a connection waits for a lock of another process (an operator's shell, a backup)
 /// before it reports that the store is busy. Less than a node waits for its store, so that the
@@ -34,6 +35,7 @@ pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection, 
         Durability::EveryCommit => "FULL",
         Durability::UntilPowerFails => "NORMAL",
     };
+    let synchronous = if sabotage::on(Defect::NoFlush) { "OFF" } else { synchronous };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     common(&connection)?;
