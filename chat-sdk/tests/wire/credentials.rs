@@ -33,10 +33,14 @@ struct Spelled {
     clock: Hands,
     revoked: Arc<Mutex<HashSet<String>>>,
     away: Arc<AtomicBool>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Authenticator for Spelled {
     async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Identity, AuthError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if self.away.load(Ordering::SeqCst) {
             return Err(AuthError::Unavailable("nobody is in".into()));
         }
@@ -212,4 +216,23 @@ async fn a_revocation_that_nobody_told_of_is_found_by_asking_again() {
     tokens.revoked.lock().unwrap().insert("phone".to_owned());
     assert_eq!(alice.close_code().await, 4502);
     laptop.so_far().await;
+}
+
+#[tokio::test]
+async fn an_authenticator_that_hangs_keeps_no_door_half_open() {
+    let tokens = Spelled::default();
+    let limits =
+        Limits { handshakes_max: 1, store_timeout: Duration::from_millis(100), ..limits() };
+    let server = Server::start(chat(&tokens, limits)).await;
+    let token = format!("alice/one@{LATER}");
+    let mut alice = server.connect_by(&token).await;
+    tokens.hangs.store(true, Ordering::SeqCst);
+    for ask in [Ask::get("/conversations"), Ask::get("/ws").upgrade(), Ask::get("/ws").upgrade()] {
+        let reply = server.ask(ask.bearer(&token)).await;
+        assert_eq!((reply.status, reply.code()), (503, "unavailable".to_owned()));
+    }
+    alice.command(json!({"type": "auth", "id": "a", "token": token})).await;
+    assert_eq!(alice.next_of("error").await["problem"]["code"], "unavailable");
+    tokens.hangs.store(false, Ordering::SeqCst);
+    server.connect_by(&token).await;
 }
