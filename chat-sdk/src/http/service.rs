@@ -145,7 +145,7 @@ impl Shared {
     async fn identify(&self, parts: &Parts) -> Result<Identity, Problem> {
         let token = bearer(parts);
         let credentials = Credentials::new(token, &parts.headers, &parts.extensions);
-        let identity = self.node.ports.authenticator.authenticate(credentials).await;
+        let identity = self.node.authenticate(credentials).await;
         identity.map_err(|why| {
             debug!(error = &why as &dyn std::error::Error, "not authenticated");
             (&why).into()

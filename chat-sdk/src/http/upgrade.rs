@@ -116,7 +116,7 @@ async fn identify(
     }
     let token = bearer(parts).or_else(|| query.text("token"));
     let credentials = Credentials::new(token, &parts.headers, &parts.extensions);
-    match shared.node.ports.authenticator.authenticate(credentials).await {
+    match shared.node.authenticate(credentials).await {
         Ok(identity) => Ok(Some(identity)),
         Err(AuthError::Missing) => Ok(None),
         Err(why) => {

@@ -284,11 +284,11 @@ impl<T: Transport> Connection<T> {
     }
 
     fn authenticate(&mut self, token: String) {
-        let authenticator = self.node.ports.authenticator.clone();
+        let node = self.node.clone();
         self.authenticating = Some(Box::pin(async move {
             let (headers, extensions) = (http::HeaderMap::new(), http::Extensions::new());
             let credentials = Credentials::new(Some(&token), &headers, &extensions);
-            authenticator.authenticate(credentials).await
+            node.authenticate(credentials).await
         }));
     }
 

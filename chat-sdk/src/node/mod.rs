@@ -40,12 +40,13 @@ use self::{
     registry::Registry, shards::Shards,
 };
 use crate::{
+    auth::{AuthError, Credentials},
     bus::Topic,
     conversation::Peers,
     erased::Ports,
     hub::{Enrolled, Followed, Hole, Mailbox, Presence, Published},
     limits::Limits,
-    model::{Body, ConversationId, CredentialId, Epoch, Event, Marker, Seq, UserId},
+    model::{Body, ConversationId, CredentialId, Epoch, Event, Identity, Marker, Seq, UserId},
     protocol::{CloseCode, Encoded, ServerFrame},
     sabotage::{self, Defect},
     store::{Checkpoint, Reader, StoreError},
@@ -330,6 +331,18 @@ impl Node {
         match tokio::time::timeout(self.limits.store_timeout, call).await {
             Ok(answer) => answer,
             Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
+        }
+    }
+
+    /// Who this is, within the time of the store: a host that hangs keeps no door half open.
+    pub(crate) async fn authenticate(
+        &self,
+        credentials: Credentials<'_>,
+    ) -> Result<Identity, AuthError> {
+        let asking = self.ports.authenticator.authenticate(credentials);
+        match tokio::time::timeout(self.limits.store_timeout, asking).await {
+            Ok(answer) => answer,
+            Err(elapsed) => Err(AuthError::Unavailable(Box::new(elapsed))),
         }
     }
 

@@ -311,7 +311,9 @@ async fn check_credentials(node: &Arc<Node>) {
         if identity.by_switch {
             continue;
         }
-        let valid = node.ports.authenticator.still_valid(&identity).await;
+        // Who cannot be asked about stays: an authenticator that hangs is no revocation.
+        let asking = node.ports.authenticator.still_valid(&identity);
+        let valid = tokio::time::timeout(node.limits.store_timeout, asking).await.unwrap_or(true);
         if !valid && !sabotage::on(Defect::IgnoreRevocation) {
             info!(user = %identity.user, "credential no longer valid");
             mailbox.close(CloseCode::Revoked);

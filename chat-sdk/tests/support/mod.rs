@@ -335,7 +335,8 @@ impl Ask {
     /// The bytes up to the body.
     pub fn head(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
-        let given = |name: &str| self.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        let given =
+            |name: &str| self.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
         if !given("host") {
             head += "host: chat.test\r\n";
         }
@@ -415,7 +416,8 @@ pub async fn read_reply(socket: &mut TcpStream, head_only: bool) -> Option<Reply
             let (name, value) = line.split_once(": ").expect("a header");
             (name.to_owned(), value.to_owned())
         });
-        let mut reply = Reply { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() };
+        let mut reply =
+            Reply { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() };
         let length = reply.header("content-length").map_or(0, |it| it.parse().unwrap());
         while reply.body.len() < length && !head_only {
             if socket.read_buf(&mut reply.body).await.unwrap_or(0) == 0 {

@@ -27,7 +27,12 @@ const OWNERS: fn(u16) -> [u16; 6] = |ok| [ok, 403, 404, 404, 401, 401];
 fn table() -> Vec<(&'static str, &'static str, Value, [u16; 6])> {
     let password = "correct horse";
     vec![
-        ("POST /user/login", "", json!({"identifier": "owner", "password": password}), ANYBODY(200)),
+        (
+            "POST /user/login",
+            "",
+            json!({"identifier": "owner", "password": password}),
+            ANYBODY(200),
+        ),
         ("POST /user/register", "", json!({"name": "new$n", "password": password}), ANYBODY(201)),
         (
             "POST /user/setup",
@@ -96,7 +101,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let store = MemoryStore::new();
-        let limits = AccountLimits { address_burst: 10_000, name_burst: 1_000, ..Default::default() };
+        let limits =
+            AccountLimits { address_burst: 10_000, name_burst: 1_000, ..Default::default() };
         let accounts = Accounts::builder(MemoryStore::new(), [7; 32]).limits(limits);
         let accounts = accounts.start().await.unwrap();
         let address: IpAddr = "192.0.2.7".parse().unwrap();
@@ -166,7 +172,10 @@ async fn every_route_answers_everybody_as_the_table_says() {
             let reply = world.server.ask(ask).await;
             if reply.status != expected {
                 let got = String::from_utf8_lossy(&reply.body).into_owned();
-                wrong.push(format!("{route} by {}: {} for {expected}: {got}", ROLES[role], reply.status));
+                wrong.push(format!(
+                    "{route} by {}: {} for {expected}: {got}",
+                    ROLES[role], reply.status
+                ));
             }
         }
     }
@@ -201,9 +210,8 @@ async fn a_stranger_cannot_tell_a_conversation_from_none() {
 async fn a_group_keeps_an_owner_and_a_direct_conversation_its_users() {
     let server = Server::new().await;
     let group = server.group(&["alice", "bob"]).await;
-    let leave = |who: &str| {
-        Ask::new("DELETE", &format!("/conversations/{group}/members/{who}")).by(who)
-    };
+    let leave =
+        |who: &str| Ask::new("DELETE", &format!("/conversations/{group}/members/{who}")).by(who);
     assert_eq!(server.ask(leave("alice")).await.code(), "last_owner");
     server.change(group, Change::SetRole("bob".parse().unwrap(), Role::Owner)).await;
     assert_eq!(server.ask(leave("alice")).await.status, 204);

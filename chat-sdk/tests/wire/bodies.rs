@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use chat_sdk::Limits;
 use serde_json::json;
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{Ask, Server, read_reply};
 
@@ -56,7 +53,10 @@ async fn a_body_that_is_not_what_the_route_takes_is_refused_and_changes_nothing(
         ("invalid", format!("{{\"to\":\"bob\",\"content\":{}}}", deep(10)).into_bytes()),
         ("invalid", format!("{{\"to\":\"bob\",\"content\":{}}}", deep(100_000)).into_bytes()),
         ("invalid", format!("{{\"x\":{}}}", deep(100_000)).into_bytes()),
-        ("too_large", json!({"to": "bob", "content": "x".repeat(16 * 1024 + 1)}).to_string().into()),
+        (
+            "too_large",
+            json!({"to": "bob", "content": "x".repeat(16 * 1024 + 1)}).to_string().into(),
+        ),
         ("too_large", json!({"to": "bob", "content": "x".repeat(8_001)}).to_string().into()),
         ("too_large", json!({"to": "bob", "content": "x".repeat(300 * 1024)}).to_string().into()),
     ];
@@ -73,15 +73,31 @@ async fn unknown_fields_are_refused_on_every_route_that_takes_a_body() {
     let id = server.group(&["alice", "bob"]).await;
     for (method, path, body) in [
         ("POST", "/messages".to_owned(), json!({"to": "bob", "content": "hi", "at": 1})),
-        ("POST", "/conversations".to_owned(), json!({"kind": "direct", "user": "bob", "title": "x"})),
-        ("POST", "/conversations".to_owned(), json!({"kind": "group", "title": "x", "members": [], "role": "owner"})),
-        ("POST", "/conversations".to_owned(), json!({"kind": "channel", "title": "x", "members": []})),
+        (
+            "POST",
+            "/conversations".to_owned(),
+            json!({"kind": "direct", "user": "bob", "title": "x"}),
+        ),
+        (
+            "POST",
+            "/conversations".to_owned(),
+            json!({"kind": "group", "title": "x", "members": [], "role": "owner"}),
+        ),
+        (
+            "POST",
+            "/conversations".to_owned(),
+            json!({"kind": "channel", "title": "x", "members": []}),
+        ),
         ("PATCH", format!("/conversations/{id}"), json!({"title": "x", "head": 7})),
         ("POST", format!("/conversations/{id}/messages"), json!({"text": "hi", "from": "bob"})),
         ("PUT", format!("/conversations/{id}/marker"), json!({"read": 1, "user": "bob"})),
         ("PUT", format!("/conversations/{id}/marker"), json!({"read": -1})),
         ("PUT", format!("/conversations/{id}/marker"), json!({"read": "1"})),
-        ("POST", format!("/conversations/{id}/members"), json!({"users": ["carol"], "role": "owner"})),
+        (
+            "POST",
+            format!("/conversations/{id}/members"),
+            json!({"users": ["carol"], "role": "owner"}),
+        ),
         ("PATCH", format!("/conversations/{id}/members/bob"), json!({"role": "god"})),
         ("PATCH", format!("/conversations/{id}/members/bob"), json!({"role": "owner", "x": 1})),
     ] {
@@ -94,9 +110,14 @@ async fn unknown_fields_are_refused_on_every_route_that_takes_a_body() {
 async fn only_plain_json_is_taken() {
     let server = Server::new().await;
     let body = json!({"to": "bob", "content": "hi"}).to_string();
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""]
+    {
         let reply = server.ask(post().header("content-type", content_type).body(&*body)).await;
-        assert_eq!((reply.status, reply.code()), (415, "unsupported_media_type".to_owned()), "{content_type}");
+        assert_eq!(
+            (reply.status, reply.code()),
+            (415, "unsupported_media_type".to_owned()),
+            "{content_type}"
+        );
     }
     assert_eq!(server.ask(post().body(&*body)).await.status, 415);
     for encoding in ["gzip", "br", "identity, gzip"] {

@@ -19,7 +19,12 @@ async fn replies(raw: &mut Raw, count: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn each_command_gets_exactly_one_reply_in_the_order_of_the_commands() {
-    let limits = Limits { sends_burst: 10_000, frames_per_second: 10_000, malformed_max: 1_000, ..Limits::default() };
+    let limits = Limits {
+        sends_burst: 10_000,
+        frames_per_second: 10_000,
+        malformed_max: 1_000,
+        ..Limits::default()
+    };
     let server = Server::with(limits).await;
     let foreign = server.group(&["bob", "carol"]).await;
     let mut raw = Raw::live(server.address, "alice").await;
@@ -30,7 +35,10 @@ async fn each_command_gets_exactly_one_reply_in_the_order_of_the_commands() {
         let (command, reply) = match n % 10 {
             0 | 5 => (json!({"type": "send", "key": id, "to": "bob", "text": "hi"}), "ack"),
             1 => (json!({"type": "send", "key": id, "to": "alice", "text": "hi"}), "invalid"),
-            2 => (json!({"type": "send", "key": id, "conversation": foreign, "text": "hi"}), "not_found"),
+            2 => (
+                json!({"type": "send", "key": id, "conversation": foreign, "text": "hi"}),
+                "not_found",
+            ),
             3 => (json!({"type": "watch", "users": ["bob"]}), "done"),
             4 => (json!({"type": "mark", "conversation": foreign, "read": 1}), "not_found"),
             6 => (json!({"type": "send", "key": id, "to": "bob"}), "malformed"),
@@ -40,17 +48,25 @@ async fn each_command_gets_exactly_one_reply_in_the_order_of_the_commands() {
         };
         let mut command = command;
         command["id"] = json!(id);
-        bytes.extend(crate::support::frame(true, crate::support::TEXT, command.to_string().as_bytes()));
+        bytes.extend(crate::support::frame(
+            true,
+            crate::support::TEXT,
+            command.to_string().as_bytes(),
+        ));
         expected.push((id, reply.to_owned()));
     }
     raw.write(&bytes).await;
-    let replies: Vec<_> = replies(&mut raw, expected.len()).await.into_iter().map(|reply| {
-        let what = match reply["type"].as_str().unwrap() {
-            "error" => &reply["problem"]["code"],
-            _ => &reply["type"],
-        };
-        (reply["id"].as_str().unwrap().to_owned(), what.as_str().unwrap().to_owned())
-    }).collect();
+    let replies: Vec<_> = replies(&mut raw, expected.len())
+        .await
+        .into_iter()
+        .map(|reply| {
+            let what = match reply["type"].as_str().unwrap() {
+                "error" => &reply["problem"]["code"],
+                _ => &reply["type"],
+            };
+            (reply["id"].as_str().unwrap().to_owned(), what.as_str().unwrap().to_owned())
+        })
+        .collect();
     assert_eq!(replies, expected);
     // And nothing more.
     raw.text(r#"{"type":"ping"}"#).await;
@@ -101,7 +117,10 @@ async fn texts_are_counted_in_bytes_and_in_characters() {
         ("x".repeat(100), true),
         ("x".repeat(101), false),
         ("\n".to_owned() + &"x".repeat(98) + "\n", true),
-    ].into_iter().enumerate() {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         alice.command(json!({"type": "send", "id": n.to_string(), "key": format!("k{n}"), "to": "bob", "text": text})).await;
         let (_, reply) = alice.up_to(if fits { "ack" } else { "error" }).await;
         assert_eq!(reply["id"], n.to_string());
@@ -113,7 +132,11 @@ async fn texts_are_counted_in_bytes_and_in_characters() {
     let server = Server::with(limits).await;
     let mut alice = server.connect("alice").await;
     for (text, fits) in [(family.repeat(100), true), (family.repeat(100) + "x", false)] {
-        alice.command(json!({"type": "send", "key": text.len().to_string(), "to": "bob", "text": text})).await;
+        alice
+            .command(
+                json!({"type": "send", "key": text.len().to_string(), "to": "bob", "text": text}),
+            )
+            .await;
         alice.up_to(if fits { "ack" } else { "error" }).await;
     }
 }
@@ -123,7 +146,9 @@ async fn the_longest_text_travels_whole_also_when_every_byte_is_escaped() {
     let server = Server::new().await;
     let mut bob = server.connect("bob").await;
     let text = "\u{1}".repeat(8_000);
-    let sent = server.ask(Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": text}))).await;
+    let sent = server
+        .ask(Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": text})))
+        .await;
     assert_eq!(sent.status, 201);
     bob.next_of("event").await;
     assert_eq!(bob.next_of("event").await["event"]["text"], text);
@@ -147,7 +172,10 @@ async fn sends_above_the_rate_are_refused_with_when_to_come_back_and_the_rest_go
             }
         };
         if reply["type"] == "error" {
-            assert_eq!((&reply["problem"]["code"], &reply["key"]), (&json!("rate_limited"), &json!(format!("k{n}"))));
+            assert_eq!(
+                (&reply["problem"]["code"], &reply["key"]),
+                (&json!("rate_limited"), &json!(format!("k{n}")))
+            );
             assert_eq!(reply["problem"]["retryable"], true);
             let wait = reply["problem"]["retry_after_ms"].as_u64().unwrap();
             assert!((1..=500).contains(&wait), "{wait}");
@@ -177,7 +205,8 @@ async fn sends_above_the_rate_are_refused_with_when_to_come_back_and_the_rest_go
 async fn no_more_commands_are_read_than_may_be_at_work() {
     let limits = Limits { commands_in_flight_max: 4, commit_writes_max: 1, ..Limits::default() };
     let store = Moody::new();
-    let server = Server::start(Chat::builder(TokenIsUser).store(store.clone()).limits(limits)).await;
+    let server =
+        Server::start(Chat::builder(TokenIsUser).store(store.clone()).limits(limits)).await;
     let group = server.group(&["alice", "bob"]).await;
     let mut raw = Raw::live(server.address, "alice").await;
     let mut bob = server.connect("bob").await;
@@ -194,7 +223,10 @@ async fn no_more_commands_are_read_than_may_be_at_work() {
     }
     assert!(bob.so_far().await.iter().all(|it| it["type"] != "typing"));
     store.is(Mood::Well);
-    assert_eq!(replies(&mut raw, 4).await.iter().map(|it| it["id"].as_str().unwrap()).collect::<Vec<_>>(), ["0", "1", "2", "3"]);
+    assert_eq!(
+        replies(&mut raw, 4).await.iter().map(|it| it["id"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["0", "1", "2", "3"]
+    );
     for _ in 0..2 {
         bob.next_of("typing").await;
     }
@@ -214,8 +246,13 @@ async fn the_hosts_rules_hold_on_both_doors() {
     let mut alice = server.connect("alice").await;
     alice.command(json!({"type": "send", "id": "1", "key": "k", "to": "vip", "text": "hi"})).await;
     let error = alice.next_of("error").await;
-    assert_eq!((&error["problem"]["code"], &error["problem"]["detail"]), (&json!("forbidden"), &json!("not in your contacts")));
-    let rest = server.ask(Ask::new("POST", "/messages").by("alice").json(json!({"to": "vip", "content": "hi"}))).await;
+    assert_eq!(
+        (&error["problem"]["code"], &error["problem"]["detail"]),
+        (&json!("forbidden"), &json!("not in your contacts"))
+    );
+    let rest = server
+        .ask(Ask::new("POST", "/messages").by("alice").json(json!({"to": "vip", "content": "hi"})))
+        .await;
     assert_eq!((rest.status, rest.code()), (403, "forbidden".to_owned()));
 }
 
@@ -225,10 +262,12 @@ async fn a_sync_runs_into_the_live_stream_without_a_seam() {
     let mut bob = server.connect("bob").await;
     let mut conversation = Value::Null;
     for n in 0..30 {
-        conversation = json!(server.say("alice", To::User(user("bob")), &n.to_string()).await.conversation);
+        conversation =
+            json!(server.say("alice", To::User(user("bob")), &n.to_string()).await.conversation);
     }
     bob.so_far().await;
-    bob.command(json!({"type": "sync", "id": "s", "conversation": conversation, "after": 12})).await;
+    bob.command(json!({"type": "sync", "id": "s", "conversation": conversation, "after": 12}))
+        .await;
     for n in 30..60 {
         server.say("alice", To::User(user("bob")), &n.to_string()).await;
     }
@@ -248,12 +287,14 @@ async fn a_sync_beyond_the_head_is_a_reset_and_of_a_foreign_log_not_found() {
     let server = Server::new().await;
     let event = server.say("alice", To::User(user("bob")), "hi").await;
     let mut bob = server.connect("bob").await;
-    bob.command(json!({"type": "sync", "id": "1", "conversation": event.conversation, "after": 9})).await;
+    bob.command(json!({"type": "sync", "id": "1", "conversation": event.conversation, "after": 9}))
+        .await;
     let (before, _) = bob.up_to("done").await;
     assert_eq!(before, [json!({"type": "reset", "conversation": event.conversation, "head": 2})]);
     server.say("alice", To::User(user("bob")), "more").await;
     assert_eq!(bob.next_of("event").await["seq"], 3);
-    bob.command(json!({"type": "sync", "id": "2", "conversation": event.conversation, "after": 3})).await;
+    bob.command(json!({"type": "sync", "id": "2", "conversation": event.conversation, "after": 3}))
+        .await;
     assert_eq!(bob.next_of("done").await["id"], "2");
     let foreign = server.group(&["alice", "carol"]).await;
     for id in [foreign.to_string(), "0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d5e".to_owned()] {

@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, atomic::{AtomicBool, AtomicI64, Ordering}},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use chat_sdk::{
-    AuthError, Authenticator, Chat, ChatBuilder, Credentials, CredentialId, Identity, Limits,
+    AuthError, Authenticator, Chat, ChatBuilder, CredentialId, Credentials, Identity, Limits,
     Timestamp, UserId, env::Clock,
 };
 use serde_json::json;
@@ -30,10 +33,14 @@ struct Spelled {
     clock: Hands,
     revoked: Arc<Mutex<HashSet<String>>>,
     away: Arc<AtomicBool>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Authenticator for Spelled {
     async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Identity, AuthError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if self.away.load(Ordering::SeqCst) {
             return Err(AuthError::Unavailable("nobody is in".into()));
         }
@@ -93,9 +100,15 @@ async fn a_renewed_credential_goes_on_to_its_own_end() {
     alice.so_far().await;
     // The one that counts is the last one: the others can be revoked.
     for old in ["one", "two"] {
-        assert_eq!(server.chat.disconnect(&user("alice"), Some(&CredentialId::new(old).unwrap())), 0);
+        assert_eq!(
+            server.chat.disconnect(&user("alice"), Some(&CredentialId::new(old).unwrap())),
+            0
+        );
     }
-    assert_eq!(server.chat.disconnect(&user("alice"), Some(&CredentialId::new("three").unwrap())), 1);
+    assert_eq!(
+        server.chat.disconnect(&user("alice"), Some(&CredentialId::new("three").unwrap())),
+        1
+    );
     assert_eq!(alice.close_code().await, 4502);
 }
 
@@ -105,15 +118,23 @@ async fn a_renewal_that_does_not_hold_is_refused_and_the_old_one_goes_on() {
     let server = Server::start(chat(&tokens, limits())).await;
     let mut alice = server.connect_by(&format!("alice/one@{LATER}")).await;
     tokens.revoked.lock().unwrap().insert("stolen".to_owned());
-    for token in [&format!("bob/x@{LATER}"), "alice/x@0", "nonsense", "", &format!("alice/stolen@{LATER}")] {
+    for token in
+        [&format!("bob/x@{LATER}"), "alice/x@0", "nonsense", "", &format!("alice/stolen@{LATER}")]
+    {
         alice.command(json!({"type": "auth", "id": "a", "token": token})).await;
         let error = alice.next_of("error").await;
-        assert_eq!((&error["id"], &error["problem"]["code"]), (&json!("a"), &json!("unauthenticated")), "{token}");
+        assert_eq!(
+            (&error["id"], &error["problem"]["code"]),
+            (&json!("a"), &json!("unauthenticated")),
+            "{token}"
+        );
     }
     tokens.away.store(true, Ordering::SeqCst);
     alice.command(json!({"type": "auth", "id": "b", "token": format!("alice/two@{LATER}")})).await;
     assert_eq!(alice.next_of("error").await["problem"]["code"], "unavailable");
-    alice.command(json!({"type": "send", "id": "s", "key": "k", "to": "bob", "text": "still alice"})).await;
+    alice
+        .command(json!({"type": "send", "id": "s", "key": "k", "to": "bob", "text": "still alice"}))
+        .await;
     alice.next_of("ack").await;
 }
 
@@ -128,7 +149,9 @@ async fn an_authenticator_that_is_away_is_no_refusal() {
     let upgrade = server.ask(Ask::get("/ws").upgrade().bearer(&token)).await;
     assert_eq!(upgrade.code(), "unavailable");
     tokens.away.store(false, Ordering::SeqCst);
-    let mut raw = Raw::open(server.address, Ask::get("/ws").header("sec-websocket-protocol", "chat.v1")).await;
+    let mut raw =
+        Raw::open(server.address, Ask::get("/ws").header("sec-websocket-protocol", "chat.v1"))
+            .await;
     tokens.away.store(true, Ordering::SeqCst);
     raw.text(&json!({"type": "hello", "version": 1, "token": token}).to_string()).await;
     assert_eq!(raw.close_code().await, Some(4005));
@@ -156,7 +179,10 @@ async fn a_revocation_ends_the_connections_of_that_credential_and_no_others() {
     let (mut phone, mut again) = (connect("alice/phone").await, connect("alice/phone").await);
     let mut laptop = connect("alice/laptop").await;
     let mut bob = connect("bob/phone").await;
-    assert_eq!(server.chat.disconnect(&user("alice"), Some(&CredentialId::new("phone").unwrap())), 2);
+    assert_eq!(
+        server.chat.disconnect(&user("alice"), Some(&CredentialId::new("phone").unwrap())),
+        2
+    );
     assert_eq!((phone.close_code().await, again.close_code().await), (4502, 4502));
     laptop.so_far().await;
     bob.so_far().await;
@@ -171,7 +197,9 @@ async fn a_revocation_ends_the_connections_of_that_credential_and_no_others() {
 async fn a_revocation_reaches_a_connection_that_has_not_said_hello() {
     let tokens = Spelled::default();
     let server = Server::start(chat(&tokens, limits())).await;
-    let ask = Ask::get("/ws").bearer(&format!("alice/phone@{LATER}")).header("sec-websocket-protocol", "chat.v1");
+    let ask = Ask::get("/ws")
+        .bearer(&format!("alice/phone@{LATER}"))
+        .header("sec-websocket-protocol", "chat.v1");
     let mut raw = Raw::open(server.address, ask).await;
     server.until("the socket is counted", |health| health.connections == 1).await;
     server.chat.disconnect(&user("alice"), None);
@@ -188,4 +216,23 @@ async fn a_revocation_that_nobody_told_of_is_found_by_asking_again() {
     tokens.revoked.lock().unwrap().insert("phone".to_owned());
     assert_eq!(alice.close_code().await, 4502);
     laptop.so_far().await;
+}
+
+#[tokio::test]
+async fn an_authenticator_that_hangs_keeps_no_door_half_open() {
+    let tokens = Spelled::default();
+    let limits =
+        Limits { handshakes_max: 1, store_timeout: Duration::from_millis(100), ..limits() };
+    let server = Server::start(chat(&tokens, limits)).await;
+    let token = format!("alice/one@{LATER}");
+    let mut alice = server.connect_by(&token).await;
+    tokens.hangs.store(true, Ordering::SeqCst);
+    for ask in [Ask::get("/conversations"), Ask::get("/ws").upgrade(), Ask::get("/ws").upgrade()] {
+        let reply = server.ask(ask.bearer(&token)).await;
+        assert_eq!((reply.status, reply.code()), (503, "unavailable".to_owned()));
+    }
+    alice.command(json!({"type": "auth", "id": "a", "token": token})).await;
+    assert_eq!(alice.next_of("error").await["problem"]["code"], "unavailable");
+    tokens.hangs.store(false, Ordering::SeqCst);
+    server.connect_by(&token).await;
 }

@@ -53,9 +53,15 @@ async fn a_node_has_so_many_connections() {
 
 #[tokio::test]
 async fn so_many_connections_may_be_on_their_way_in() {
-    let limits = Limits { handshakes_max: 2, hello_timeout: PATIENCE, store_timeout: Duration::from_secs(30), ..Limits::default() };
+    let limits = Limits {
+        handshakes_max: 2,
+        hello_timeout: PATIENCE,
+        store_timeout: Duration::from_secs(30),
+        ..Limits::default()
+    };
     let store = Moody::new();
-    let server = Server::start(Chat::builder(TokenIsUser).store(store.clone()).limits(limits)).await;
+    let server =
+        Server::start(Chat::builder(TokenIsUser).store(store.clone()).limits(limits)).await;
     let mut alice = Raw::native(server.address, "alice").await;
     let bob = Raw::native(server.address, "bob").await;
     assert_eq!(server.ask(native("carol").upgrade()).await.code(), "overloaded");
@@ -69,7 +75,13 @@ async fn so_many_connections_may_be_on_their_way_in() {
     server.connect("carol").await;
     // Who is turned away gives back what was taken for them.
     for _ in 0..5 {
-        assert_eq!(server.ask(native("carol").upgrade().header("origin", "http://evil.example")).await.status, 403);
+        assert_eq!(
+            server
+                .ask(native("carol").upgrade().header("origin", "http://evil.example"))
+                .await
+                .status,
+            403
+        );
         assert_eq!(server.ask(Ask::get("/ws").upgrade().bearer("nobody")).await.status, 401);
     }
     drop(bob);

@@ -1,6 +1,5 @@
 //! A message and its ways: live, repeated, and after a disconnect.
 
-
 use crate::support::{self, Server};
 
 #[tokio::test]
@@ -12,13 +11,19 @@ async fn a_message_reaches_every_device_of_both_and_is_acknowledged() {
 
     alice.send(r#"{"type":"send","id":"1","key":"k1","to":"bob","text":"hi"}"#).await;
     let ack = alice.next_of("ack").await;
-    assert_eq!((&ack["id"], &ack["seq"], &ack["duplicate"]), (&"1".into(), &2.into(), &false.into()));
+    assert_eq!(
+        (&ack["id"], &ack["seq"], &ack["duplicate"]),
+        (&"1".into(), &2.into(), &false.into())
+    );
     for device in [&mut bob, &mut bob_too] {
         let created = device.next_of("event").await;
         assert_eq!((&created["seq"], &created["event"]["type"]), (&1.into(), &"created".into()));
         let event = device.next_of("event").await;
         assert_eq!(event["event"]["text"], "hi");
-        assert_eq!((&event["seq"], &event["from"], &event["key"]), (&2.into(), &"alice".into(), &"k1".into()));
+        assert_eq!(
+            (&event["seq"], &event["from"], &event["key"]),
+            (&2.into(), &"alice".into(), &"k1".into())
+        );
         assert_eq!(event["conversation"], ack["conversation"]);
     }
 
@@ -43,7 +48,9 @@ async fn a_device_that_comes_back_gets_exactly_what_it_missed() {
     assert_eq!(bob.next_of("event").await["seq"], 2);
     drop(bob);
     for n in 2..40 {
-        alice.send(&format!(r#"{{"type":"send","id":"{n}","key":"k{n}","to":"bob","text":"{n}"}}"#)).await;
+        alice
+            .send(&format!(r#"{{"type":"send","id":"{n}","key":"k{n}","to":"bob","text":"{n}"}}"#))
+            .await;
         alice.next_of("ack").await;
     }
     let mut bob = support::Client::open(server.address, "/ws?token=token-bob", true).await.unwrap();
@@ -62,7 +69,8 @@ async fn a_device_that_comes_back_gets_exactly_what_it_missed() {
 }
 
 async fn chat_epoch(server: &Server) -> String {
-    let mut client = support::Client::open(server.address, "/ws?token=token-x", true).await.unwrap();
+    let mut client =
+        support::Client::open(server.address, "/ws?token=token-x", true).await.unwrap();
     client.send(r#"{"type":"hello","version":1}"#).await;
     client.next().await["epoch"].as_str().unwrap().to_owned()
 }

@@ -18,7 +18,10 @@ async fn a_node_that_leaves_says_so_serves_who_is_there_and_lets_nobody_in() {
     for client in [&mut alice, &mut bob, &mut carol] {
         let drain = client.next_of("drain").await;
         assert_eq!(drain["deadline_ms"], PATIENCE.as_millis() as u64);
-        assert!(drain["after_ms"].as_u64().unwrap() <= Limits::default().drain_window.as_millis() as u64);
+        assert!(
+            drain["after_ms"].as_u64().unwrap()
+                <= Limits::default().drain_window.as_millis() as u64
+        );
     }
     let refused = server.ask(native("dave").upgrade()).await;
     assert_eq!((refused.status, refused.code()), (503, "draining".to_owned()));
@@ -28,7 +31,16 @@ async fn a_node_that_leaves_says_so_serves_who_is_there_and_lets_nobody_in() {
     alice.next_of("ack").await;
     bob.next_of("event").await;
     assert_eq!(bob.next_of("event").await["event"]["text"], "hi");
-    assert_eq!(server.ask(Ask::get("/messages?with=bob").by("alice")).await.json().as_array().unwrap().len(), 1);
+    assert_eq!(
+        server
+            .ask(Ask::get("/messages?with=bob").by("alice"))
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 
     // They move, one after the other; then nothing keeps the node.
     alice.socket.close(None).await.unwrap();
@@ -37,7 +49,8 @@ async fn a_node_that_leaves_says_so_serves_who_is_there_and_lets_nobody_in() {
     }
     let report = leaving.await.unwrap();
     assert_eq!((report.connections, report.moved, report.closed, report.stuck), (3, 3, 0, 0));
-    let after = Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": "hi"}));
+    let after =
+        Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": "hi"}));
     assert_eq!(server.ask(after).await.code(), "draining");
 }
 
@@ -68,7 +81,9 @@ async fn a_send_at_work_is_committed_and_answered_before_the_close() {
     alice.so_far().await;
     store.is(Mood::WritesHang);
     let asked = store.asked.load(std::sync::atomic::Ordering::SeqCst);
-    alice.command(json!({"type": "send", "id": "1", "key": "k", "to": "bob", "text": "last"})).await;
+    alice
+        .command(json!({"type": "send", "id": "1", "key": "k", "to": "bob", "text": "last"}))
+        .await;
     store.asked(asked + 1).await;
     let chat = server.chat.clone();
     let leaving = tokio::spawn(async move { chat.shutdown(Duration::ZERO).await });

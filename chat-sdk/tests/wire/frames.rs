@@ -28,12 +28,20 @@ async fn what_breaks_the_rules_closes_with_the_code_for_it() {
         (1002, "a reserved bit", [vec![0xC1], frame(true, TEXT, b"{}")[1..].to_vec()].concat()),
         (1002, "an unknown opcode", frame(true, 3, b"")),
         (1002, "a continuation of nothing", frame(true, 0, b"{}")),
-        (1002, "a message inside a message", [frame(false, TEXT, b"{"), frame(true, TEXT, b"{}")].concat()),
+        (
+            1002,
+            "a message inside a message",
+            [frame(false, TEXT, b"{"), frame(true, TEXT, b"{}")].concat(),
+        ),
         (1002, "a ping in fragments", frame(false, PING, b"")),
         (1002, "a ping too long", frame(true, PING, &[b'x'; 126])),
         (1009, "a frame too big", frame(true, TEXT, &vec![b' '; 65_537])),
         (1009, "a frame far too big", frame(true, TEXT, &vec![b' '; 3_000_000])),
-        (1009, "fragments too big together", [frame(false, TEXT, &vec![b' '; 40_000]), frame(true, 0, &vec![b' '; 40_000])].concat()),
+        (
+            1009,
+            "fragments too big together",
+            [frame(false, TEXT, &vec![b' '; 40_000]), frame(true, 0, &vec![b' '; 40_000])].concat(),
+        ),
         (1009, "a length beyond everything", longest),
     ] {
         let (_server, mut raw) = live().await;
@@ -47,14 +55,24 @@ async fn what_breaks_the_rules_closes_with_the_code_for_it() {
 async fn the_tenth_malformed_frame_closes_and_those_before_are_answered() {
     let (_server, mut raw) = live().await;
     let malformed = [
-        "", "{", "hi", "[]", "null", "{}", r#"{"type":"nonsense"}"#,
+        "",
+        "{",
+        "hi",
+        "[]",
+        "null",
+        "{}",
+        r#"{"type":"nonsense"}"#,
         r#"{"type":"send","id":"7","key":"k","text":"hi"}"#,
         r#"["ping"]"#,
     ];
     for text in malformed {
         raw.text(text).await;
         let error = raw.json().await;
-        assert_eq!((&error["type"], &error["problem"]["code"]), (&json!("error"), &json!("malformed")), "{text}");
+        assert_eq!(
+            (&error["type"], &error["problem"]["code"]),
+            (&json!("error"), &json!("malformed")),
+            "{text}"
+        );
         let id = if text.contains("\"7\"") { json!("7") } else { Value::Null };
         assert_eq!(error["id"], id, "{text}");
     }
@@ -68,7 +86,10 @@ async fn the_tenth_malformed_frame_closes_and_those_before_are_answered() {
 #[tokio::test]
 async fn a_message_in_thousands_of_fragments_is_one_message() {
     let (_server, mut raw) = live().await;
-    let text = format!(r#"{{"type":"send","id":"1","key":"k","to":"bob","text":"{}"}}"#, "\u{1F600}".repeat(3_000));
+    let text = format!(
+        r#"{{"type":"send","id":"1","key":"k","to":"bob","text":"{}"}}"#,
+        "\u{1F600}".repeat(3_000)
+    );
     // One byte each, in the middle of characters, with pings in between and empty ones.
     let (last, first) = text.as_bytes().split_last().unwrap();
     let mut bytes = Vec::new();
@@ -127,7 +148,10 @@ async fn a_close_is_answered_with_its_code_and_ends_the_connection() {
         let (server, mut raw) = live().await;
         raw.write(&frame(true, CLOSE, payload)).await;
         let (opcode, answer) = raw.frame().await.expect("an answer");
-        assert_eq!((opcode, &answer[..payload.len().min(2)]), (CLOSE, &payload[..payload.len().min(2)]));
+        assert_eq!(
+            (opcode, &answer[..payload.len().min(2)]),
+            (CLOSE, &payload[..payload.len().min(2)])
+        );
         assert_eq!(raw.frame().await, None);
         drop(raw);
         server.until("the connection is gone", |health| health.connections == 0).await;
@@ -166,7 +190,9 @@ async fn who_is_silent_is_closed_and_who_only_pongs_is_not() {
 #[tokio::test]
 async fn far_too_many_frames_of_any_kind_are_flooding() {
     let limits = Limits { frames_per_second: 10, ..Limits::default() };
-    for bytes in [frame(true, TEXT, br#"{"type":"ping"}"#), frame(true, PING, b""), frame(true, PONG, b"")] {
+    for bytes in
+        [frame(true, TEXT, br#"{"type":"ping"}"#), frame(true, PING, b""), frame(true, PONG, b"")]
+    {
         let server = Server::with(limits.clone()).await;
         let mut raw = Raw::live(server.address, "alice").await;
         let flood = bytes.repeat(5_000);

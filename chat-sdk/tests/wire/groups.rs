@@ -24,12 +24,20 @@ async fn a_new_group_reaches_its_members_live_with_its_first_event() {
     let mut bob = server.connect("bob").await;
     let mut dave = server.connect("dave").await;
     let make = Ask::new("POST", "/conversations").by("alice");
-    let group = server.ask(make.json(json!({"kind": "group", "title": " Boats ", "members": ["bob", "carol", "bob"]}))).await;
+    let group =
+        server
+            .ask(make.json(
+                json!({"kind": "group", "title": " Boats ", "members": ["bob", "carol", "bob"]}),
+            ))
+            .await;
     let id = group.json()["id"].clone();
     for client in [&mut alice, &mut bob] {
         let created = client.next_of("event").await;
         let body = json!({"type": "created", "kind": "group", "title": "Boats", "members": ["alice", "bob", "carol"]});
-        assert_eq!((&created["conversation"], &created["seq"], &created["event"]), (&id, &json!(1), &body));
+        assert_eq!(
+            (&created["conversation"], &created["seq"], &created["event"]),
+            (&id, &json!(1), &body)
+        );
     }
     bob.command(json!({"type": "send", "key": "k", "conversation": id, "text": "hi"})).await;
     assert_eq!(seqs(&mut alice, 1).await, [2]);
@@ -75,7 +83,10 @@ async fn who_is_removed_is_told_so_and_hears_nothing_more_until_they_are_back() 
     let mut bob = server.connect("bob").await;
     let mut alice = server.connect("alice").await;
     let path = format!("/conversations/{group}/members");
-    assert_eq!(server.ask(Ask::new("DELETE", &format!("{path}/bob")).by("alice")).await.status, 204);
+    assert_eq!(
+        server.ask(Ask::new("DELETE", &format!("{path}/bob")).by("alice")).await.status,
+        204
+    );
     assert_eq!(alice.next_of("event").await["event"], json!({"type": "removed", "user": "bob"}));
     let (before, left) = bob.up_to("left").await;
     assert_eq!((before.len(), &left["conversation"]), (0, &json!(group)));
@@ -97,7 +108,13 @@ async fn who_is_removed_is_told_so_and_hears_nothing_more_until_they_are_back() 
     bob.command(json!({"type": "ping", "positions": {group.to_string(): 1}})).await;
     assert_eq!(bob.next_of("pong").await.get("heads"), None);
 
-    assert_eq!(server.ask(Ask::new("POST", &path).by("alice").json(json!({"users": ["bob"]}))).await.status, 204);
+    assert_eq!(
+        server
+            .ask(Ask::new("POST", &path).by("alice").json(json!({"users": ["bob"]})))
+            .await
+            .status,
+        204
+    );
     assert_eq!(seqs(&mut bob, 4).await, [1, 2, 3, 4]);
     server.say("alice", To::Conversation(group), "good to see you").await;
     assert_eq!(seqs(&mut bob, 1).await, [5]);
@@ -127,8 +144,12 @@ async fn changes_of_a_group_are_events_in_its_log() {
     let path = format!("/conversations/{group}");
     for ask in [
         Ask::new("PATCH", &path).by("alice").json(json!({"title": "Ships"})),
-        Ask::new("PATCH", &format!("{path}/members/bob")).by("alice").json(json!({"role": "owner"})),
-        Ask::new("POST", &format!("{path}/members")).by("bob").json(json!({"users": ["carol", "alice"]})),
+        Ask::new("PATCH", &format!("{path}/members/bob"))
+            .by("alice")
+            .json(json!({"role": "owner"})),
+        Ask::new("POST", &format!("{path}/members"))
+            .by("bob")
+            .json(json!({"users": ["carol", "alice"]})),
         // All of them are members: nothing happens, and that is no mistake.
         Ask::new("POST", &format!("{path}/members")).by("bob").json(json!({"users": ["carol"]})),
     ] {
@@ -143,5 +164,8 @@ async fn changes_of_a_group_are_events_in_its_log() {
     }
     assert_eq!(of(&bob.so_far().await, "event"), 0);
     let shown = server.ask(Ask::get(&path).by("bob")).await.json();
-    assert_eq!((&shown["title"], &shown["role"], &shown["member_count"]), (&json!("Ships"), &json!("owner"), &json!(3)));
+    assert_eq!(
+        (&shown["title"], &shown["role"], &shown["member_count"]),
+        (&json!("Ships"), &json!("owner"), &json!(3))
+    );
 }

@@ -20,9 +20,15 @@ async fn a_token_may_come_in_the_query_the_header_or_the_first_frame() {
         (Ask::get("/ws"), json!({"type": "hello", "version": 1, "token": "token-alice"})),
         // The header before the query; the frame, which is the newest, before both.
         (Ask::get("/ws?token=token-bob").by("alice"), json!({"type": "hello", "version": 1})),
-        (Ask::get("/ws?token=token-bob"), json!({"type": "hello", "version": 1, "token": "token-alice"})),
+        (
+            Ask::get("/ws?token=token-bob"),
+            json!({"type": "hello", "version": 1, "token": "token-alice"}),
+        ),
         // What is not known is ignored.
-        (Ask::get("/ws?x=y").by("alice"), json!({"type": "hello", "version": 1, "client": {"name": "x"}})),
+        (
+            Ask::get("/ws?x=y").by("alice"),
+            json!({"type": "hello", "version": 1, "client": {"name": "x"}}),
+        ),
     ] {
         let ask = ask.header("sec-websocket-protocol", "chat.v0, chat.v1");
         let mut raw = Raw::open(server.address, ask).await;
@@ -36,7 +42,12 @@ async fn a_token_may_come_in_the_query_the_header_or_the_first_frame() {
 
 #[tokio::test]
 async fn the_welcome_names_the_limits_that_are_enforced() {
-    let limits = Limits { text_chars_max: 77, sends_burst: 5, heartbeat: Duration::from_secs(7), ..Limits::default() };
+    let limits = Limits {
+        text_chars_max: 77,
+        sends_burst: 5,
+        heartbeat: Duration::from_secs(7),
+        ..Limits::default()
+    };
     let server = Server::with(limits).await;
     let alice = server.connect("alice").await;
     let other = server.connect("alice").await;
@@ -52,7 +63,8 @@ async fn the_welcome_names_the_limits_that_are_enforced() {
 async fn a_hello_that_does_not_do_closes_with_its_reason() {
     let server = Server::with(Limits { positions_max: 3, ..Limits::default() }).await;
     let position = |n: u8| format!("0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d{n:02x}");
-    let positions: serde_json::Map<String, Value> = (0..4).map(|n| (position(n), json!(1))).collect();
+    let positions: serde_json::Map<String, Value> =
+        (0..4).map(|n| (position(n), json!(1))).collect();
     let cases = [
         (4501, json!({"type": "hello", "version": 1})),
         (4501, json!({"type": "hello", "version": 1, "token": "nobody"})),
@@ -61,8 +73,14 @@ async fn a_hello_that_does_not_do_closes_with_its_reason() {
         (4503, json!({"type": "hello", "version": 0, "token": "token-alice"})),
         (4500, json!({"type": "hello", "version": "1", "token": "token-alice"})),
         (4500, json!({"type": "hello", "token": "token-alice"})),
-        (4500, json!({"type": "hello", "version": 1, "token": "token-alice", "resume": {"epoch": "e", "positions": positions}})),
-        (4500, json!({"type": "hello", "version": 1, "token": "token-alice", "resume": {"epoch": "e", "positions": {"x": 1}}})),
+        (
+            4500,
+            json!({"type": "hello", "version": 1, "token": "token-alice", "resume": {"epoch": "e", "positions": positions}}),
+        ),
+        (
+            4500,
+            json!({"type": "hello", "version": 1, "token": "token-alice", "resume": {"epoch": "e", "positions": {"x": 1}}}),
+        ),
         (4500, json!({"type": "ping"})),
         (4500, json!({"type": "send", "id": "1", "key": "k", "to": "bob", "text": "hi"})),
         (4500, json!({"type": "auth", "token": "token-alice"})),
@@ -70,7 +88,9 @@ async fn a_hello_that_does_not_do_closes_with_its_reason() {
         (4500, json!(["hello", 1])),
     ];
     for (code, first) in cases {
-        let mut raw = Raw::open(server.address, Ask::get("/ws").header("sec-websocket-protocol", "chat.v1")).await;
+        let mut raw =
+            Raw::open(server.address, Ask::get("/ws").header("sec-websocket-protocol", "chat.v1"))
+                .await;
         raw.text(&first.to_string()).await;
         assert_eq!(raw.close_code().await, Some(code), "{first}");
     }
@@ -80,7 +100,9 @@ async fn a_hello_that_does_not_do_closes_with_its_reason() {
 
 #[tokio::test]
 async fn who_says_nothing_is_not_waited_for() {
-    let server = Server::with(Limits { hello_timeout: Duration::from_millis(100), ..Limits::default() }).await;
+    let server =
+        Server::with(Limits { hello_timeout: Duration::from_millis(100), ..Limits::default() })
+            .await;
     for ask in [native("alice"), Ask::get("/ws").header("sec-websocket-protocol", "chat.v1")] {
         assert_eq!(Raw::open(server.address, ask).await.close_code().await, Some(4003));
     }
@@ -103,14 +125,22 @@ async fn an_upgrade_that_cannot_be_is_refused_before_it_happens() {
         (426, "upgrade_required", without("connection")),
         (426, "upgrade_required", without("upgrade")),
         (426, "upgrade_required", without("sec-websocket-version")),
-        (426, "upgrade_required", without("sec-websocket-version").header("sec-websocket-version", "8")),
+        (
+            426,
+            "upgrade_required",
+            without("sec-websocket-version").header("sec-websocket-version", "8"),
+        ),
         (400, "malformed", without("sec-websocket-key")),
         (400, "malformed", without("sec-websocket-key").header("sec-websocket-key", "short")),
         (401, "unauthenticated", upgrade().bearer("nobody")),
         (401, "unauthenticated", Ask { path: "/ws?token=nobody".to_owned(), ..upgrade() }),
         (403, "origin_refused", upgrade().by("alice").header("origin", "https://evil.example")),
         (403, "origin_refused", upgrade().by("alice").header("origin", "null")),
-        (403, "origin_refused", upgrade().by("alice").header("origin", "http://chat.test.evil.example")),
+        (
+            403,
+            "origin_refused",
+            upgrade().by("alice").header("origin", "http://chat.test.evil.example"),
+        ),
     ] {
         let reply = server.ask(ask).await;
         assert_eq!((reply.status, &*reply.code()), (status, code));
@@ -128,7 +158,9 @@ async fn an_upgrade_that_cannot_be_is_refused_before_it_happens() {
 async fn pages_of_a_listed_origin_may_connect() {
     let origins = Origins::Also(vec!["https://app.example".to_owned()]);
     let server = Server::start(Chat::builder(TokenIsUser).origins(origins)).await;
-    for (origin, status) in [("https://app.example", 101), ("https://app.example.org", 403), ("http://chat.test", 101)] {
+    for (origin, status) in
+        [("https://app.example", 101), ("https://app.example.org", 403), ("http://chat.test", 101)]
+    {
         let reply = server.ask(upgrade().by("alice").header("origin", origin)).await;
         assert_eq!(reply.status, status, "{origin}");
     }

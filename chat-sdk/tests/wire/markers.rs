@@ -79,7 +79,8 @@ async fn unread_is_what_a_recount_of_the_log_says() {
         for me in ["alice", "bob"] {
             let mark = Ask::new("PUT", &format!("/conversations/{id}/marker")).by(me);
             server.ask(mark.json(json!({"read": read}))).await;
-            let log = server.ask(Ask::get(&format!("/conversations/{id}/events")).by(me)).await.json();
+            let log =
+                server.ask(Ask::get(&format!("/conversations/{id}/events")).by(me)).await.json();
             let one = server.ask(Ask::get(&format!("/conversations/{id}")).by(me)).await.json();
             let all = server.ask(Ask::get("/conversations").by(me)).await.json();
             assert_eq!(all, json!([one]));
@@ -100,7 +101,9 @@ async fn a_device_that_comes_back_is_told_how_far_the_others_are() {
     drop(alice);
     let mark = Ask::new("PUT", &format!("/conversations/{id}/marker")).by("bob");
     server.ask(mark.json(json!({"read": 6, "received": 9}))).await;
-    let (_alice, before) = server.resume("alice", json!({"epoch": epoch, "positions": {&id: 11}})).await;
-    let bobs = json!({"type": "receipt", "conversation": id, "user": "bob", "received": 9, "read": 6});
+    let (_alice, before) =
+        server.resume("alice", json!({"epoch": epoch, "positions": {&id: 11}})).await;
+    let bobs =
+        json!({"type": "receipt", "conversation": id, "user": "bob", "received": 9, "read": 6});
     assert!(before.contains(&bobs), "{before:?}");
 }

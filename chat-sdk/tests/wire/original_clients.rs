@@ -30,10 +30,17 @@ async fn whatever_has_a_recipient_and_a_text_is_sent_and_acknowledged() {
         (json!({"recipient_id": "bob", "message": "hi", "tempId": 17}), Some("17")),
         (json!({"type": "message", "to": "bob", "content": "hi", "client_msg_id": "x"}), Some("x")),
         (json!({"type": "chat", "to": "bob", "content": "hi", "temp_id": "t"}), Some("t")),
-    ].into_iter().enumerate() {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         alice.command(sent.clone()).await;
         let ack = alice.next_of("ack").await;
-        assert_eq!((&ack["from"], &ack["to"], &ack["content"]), (&json!("alice"), &json!("bob"), &json!("hi")), "{sent}");
+        assert_eq!(
+            (&ack["from"], &ack["to"], &ack["content"]),
+            (&json!("alice"), &json!("bob"), &json!("hi")),
+            "{sent}"
+        );
         if let Some(id) = id {
             assert_eq!(ack["id"], id);
         }
@@ -124,7 +131,8 @@ async fn original_and_native_clients_talk_to_each_other() {
 
 #[tokio::test]
 async fn they_are_pinged_and_live_as_long_as_they_answer() {
-    let server = Server::with(Limits { heartbeat: Duration::from_millis(200), ..Limits::default() }).await;
+    let server =
+        Server::with(Limits { heartbeat: Duration::from_millis(200), ..Limits::default() }).await;
     let mut raw = Raw::open(server.address, Ask::get("/ws?token=token-alice")).await;
     // More pings than a silent one would live to see.
     for _ in 0..4 {

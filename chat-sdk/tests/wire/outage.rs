@@ -9,7 +9,11 @@ use crate::support::{Ask, Client, Mood, Moody, PATIENCE, Raw, Server, TokenIsUse
 
 async fn start(limits: Limits) -> (Server, Moody) {
     let store = Moody::new();
-    let limits = Limits { store_timeout: Duration::from_millis(200), position_check: Duration::from_millis(50), ..limits };
+    let limits = Limits {
+        store_timeout: Duration::from_millis(200),
+        position_check: Duration::from_millis(50),
+        ..limits
+    };
     (Server::start(Chat::builder(TokenIsUser).store(store.clone()).limits(limits)).await, store)
 }
 
@@ -38,7 +42,10 @@ async fn nothing_is_acknowledged_without_the_store_and_it_goes_on_by_itself() {
         // To one who was written to before, and to one who was not.
         for to in ["bob", "carol"] {
             let error = send(&mut alice, "k1", to).await;
-            assert_eq!((code(&error), &error["key"], &error["problem"]["retryable"]), ("unavailable", &json!("k1"), &json!(true)));
+            assert_eq!(
+                (code(&error), &error["key"], &error["problem"]["retryable"]),
+                ("unavailable", &json!("k1"), &json!(true))
+            );
             assert!(error["problem"]["retry_after_ms"].is_u64());
         }
         alice.command(json!({"type": "mark", "id": "m", "conversation": "0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d5e", "read": 1})).await;
@@ -47,7 +54,11 @@ async fn nothing_is_acknowledged_without_the_store_and_it_goes_on_by_itself() {
         store.is(Mood::Well);
         for to in ["bob", "carol"] {
             let ack = send(&mut alice, "k1", to).await;
-            assert_eq!((&ack["type"], &ack["duplicate"]), (&json!("ack"), &json!(false)), "{mood:?}");
+            assert_eq!(
+                (&ack["type"], &ack["duplicate"]),
+                (&json!("ack"), &json!(false)),
+                "{mood:?}"
+            );
         }
         for seq in 1..=3 {
             assert_eq!(bob.next_of("event").await["seq"], seq);
@@ -69,15 +80,19 @@ async fn every_route_says_that_the_store_is_away() {
                 Ask::new("POST", "/messages").json(json!({"to": "bob", "content": "hi"})),
                 Ask::get("/conversations"),
                 Ask::new("POST", "/conversations").json(json!({"kind": "direct", "user": "bob"})),
-                Ask::new("POST", "/conversations").json(json!({"kind": "group", "title": "T", "members": []})),
+                Ask::new("POST", "/conversations")
+                    .json(json!({"kind": "group", "title": "T", "members": []})),
                 Ask::get(&format!("/conversations/{id}")),
                 Ask::new("PATCH", &format!("/conversations/{id}")).json(json!({"title": "T"})),
                 Ask::get(&format!("/conversations/{id}/events")),
-                Ask::new("POST", &format!("/conversations/{id}/messages")).json(json!({"text": "hi"})),
+                Ask::new("POST", &format!("/conversations/{id}/messages"))
+                    .json(json!({"text": "hi"})),
                 Ask::new("PUT", &format!("/conversations/{id}/marker")).json(json!({"read": 1})),
                 Ask::get(&format!("/conversations/{id}/members")),
-                Ask::new("POST", &format!("/conversations/{id}/members")).json(json!({"users": ["carol"]})),
-                Ask::new("PATCH", &format!("/conversations/{id}/members/bob")).json(json!({"role": "owner"})),
+                Ask::new("POST", &format!("/conversations/{id}/members"))
+                    .json(json!({"users": ["carol"]})),
+                Ask::new("PATCH", &format!("/conversations/{id}/members/bob"))
+                    .json(json!({"role": "owner"})),
                 Ask::new("DELETE", &format!("/conversations/{id}/members/bob")),
             ] {
                 let what = format!("{} {} {mood:?}", ask.method, ask.path);
@@ -163,20 +178,31 @@ async fn who_has_to_catch_up_while_the_store_is_away_is_sent_away_to_come_back()
 #[tokio::test]
 async fn more_writes_than_may_wait_are_refused_as_overload() {
     let store = Moody::new();
-    let limits = Limits { commit_queue_max: 2, commit_writes_max: 1, store_timeout: PATIENCE, ..Limits::default() };
-    let server = Server::start(Chat::builder(TokenIsUser).store(store.clone()).limits(limits)).await;
+    let limits = Limits {
+        commit_queue_max: 2,
+        commit_writes_max: 1,
+        store_timeout: PATIENCE,
+        ..Limits::default()
+    };
+    let server =
+        Server::start(Chat::builder(TokenIsUser).store(store.clone()).limits(limits)).await;
     server.say("alice", To::User(user("bob")), "hi").await;
     let mut alice = server.connect("alice").await;
     store.is(Mood::WritesHang);
     let asked = store.asked.load(std::sync::atomic::Ordering::SeqCst);
-    alice.command(json!({"type": "send", "id": "0", "key": "0", "to": "bob", "text": "at work"})).await;
+    alice
+        .command(json!({"type": "send", "id": "0", "key": "0", "to": "bob", "text": "at work"}))
+        .await;
     store.asked(asked + 1).await;
     for n in 1..=2 {
         let id = n.to_string();
-        alice.command(json!({"type": "send", "id": id, "key": id, "to": "bob", "text": "waits"})).await;
+        alice
+            .command(json!({"type": "send", "id": id, "key": id, "to": "bob", "text": "waits"}))
+            .await;
     }
     alice.so_far().await;
-    let rest = Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": "hi"}));
+    let rest =
+        Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": "hi"}));
     let refused = server.ask(rest).await;
     assert_eq!((refused.status, refused.code()), (503, "overloaded".to_owned()));
     store.is(Mood::Well);

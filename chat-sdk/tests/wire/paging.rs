@@ -13,7 +13,8 @@ async fn filled() -> (Server, String) {
     let mut conversation = String::new();
     for n in 0..MESSAGES {
         let (from, to) = if n % 2 == 0 { ("alice", "b&b") } else { ("b&b", "alice") };
-        conversation = server.say(from, To::User(user(to)), &n.to_string()).await.conversation.to_string();
+        conversation =
+            server.say(from, To::User(user(to)), &n.to_string()).await.conversation.to_string();
     }
     (server, conversation)
 }
@@ -66,7 +67,15 @@ async fn links_lead_from_any_page_to_both_ends_without_a_gap_or_an_overlap() {
         [("/messages?with=b%26b".to_owned(), 2), (format!("/conversations/{id}/events?"), 1)]
     {
         let whole: Vec<u64> = (first..=24).collect();
-        for query in ["", "&limit=1", "&limit=7", "&limit=1000", "&around=12&limit=4", "&after=0", "&before=25"] {
+        for query in [
+            "",
+            "&limit=1",
+            "&limit=7",
+            "&limit=1000",
+            "&around=12&limit=4",
+            "&after=0",
+            "&before=25",
+        ] {
             assert_eq!(walk(&server, &format!("{path}{query}")).await, whole, "{path}{query}");
         }
     }
@@ -92,7 +101,15 @@ async fn before_after_and_around_mean_what_they_say() {
     }
     let around = seqs(&page(&server, &format!("{events}?around=12&limit=5")).await);
     assert!(around.contains(&12) && around.len() == 5, "{around:?}");
-    for bad in ["before=1&after=2", "before=x", "after=-1", "around=1.5", "after=1e3", "limit=0", "after=99999999999999999999"] {
+    for bad in [
+        "before=1&after=2",
+        "before=x",
+        "after=-1",
+        "around=1.5",
+        "after=1e3",
+        "limit=0",
+        "after=99999999999999999999",
+    ] {
         let reply = page(&server, &format!("{events}?{bad}")).await;
         assert_eq!((reply.status, reply.code()), (422, "invalid".to_owned()), "{bad}");
     }
@@ -102,7 +119,13 @@ async fn before_after_and_around_mean_what_they_say() {
 async fn rest_and_the_live_connection_show_the_same_event() {
     let server = Server::new().await;
     let mut bob = server.connect("bob").await;
-    server.say("alice", To::User(user("bob")), "a \"quote\", a \\ and a \u{1F469}\u{200D}\u{1F680}\u{202E}\u{7}").await;
+    server
+        .say(
+            "alice",
+            To::User(user("bob")),
+            "a \"quote\", a \\ and a \u{1F469}\u{200D}\u{1F680}\u{202E}\u{7}",
+        )
+        .await;
     let mut live = Vec::new();
     for _ in 0..2 {
         let mut event: Value = bob.next_of("event").await;

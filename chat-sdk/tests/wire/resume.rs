@@ -5,7 +5,7 @@ use std::time::Duration;
 use chat_sdk::{Change, Limits, To};
 use serde_json::{Value, json};
 
-use crate::support::{Ask, Client, Server, user};
+use crate::support::{Ask, Client, PATIENCE, Server, user};
 
 async fn say(server: &Server, to: &str, times: u64) -> String {
     let mut id = String::new();
@@ -22,14 +22,17 @@ fn events(frames: &[Value], conversation: &str) -> Vec<u64> {
 
 /// Pings until there is a resume token.
 async fn token(client: &mut Client) -> Value {
-    loop {
-        client.send(r#"{"type":"ping"}"#).await;
-        let pong = client.next_of("pong").await;
-        if pong["token"].is_string() {
-            return pong["token"].clone();
+    let asking = async {
+        loop {
+            client.send(r#"{"type":"ping"}"#).await;
+            let pong = client.next_of("pong").await;
+            if pong["token"].is_string() {
+                return pong["token"].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect("a resume token")
 }
 
 #[tokio::test]
@@ -43,7 +46,12 @@ async fn a_first_connection_starts_with_what_comes_from_now_on() {
 
 #[tokio::test]
 async fn while_messages_rush_in_a_resume_has_no_hole_and_no_overlap_at_the_seam() {
-    let limits = Limits { sends_per_second: 100_000, sends_burst: 100_000, replay_page: 7, ..Limits::default() };
+    let limits = Limits {
+        sends_per_second: 100_000,
+        sends_burst: 100_000,
+        replay_page: 7,
+        ..Limits::default()
+    };
     let server = Server::with(limits).await;
     let id = say(&server, "bob", 60).await;
     let epoch = server.connect("x").await.welcome["epoch"].clone();
@@ -67,13 +75,17 @@ async fn while_messages_rush_in_a_resume_has_no_hole_and_no_overlap_at_the_seam(
 async fn a_token_stands_for_every_conversation_that_is_not_named() {
     let limits = Limits { position_check: Duration::from_millis(20), ..Limits::default() };
     let server = Server::with(limits).await;
-    let [quiet, busy, named] = [say(&server, "bob", 3).await, {
-        let event = server.say("carol", To::User(user("bob")), "hi").await;
-        event.conversation.to_string()
-    }, {
-        let event = server.say("dave", To::User(user("bob")), "hi").await;
-        event.conversation.to_string()
-    }];
+    let [quiet, busy, named] = [
+        say(&server, "bob", 3).await,
+        {
+            let event = server.say("carol", To::User(user("bob")), "hi").await;
+            event.conversation.to_string()
+        },
+        {
+            let event = server.say("dave", To::User(user("bob")), "hi").await;
+            event.conversation.to_string()
+        },
+    ];
     let mut bob = server.connect("bob").await;
     let epoch = bob.welcome["epoch"].clone();
     // The token before is that of the connection; this one speaks of everything up to now.
@@ -127,28 +139,42 @@ async fn a_position_beyond_the_head_is_reset_to_it() {
     let server = Server::new().await;
     let id = say(&server, "bob", 3).await;
     let epoch = server.connect("x").await.welcome["epoch"].clone();
-    let (mut bob, before) = server.resume("bob", json!({"epoch": epoch, "positions": {&id: 99}})).await;
-    assert!(before.contains(&json!({"type": "reset", "conversation": id, "head": 4})), "{before:?}");
+    let (mut bob, before) =
+        server.resume("bob", json!({"epoch": epoch, "positions": {&id: 99}})).await;
+    assert!(
+        before.contains(&json!({"type": "reset", "conversation": id, "head": 4})),
+        "{before:?}"
+    );
     say(&server, "bob", 1).await;
     assert_eq!(events(&bob.so_far().await, &id), [5]);
 }
 
 #[tokio::test]
 async fn too_long_a_tail_is_a_reset_and_history_brings_the_rest() {
-    let server = Server::with(Limits { replay_max: 10, replay_page: 3, page_max: 4, page_default: 4, ..Limits::default() }).await;
+    let server = Server::with(Limits {
+        replay_max: 10,
+        replay_page: 3,
+        page_max: 4,
+        page_default: 4,
+        ..Limits::default()
+    })
+    .await;
     let id = say(&server, "bob", 20).await;
     let epoch = server.connect("x").await.welcome["epoch"].clone();
     // One event more than is replayed, and exactly as many.
-    let (mut bob, before) = server.resume("bob", json!({"epoch": epoch, "positions": {&id: 10}})).await;
+    let (mut bob, before) =
+        server.resume("bob", json!({"epoch": epoch, "positions": {&id: 10}})).await;
     let reset = json!({"type": "reset", "conversation": id, "head": 21});
     assert!(before.contains(&reset) && events(&before, &id).is_empty(), "{before:?}");
-    let (_other, before) = server.resume("bob", json!({"epoch": epoch, "positions": {&id: 11}})).await;
+    let (_other, before) =
+        server.resume("bob", json!({"epoch": epoch, "positions": {&id: 11}})).await;
     assert_eq!(events(&before, &id), (12..=21).collect::<Vec<_>>());
 
     let mut held = Vec::new();
     let mut query = "?after=10".to_owned();
     loop {
-        let page = server.ask(Ask::get(&format!("/conversations/{id}/events{query}")).by("bob")).await;
+        let page =
+            server.ask(Ask::get(&format!("/conversations/{id}/events{query}")).by("bob")).await;
         held.extend(page.json().as_array().unwrap().iter().map(|it| it["seq"].as_u64().unwrap()));
         match page.link("next") {
             Some(next) => query = next,
@@ -162,7 +188,9 @@ async fn too_long_a_tail_is_a_reset_and_history_brings_the_rest() {
 
 #[tokio::test]
 async fn who_was_removed_meanwhile_is_told_so_and_gets_nothing_of_it() {
-    let server = Server::with(Limits { position_check: Duration::from_millis(20), ..Limits::default() }).await;
+    let server =
+        Server::with(Limits { position_check: Duration::from_millis(20), ..Limits::default() })
+            .await;
     let named = server.group(&["alice", "bob"]).await;
     let unnamed = server.group(&["alice", "bob"]).await;
     let mut bob = server.connect("bob").await;
@@ -174,7 +202,8 @@ async fn who_was_removed_meanwhile_is_told_so_and_gets_nothing_of_it() {
         server.say("alice", To::Conversation(group), "without him").await;
     }
     let never = "0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d5e";
-    let resume = json!({"epoch": epoch, "token": token, "positions": {named.to_string(): 1, never: 4}});
+    let resume =
+        json!({"epoch": epoch, "token": token, "positions": {named.to_string(): 1, never: 4}});
     let (mut bob, before) = server.resume("bob", resume).await;
     for group in [&*named.to_string(), &*unnamed.to_string(), never] {
         let left = json!({"type": "left", "conversation": group});
@@ -187,7 +216,9 @@ async fn who_was_removed_meanwhile_is_told_so_and_gets_nothing_of_it() {
 
 #[tokio::test]
 async fn a_conversation_that_nothing_happened_in_costs_a_resume_nothing() {
-    let server = Server::with(Limits { position_check: Duration::from_millis(20), ..Limits::default() }).await;
+    let server =
+        Server::with(Limits { position_check: Duration::from_millis(20), ..Limits::default() })
+            .await;
     for n in 0..50 {
         server.say("bob", To::User(user(&format!("u{n}"))), "hi").await;
     }

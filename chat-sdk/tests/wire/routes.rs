@@ -27,7 +27,11 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_that_it_does()
                 continue;
             }
             let reply = server.ask(Ask::new(method, &path).by("alice")).await;
-            assert_eq!((reply.status, reply.header("allow")), (405, Some(allow)), "{method} {path}");
+            assert_eq!(
+                (reply.status, reply.header("allow")),
+                (405, Some(allow)),
+                "{method} {path}"
+            );
         }
     }
 }
@@ -66,7 +70,8 @@ async fn a_path_that_is_not_one_is_not_found_whoever_asks() {
 async fn a_server_without_accounts_has_no_account_routes() {
     let server = Server::new().await;
     for path in ["/user/login", "/user/register", "/user/setup", "/user/token", "/user/logout"] {
-        let ask = Ask::new("POST", path).by("alice").json(json!({"identifier": "a", "password": "b"}));
+        let ask =
+            Ask::new("POST", path).by("alice").json(json!({"identifier": "a", "password": "b"}));
         assert_eq!(server.ask(ask).await.code(), "not_found", "{path}");
     }
 }
@@ -84,7 +89,10 @@ async fn the_original_routes_answer_as_they_always_did() {
         assert_eq!(history.status, 200);
         assert_eq!(history.json(), json!([sent]));
     }
-    assert_eq!((&sent["from"], &sent["to"], &sent["content"]), (&json!("alice"), &json!("bob"), &json!("hi")));
+    assert_eq!(
+        (&sent["from"], &sent["to"], &sent["content"]),
+        (&json!("alice"), &json!("bob"), &json!("hi"))
+    );
     let id = format!("{}.{}", sent["conversation"].as_str().unwrap(), sent["seq"]);
     assert_eq!((&sent["id"], &sent["key"]), (&json!(id), &json!("k-1")));
     assert!(sent["timestamp"].as_str().unwrap().ends_with('Z'));
@@ -113,7 +121,9 @@ async fn a_write_with_a_key_happens_once_and_is_answered_like_the_first_time() {
             json!({"kind": "group", "title": "U", "members": ["bob", "carol"]}),
         ),
     ] {
-        let post = |key: &str, body: &Value| Ask::new("POST", path).by("alice").key(key).json(body.clone());
+        let post = |key: &str, body: &Value| {
+            Ask::new("POST", path).by("alice").key(key).json(body.clone())
+        };
         let first = server.ask(post("k1", &body)).await;
         assert_eq!(first.status, 201, "{path}");
         let again = server.ask(post("k1", &body)).await;
@@ -134,7 +144,8 @@ async fn a_write_with_a_key_happens_once_and_is_answered_like_the_first_time() {
 async fn too_much_from_one_user_is_refused_with_when_to_come_back() {
     let limits = chat_sdk::Limits { sends_per_second: 1, sends_burst: 3, ..Default::default() };
     let server = Server::with(limits).await;
-    let post = || Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": "hi"}));
+    let post =
+        || Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": "hi"}));
     let mut refused = 0;
     for _ in 0..8 {
         let reply = server.ask(post()).await;
@@ -147,7 +158,8 @@ async fn too_much_from_one_user_is_refused_with_when_to_come_back() {
         }
     }
     assert!(refused > 0);
-    let other = Ask::new("POST", "/messages").by("bob").json(json!({"to": "alice", "content": "hi"}));
+    let other =
+        Ask::new("POST", "/messages").by("bob").json(json!({"to": "alice", "content": "hi"}));
     assert_eq!(server.ask(other).await.status, 201, "another user is not concerned");
 }
 
@@ -185,8 +197,11 @@ async fn conversations_are_listed_last_active_first_and_each_once() {
         found.extend(page.json().as_array().unwrap().clone());
         query = page.link("prev");
     }
-    let mut others: Vec<_> = found.iter().map(|it| it["user"].as_str().unwrap().to_owned()).collect();
-    assert!(found.windows(2).all(|two| two[0]["updated_at"].as_str() >= two[1]["updated_at"].as_str()));
+    let mut others: Vec<_> =
+        found.iter().map(|it| it["user"].as_str().unwrap().to_owned()).collect();
+    assert!(
+        found.windows(2).all(|two| two[0]["updated_at"].as_str() >= two[1]["updated_at"].as_str())
+    );
     others.sort();
     assert_eq!(others, (0..12).map(|n| format!("u{n:02}")).collect::<Vec<_>>());
     for bad in ["?cursor=nonsense", "?cursor=1.2", "?limit=0", "?limit=-1", "?limit=x"] {

@@ -21,14 +21,18 @@ async fn typing_reaches_every_other_device_and_not_the_one_that_types() {
     let server = Server::new().await;
     let group = server.group(&["alice", "bob", "carol"]).await;
     let mut alice = server.connect("alice").await;
-    let mut others = [server.connect("alice").await, server.connect("bob").await, server.connect("carol").await];
+    let mut others =
+        [server.connect("alice").await, server.connect("bob").await, server.connect("carol").await];
     let mut stranger = server.connect("dave").await;
     for on in [true, false] {
         alice.command(json!({"type": "typing", "id": "t", "conversation": group, "on": on})).await;
         alice.next_of("done").await;
         for other in &mut others {
             let frame = other.next_of("typing").await;
-            assert_eq!(frame, json!({"type": "typing", "conversation": group, "user": "alice", "on": on}));
+            assert_eq!(
+                frame,
+                json!({"type": "typing", "conversation": group, "user": "alice", "on": on})
+            );
         }
     }
     assert_eq!(typing(&alice.so_far().await), 0);

@@ -139,7 +139,8 @@ async fn who_does_not_read_at_all_is_closed_as_slow_and_gets_the_rest_when_back(
         assert!(held < 401, "it was cut off");
         let resume = json!({"epoch": epoch, "positions": {group.to_string(): held}});
         let (_slow, before) = server.resume("slow", resume).await;
-        let missed = before.iter().filter(|it| it["type"] == "event").map(|it| it["seq"].as_u64().unwrap());
+        let missed =
+            before.iter().filter(|it| it["type"] == "event").map(|it| it["seq"].as_u64().unwrap());
         assert_eq!(missed.collect::<Vec<_>>(), (held + 1..=401).collect::<Vec<_>>());
         if code == Some(4000) {
             return;
