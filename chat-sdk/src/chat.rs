@@ -4,14 +4,6 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use tracing::warn;
 
-pub use crate::{
-    conversation::{
-        members::Change,
-        open::NewGroup,
-        send::{Draft, Sent, To},
-    },
-    node::ShutdownReport,
-};
 use crate::{
     auth::Authenticator,
     bus::{Bus, LocalBus},
@@ -26,6 +18,14 @@ use crate::{
     node::Node,
     policy::{MembersOnly, Policy},
     store::{self, MemoryStore, Only, Page, Store, StoreError},
+};
+pub use crate::{
+    conversation::{
+        members::Change,
+        open::NewGroup,
+        send::{Draft, Sent, To},
+    },
+    node::ShutdownReport,
 };
 
 /// A running chat: the handle that a host keeps. A cheap clone, without type parameters.
@@ -55,7 +55,9 @@ pub struct Chat {
 
 impl std::fmt::Debug for Chat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chat").field("connections", &self.node().connections()).finish_non_exhaustive()
+        f.debug_struct("Chat")
+            .field("connections", &self.node().connections())
+            .finish_non_exhaustive()
     }
 }
 
@@ -337,8 +339,9 @@ impl ChatBuilder {
         #[cfg(feature = "accounts")]
         let accounts = self.accounts;
         #[cfg(feature = "accounts")]
-        let directory = directory
-            .or_else(|| accounts.clone().map(|accounts| Arc::new(accounts) as Arc<dyn DynDirectory>));
+        let directory = directory.or_else(|| {
+            accounts.clone().map(|accounts| Arc::new(accounts) as Arc<dyn DynDirectory>)
+        });
         if let Some(directory) = directory {
             ports.directory = directory;
         }

@@ -75,11 +75,8 @@ fn the_shortest_embed_is_at_most_fifteen_lines_and_serves() {
         r#"{"to":"bob","content":"hi"}"#,
     );
     assert!(sent.starts_with("HTTP/1.1 201"), "{sent}");
-    let read = request(
-        &served,
-        "GET /messages?with=alice HTTP/1.1\r\nAuthorization: Bearer bob",
-        "",
-    );
+    let read =
+        request(&served, "GET /messages?with=alice HTTP/1.1\r\nAuthorization: Bearer bob", "");
     assert!(read.contains(r#""content":"hi""#), "{read}");
     let stranger = request(&served, "GET /messages?with=alice HTTP/1.1", "");
     assert!(stranger.starts_with("HTTP/1.1 401"), "{stranger}");
@@ -100,11 +97,8 @@ fn a_chat_nested_in_axum_knows_the_apps_own_users() {
         r#"{"to":"bob","content":"over the fence"}"#,
     );
     assert!(sent.starts_with("HTTP/1.1 201"), "{sent}");
-    let read = request(
-        &served,
-        &format!("GET /chat/messages?with=alice HTTP/1.1\r\nCookie: {bob}"),
-        "",
-    );
+    let read =
+        request(&served, &format!("GET /chat/messages?with=alice HTTP/1.1\r\nCookie: {bob}"), "");
     assert!(read.contains("over the fence"), "{read}");
     assert!(request(&served, "GET /chat/conversations HTTP/1.1", "").starts_with("HTTP/1.1 401"));
     // The prefix is the router's; without it there is no chat, and the app's pages are its own.

@@ -27,14 +27,31 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "node",
         &[
-            "model", "limits", "store", "bus", "auth", "policy", "protocol", "hub", "session",
-            "erased", "conversation", "sabotage",
+            "model",
+            "limits",
+            "store",
+            "bus",
+            "auth",
+            "policy",
+            "protocol",
+            "hub",
+            "session",
+            "erased",
+            "conversation",
+            "sabotage",
         ],
     ),
     (
         "http",
         &[
-            "model", "limits", "store", "auth", "protocol", "erased", "conversation", "node",
+            "model",
+            "limits",
+            "store",
+            "auth",
+            "protocol",
+            "erased",
+            "conversation",
+            "node",
             // One word of the session: which frames the client speaks.
             "session::Dialect",
         ],
@@ -121,8 +138,7 @@ fn every_room_names_only_those_below_it() {
             continue;
         }
         let room = room(&path);
-        let allowed =
-            table.get(&*room).unwrap_or_else(|| panic!("{room} has no row in the table"));
+        let allowed = table.get(&*room).unwrap_or_else(|| panic!("{room} has no row in the table"));
         seen.insert(room.clone());
         for name in named(&code(&path)) {
             let other = name.split("::").next().unwrap().to_owned();
@@ -145,8 +161,18 @@ fn every_room_names_only_those_below_it() {
 fn the_pure_rooms_touch_nothing_outside() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let forbidden = [
-        "tokio", "hyper", "rusqlite", "std::net", "std::fs", "std::io", "std::thread",
-        "Instant::now", "SystemTime", "tracing::", ".await", "async fn",
+        "tokio",
+        "hyper",
+        "rusqlite",
+        "std::net",
+        "std::fs",
+        "std::io",
+        "std::thread",
+        "Instant::now",
+        "SystemTime",
+        "tracing::",
+        ".await",
+        "async fn",
     ];
     for path in files(&source) {
         if !PURE.contains(&&*room(&path)) || path.ends_with("tests.rs") {

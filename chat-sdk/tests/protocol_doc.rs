@@ -48,13 +48,18 @@ fn what_the_server_sends_is_written_as_the_document_says() {
 #[test]
 fn every_frame_type_has_an_example() {
     let types = |info: &str| -> Vec<String> {
-        let mut types: Vec<_> =
-            examples(info).iter().map(|line| value(line)["type"].as_str().unwrap().to_owned()).collect();
+        let mut types: Vec<_> = examples(info)
+            .iter()
+            .map(|line| value(line)["type"].as_str().unwrap().to_owned())
+            .collect();
         types.sort();
         types.dedup();
         types
     };
-    assert_eq!(types("client"), ["auth", "hello", "mark", "ping", "send", "sync", "typing", "watch"]);
+    assert_eq!(
+        types("client"),
+        ["auth", "hello", "mark", "ping", "send", "sync", "typing", "watch"]
+    );
     assert_eq!(
         types("server"),
         [
@@ -122,14 +127,21 @@ fn every_private_close_code_is_in_the_document_with_its_name() {
         Unavailable, Version,
     };
     for code in [
-        Slow, Silent, TokenExpired, HelloTimeout, Flooding, Unavailable, Malformed, Unauthenticated,
-        Revoked, Version,
+        Slow,
+        Silent,
+        TokenExpired,
+        HelloTimeout,
+        Flooding,
+        Unavailable,
+        Malformed,
+        Unauthenticated,
+        Revoked,
+        Version,
     ] {
         let row = format!("| {} | {} |", code.code(), code.name());
         assert!(DOCUMENT.contains(&row), "{row}");
         let comes_back = code.code() < 4500;
-        let stays_away =
-            matches!(code, Malformed | Unauthenticated | Revoked | Version);
+        let stays_away = matches!(code, Malformed | Unauthenticated | Revoked | Version);
         assert_eq!(comes_back, !stays_away, "the range says what to do: {code:?}");
     }
 }

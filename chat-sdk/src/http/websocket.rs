@@ -88,7 +88,9 @@ fn broken(why: &Error) -> Received {
     match why {
         Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => Received::Gone,
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Received::Gone,
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Received::Broken(CloseCode::TooBig),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Received::Broken(CloseCode::TooBig)
+        }
         Error::Utf8(_) => Received::Broken(CloseCode::NotUtf8),
         _ => Received::Broken(CloseCode::Protocol),
     }

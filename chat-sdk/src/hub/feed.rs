@@ -182,7 +182,12 @@ impl Feeds {
     }
 
     /// Publishes one number of a conversation.
-    pub fn publish(&mut self, conversation: ConversationId, seq: Seq, frame: &Encoded) -> Published {
+    pub fn publish(
+        &mut self,
+        conversation: ConversationId,
+        seq: Seq,
+        frame: &Encoded,
+    ) -> Published {
         let Some(feed) = self.feeds.get_mut(&conversation) else { return Published::Nobody };
         if seq <= feed.head {
             return Published::Old;

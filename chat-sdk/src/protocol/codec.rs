@@ -125,9 +125,11 @@ struct Tag<'a> {
 }
 
 /// The object's `type`, and its fields by way of `T`.
-fn fields<'a, T: Deserialize<'a>>(text: &'a str, id: &Option<CommandId>) -> Result<T, MalformedFrame> {
-    serde_json::from_str(text)
-        .map_err(|why| MalformedFrame::new(id.clone(), why.to_string()))
+fn fields<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    id: &Option<CommandId>,
+) -> Result<T, MalformedFrame> {
+    serde_json::from_str(text).map_err(|why| MalformedFrame::new(id.clone(), why.to_string()))
 }
 
 /// Reads what a client sent.
