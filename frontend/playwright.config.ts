@@ -11,6 +11,8 @@ export default defineConfig({
   fullyParallel: true,
   workers: 2,
   timeout: 60_000,
+  // Long: no test is about how fast a machine is. What has to wait for the server says so itself.
+  expect: { timeout: 15_000 },
   forbidOnly: process.env.CI !== undefined,
   reporter: [["list"]],
   use: {
@@ -18,7 +20,9 @@ export default defineConfig({
     baseURL: given ?? GALLERY_URL,
     locale: "en-GB",
     timezoneId: "Europe/Lisbon",
+    actionTimeout: 15_000,
     trace: "retain-on-failure",
+    screenshot: "only-on-failure",
     launchOptions: {
       executablePath: "/usr/bin/chromium",
       args: [

@@ -49,6 +49,14 @@ export class Fixture {
     return (await this.ask<{ id: string }>("POST", "/conversations", one.token, { kind: "direct", user: other.userId })).id;
   }
 
+  async group(by: Person, title: string, members: Person[]): Promise<{ id: string }> {
+    return this.ask("POST", "/conversations", by.token, { kind: "group", title, members: members.map(({ userId }) => userId) });
+  }
+
+  async remove(by: Person, conversation: string, whom: Person): Promise<void> {
+    await this.ask("DELETE", `/conversations/${conversation}/members/${whom.userId}`, by.token);
+  }
+
   async conversation(of: Person, title: string): Promise<{ id: string; head: number }> {
     const all = await this.ask<{ id: string; head: number; title?: string }[]>("GET", "/conversations", of.token);
     const found = all.find((each) => each.title === title);
@@ -72,7 +80,7 @@ export class Fixture {
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       const text = await answer.text();
-      if (answer.ok) return JSON.parse(text) as T;
+      if (answer.ok) return (text === "" ? null : JSON.parse(text)) as T;
       if (answer.status !== 429) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
       await new Promise((done) => setTimeout(done, Number(answer.headers.get("retry-after") ?? 1) * 1000));
     }

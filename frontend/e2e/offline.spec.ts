@@ -21,6 +21,8 @@ test("messages wait while offline, also over a reload, and are sent once and in 
   for (const text of ["one", "two"]) await expect(tick(page, text, "queued")).toBeVisible();
   await expect(bar(page)).toContainText("2 waiting");
   await expect(composer(page)).toBeEnabled();
+  // Nobody knows now who else is here.
+  await expect(page.getByRole("main").getByText("online", { exact: true })).not.toBeVisible();
   await chat.say(ben, conversation, "meanwhile");
 
   // The browser has the page itself in its cache; everything else stays out of reach. It does not know
