@@ -137,9 +137,9 @@ enum Sync {
     /// Has not joined.
     NotYet,
     /// Catches up; `synced` with this token follows.
-    CatchingUp(Option<Checkpoint>, Duration),
-    /// Live since it joined at this time.
-    Since(Duration),
+    CatchingUp(Option<Checkpoint>),
+    /// Was told `synced`.
+    Done,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -304,9 +304,11 @@ impl<T: Transport> Connection<T> {
                 Some((conversation, head))
             })
             .collect();
-        let token = match &self.sync {
-            Sync::Since(joined) if self.cursors.is_empty() => self.node.checkpoint_for(*joined),
-            Sync::NotYet | Sync::CatchingUp(..) | Sync::Since(_) => None,
+        let token = match (&self.sync, &self.user) {
+            (Sync::Done, Some(user)) if self.cursors.is_empty() => {
+                lock(&self.node.registry).vouched(user, &self.mailbox)
+            }
+            _ => None,
         };
         // Asked after the token was taken: whoever falls behind from here on does so above it.
         let token = token.filter(|_| !self.mailbox.is_behind());
@@ -373,7 +375,7 @@ impl<T: Transport> Connection<T> {
 
     fn joined(&mut self, joined: Result<Joined, StoreError>) {
         match joined {
-            Ok(Joined { behind, changed, token, since }) => {
+            Ok(Joined { behind, changed, token }) => {
                 for Cursor { conversation, delivered, known } in behind {
                     self.cursors.add_knowing(conversation, delivered, known);
                 }
@@ -383,7 +385,7 @@ impl<T: Transport> Connection<T> {
                         self.receipts_due.push_back(conversation);
                     }
                 }
-                self.sync = Sync::CatchingUp(token, since);
+                self.sync = Sync::CatchingUp(token);
             }
             Err(why) => {
                 debug!(error = &why as &dyn std::error::Error, "not joined");
@@ -443,11 +445,10 @@ impl<T: Transport> Connection<T> {
                 let future = Box::pin(node.receipts(user, mailbox, conversation));
                 self.stepping = Some((Step::Receipts(conversation), future));
             } else {
-                if let Sync::CatchingUp(token, since) = &mut self.sync {
+                if let Sync::CatchingUp(token) = &mut self.sync {
                     let token = token.take();
-                    let since = *since;
                     self.mailbox.put(Encoded::text(&ServerFrame::Synced { token }));
-                    self.sync = Sync::Since(since);
+                    self.sync = Sync::Done;
                     self.receipts_due = VecDeque::new();
                     progress = true;
                 }

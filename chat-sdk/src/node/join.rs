@@ -1,6 +1,6 @@
 //! A connection begins to follow what its user is a member of: the first time and every time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{Node, lock};
 use crate::{
@@ -21,9 +21,6 @@ pub(super) struct Joined {
     pub(super) changed: Vec<ConversationId>,
     /// The resume token that goes with having caught up.
     pub(super) token: Option<Checkpoint>,
-    /// When it began: what speaks for everybody who followed before then does not speak for this
-    /// connection.
-    pub(super) since: Duration,
 }
 
 impl Node {
@@ -35,7 +32,7 @@ impl Node {
         resume: Option<Resume>,
     ) -> Result<Joined, StoreError> {
         // Taken before anything is read, so that it lies before everything that is followed now.
-        let token = self.checkpoint_for(Duration::ZERO);
+        let token = self.last_checkpoint();
         let resume = resume.filter(|resume| resume.epoch == self.epoch);
         let (since, positions) = match resume {
             Some(resume) => (resume.token, resume.positions),
@@ -86,10 +83,10 @@ impl Node {
                 }
             }
         }
-        lock(&self.registry).note_joined(&user, &mailbox);
+        lock(&self.registry).note_joined(&user, &mailbox, self.now());
         for conversation in left {
             mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
         }
-        Ok(Joined { behind, changed, token, since: self.now() })
+        Ok(Joined { behind, changed, token })
     }
 }

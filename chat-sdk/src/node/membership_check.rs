@@ -4,6 +4,9 @@
 //! The position check looks after conversations that are followed. A conversation that nobody told
 //! this node of is not: the bus lost the news of it, or the commit that made it ended in an error
 //! although it happened. Only adds: the end of a membership is an event of a log that is followed.
+//!
+//! So it is here that resume tokens are vouched for. A token says of *every* conversation of a user
+//! how far a device is; one that it was never told of would be among them.
 
 use std::{
     collections::BTreeSet,
@@ -97,11 +100,14 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Lets the connections of a user follow what they are a member of and do not follow.
+/// Lets the connections of a user follow what they are a member of and do not follow. Where nothing
+/// was missing, the last position is vouched for.
 async fn check(node: &Arc<Node>, user: &UserId) -> Result<(), StoreError> {
     if lock(&node.registry).joined(user).is_empty() {
         return Ok(());
     }
+    // Before the memberships: they are those of this moment or of a later one.
+    let position = lock(&node.checkpoint).clone();
     let memberships = node.in_time(node.ports.store.memberships(user, None)).await?;
     for membership in memberships.current {
         let conversation = membership.conversation;
@@ -114,8 +120,12 @@ async fn check(node: &Arc<Node>, user: &UserId) -> Result<(), StoreError> {
         }
         for mailbox in &missing {
             metrics::counter!("chat_memberships_found_total").increment(1);
-            node.enrol_behind(conversation, mailbox, membership.head);
+            node.enrol_behind(user, conversation, mailbox, membership.head);
         }
+    }
+    // Who began to follow something meanwhile is left out by the time of the position.
+    if let Some(position) = &position {
+        lock(&node.registry).vouch(user, position);
     }
     Ok(())
 }

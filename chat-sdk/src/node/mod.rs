@@ -176,8 +176,9 @@ impl Node {
         match &event.body {
             Body::Created { members: users, .. } | Body::Added { users } => {
                 for user in users {
-                    for mailbox in lock(&self.registry).mailboxes(user) {
-                        self.enrol(event.conversation, &mailbox, event.seq);
+                    let mailboxes = lock(&self.registry).mailboxes(user);
+                    for mailbox in mailboxes {
+                        self.enrol(user, event.conversation, &mailbox, event.seq);
                     }
                 }
             }
@@ -209,7 +210,8 @@ impl Node {
             return;
         }
         let conversation = event.conversation;
-        for mailbox in lock(&self.registry).mailboxes(user) {
+        let mailboxes = lock(&self.registry).mailboxes(user);
+        for mailbox in mailboxes {
             let expelled = self.shards.of(conversation).expel(conversation, &mailbox, event.seq);
             if let Some(ended) = expelled {
                 if ended {
@@ -240,25 +242,41 @@ impl Node {
     }
 
     /// A session whose user is a member since this place follows from the first event on.
-    fn enrol(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>, since: Seq) {
-        if since == Seq::new(1) {
-            // The conversation is new: there is nothing to be read before the event itself.
-            if self.follow(conversation, mailbox, Seq::ZERO) == Followed::Behind {
-                mailbox.fell_behind(conversation, Seq::ZERO);
-            }
+    fn enrol(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+        mailbox: &Arc<Mailbox>,
+        since: Seq,
+    ) {
+        if since > Seq::new(1) {
+            self.enrol_behind(user, conversation, mailbox, since);
             return;
         }
-        self.enrol_behind(conversation, mailbox, since);
+        // The conversation is new: there is nothing to be read before the event itself.
+        match self.follow(conversation, mailbox, Seq::ZERO) {
+            Followed::Already => return,
+            Followed::Behind => mailbox.fell_behind(conversation, Seq::ZERO),
+            Followed::Live { .. } => {}
+        }
+        lock(&self.registry).note_following(user, mailbox, self.now());
     }
 
     /// The same, by what is read for it from the store.
-    fn enrol_behind(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>, since: Seq) {
+    fn enrol_behind(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+        mailbox: &Arc<Mailbox>,
+        since: Seq,
+    ) {
         let enrolled = self.shards.of(conversation).enrol(conversation, mailbox, since);
         if let Enrolled::Behind { new } = enrolled {
             if new {
                 self.topics.follow(Topic::Conversation(conversation));
             }
             mailbox.fell_behind(conversation, Seq::ZERO);
+            lock(&self.registry).note_following(user, mailbox, self.now());
         }
     }
 
@@ -365,10 +383,9 @@ impl Node {
         mailboxes.len()
     }
 
-    /// The checkpoint that holds for somebody who followed everything since `joined`.
-    fn checkpoint_for(&self, joined: Duration) -> Option<Checkpoint> {
-        let position = lock(&self.checkpoint);
-        position.as_ref().filter(|it| it.since > joined).map(|it| it.checkpoint.clone())
+    /// The last position, for somebody who joins now and reads everything after it was taken.
+    fn last_checkpoint(&self) -> Option<Checkpoint> {
+        lock(&self.checkpoint).as_ref().map(|it| it.checkpoint.clone())
     }
 
     fn send_to_bus(&self, topic: Topic, bytes: Bytes) {

@@ -9,13 +9,14 @@ use std::{
 
 use tracing::info;
 
-use super::{Node, lock};
+use super::{Node, Position, lock};
 use crate::{
     bus::Topic,
     hub::Mailbox,
     model::{CredentialId, Identity, UserId},
     protocol::{CloseCode, Encoded, ServerFrame},
     sabotage::{self, Defect},
+    store::Checkpoint,
 };
 
 /// The open connections by user, and how many there are from each address.
@@ -32,8 +33,11 @@ pub(super) struct Registry {
 struct Entry {
     mailbox: Arc<Mailbox>,
     identity: Identity,
-    /// Follows what its user was a member of when it came.
-    joined: bool,
+    /// When it last began to follow something; `None`: has not joined.
+    follows_since: Option<Duration>,
+    /// A moment up to which this connection was given everything that its user is a member of, or
+    /// will have been when it is not behind.
+    vouched: Option<Checkpoint>,
 }
 
 impl Registry {
@@ -87,14 +91,50 @@ impl Registry {
     /// The mailboxes of a user's connections that are through their join.
     pub(super) fn joined(&self, user: &UserId) -> Vec<Arc<Mailbox>> {
         let entries = self.users.get(user).into_iter().flatten();
-        entries.filter(|entry| entry.joined).map(|entry| entry.mailbox.clone()).collect()
+        entries.filter(|entry| entry.follows_since.is_some()).map(|entry| entry.mailbox.clone()).collect()
     }
 
     /// This connection is through its join.
-    pub(super) fn note_joined(&mut self, user: &UserId, mailbox: &Arc<Mailbox>) {
-        for entry in self.users.get_mut(user).into_iter().flatten() {
-            entry.joined |= Arc::ptr_eq(&entry.mailbox, mailbox);
+    pub(super) fn note_joined(&mut self, user: &UserId, mailbox: &Arc<Mailbox>, now: Duration) {
+        for entry in self.entries_of(user, mailbox) {
+            entry.follows_since = Some(now);
         }
+    }
+
+    /// This connection follows something that it did not follow before.
+    pub(super) fn note_following(&mut self, user: &UserId, mailbox: &Arc<Mailbox>, now: Duration) {
+        for entry in self.entries_of(user, mailbox) {
+            // While joining, its join will say so.
+            entry.follows_since = entry.follows_since.map(|_| now);
+        }
+    }
+
+    /// This user's connections follow all that they should; the position speaks for those that did
+    /// so before it was begun.
+    pub(super) fn vouch(&mut self, user: &UserId, position: &Position) {
+        for entry in self.users.get_mut(user).into_iter().flatten() {
+            if entry.follows_since.is_some_and(|since| since < position.since) {
+                entry.vouched = Some(position.checkpoint.clone());
+            }
+        }
+    }
+
+    /// The resume token for a connection that is behind nowhere.
+    pub(super) fn vouched(
+        &mut self,
+        user: &UserId,
+        mailbox: &Arc<Mailbox>,
+    ) -> Option<Checkpoint> {
+        self.entries_of(user, mailbox).find_map(|entry| entry.vouched.clone())
+    }
+
+    fn entries_of(
+        &mut self,
+        user: &UserId,
+        mailbox: &Arc<Mailbox>,
+    ) -> impl Iterator<Item = &mut Entry> {
+        let entries = self.users.get_mut(user).into_iter().flatten();
+        entries.filter(move |entry| Arc::ptr_eq(&entry.mailbox, mailbox))
     }
 
     /// Every mailbox, in an order that a simulation can repeat.
@@ -214,7 +254,12 @@ impl Node {
                 return false;
             }
             registry.let_in(mailbox);
-            let entry = Entry { mailbox: mailbox.clone(), identity: identity.clone(), joined: false };
+            let entry = Entry {
+                mailbox: mailbox.clone(),
+                identity: identity.clone(),
+                follows_since: None,
+                vouched: None,
+            };
             registry.users.entry(identity.user.clone()).or_default().push(entry);
         }
         if lock(&self.presence).arrive(&identity.user) {
@@ -226,11 +271,8 @@ impl Node {
 
     /// This connection has another credential of the same user now.
     pub(super) fn renew(&self, identity: &Identity, mailbox: &Arc<Mailbox>) {
-        let mut registry = lock(&self.registry);
-        for entry in registry.users.get_mut(&identity.user).into_iter().flatten() {
-            if Arc::ptr_eq(&entry.mailbox, mailbox) {
-                entry.identity = identity.clone();
-            }
+        for entry in lock(&self.registry).entries_of(&identity.user, mailbox) {
+            entry.identity = identity.clone();
         }
     }
 

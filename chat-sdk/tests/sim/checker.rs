@@ -311,6 +311,13 @@ fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found
                 judged = true;
                 for (name, device) in &devices {
                     check_arrived(name, device, logs, place, found);
+                    if let Some(at) = revoked.get(device.credential.as_str())
+                        && device.connected
+                        && entry.at > at + terms.revocation
+                    {
+                        let story = format!("{name} goes on by a revoked credential");
+                        found.add("V14", place, story);
+                    }
                 }
             }
             _ => {}

@@ -43,7 +43,7 @@ fn every_defect_is_caught() {
             missed.push(format!("{defect:?}"));
         }
     }
-    for twist in [Twist::LastWriterWins, Twist::LeakPages, Twist::LeakReads] {
+    for twist in [Twist::LastWriterWins, Twist::LeakPages, Twist::LeakMembers] {
         let caught = caught(Some(twist));
         println!("{twist:?}: {caught:?}");
         if caught.is_none() {

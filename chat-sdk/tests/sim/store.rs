@@ -43,8 +43,8 @@ pub enum Twist {
     LastWriterWins,
     /// Pages are shown to anybody.
     LeakPages,
-    /// Anybody may read on.
-    LeakReads,
+    /// Members are told to anybody.
+    LeakMembers,
 }
 
 #[derive(Clone)]
@@ -215,7 +215,6 @@ impl Store for FlakyStore {
         upto: Seq,
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Event>>, StoreError> {
-        let reader = self.reader(reader, Twist::LeakReads);
         self.call(self.disk.read(reader, conversation, after, upto, limit)).await
     }
 
@@ -261,6 +260,7 @@ impl Store for FlakyStore {
         after: Option<&UserId>,
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Member>>, StoreError> {
+        let reader = self.reader(reader, Twist::LeakMembers);
         self.call(self.disk.members(reader, conversation, after, limit)).await
     }
 }
