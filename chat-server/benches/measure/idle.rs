@@ -13,7 +13,8 @@ const GROUP: usize = 99;
 /// Opens them and prints what each costs beyond the empty server.
 pub(crate) fn run(connections: usize, conversations: usize, one_user: bool) {
     allow_files(connections);
-    let (server, token) = Server::start(connections, |server| prepare(server, connections, conversations));
+    let (server, token) =
+        Server::start(connections, |server| prepare(server, connections, conversations));
     // What the first ones cost is the server's: threads, statements, tables.
     let warm: Vec<Live> = (0..20).map(|user| live(&server, user, one_user, &token)).collect();
     drop(warm);
@@ -42,6 +43,12 @@ pub(crate) fn run(connections: usize, conversations: usize, one_user: bool) {
         );
         before = (open, resident);
     }
+    // They are still there, and each is answered.
+    for live in &mut open {
+        live.say(&json!({ "type": "ping" })).unwrap();
+        wait_for(live, "pong");
+    }
+    println!("  all answered: {} KiB", server.resident_at_rest() / 1024);
     drop(open);
     println!("  none open: {} KiB", server.resident_at_rest() / 1024);
 }
@@ -64,19 +71,21 @@ fn prepare(server: &Server, connections: usize, conversations: usize) -> String 
 }
 
 fn live(server: &Server, user: usize, one_user: bool, token: &str) -> Live {
-    let who = if one_user {
-        format!("token={token}")
-    } else {
-        format!("user_id={}", user_name(user))
-    };
+    let who =
+        if one_user { format!("token={token}") } else { format!("user_id={}", user_name(user)) };
     let mut live = Live::open(server.address, &who, None).unwrap();
     live.hello(None).unwrap();
+    wait_for(&mut live, "synced");
+    live
+}
+
+fn wait_for(live: &mut Live, kind: &str) {
     loop {
         match live.hear().unwrap() {
-            Heard::Text(frame) if frame["type"] == "synced" => return live,
+            Heard::Text(frame) if frame["type"] == kind => return,
             Heard::Text(_) => {}
             Heard::Closed(code) => panic!("closed with {code}"),
-            Heard::Nothing => panic!("not live in time"),
+            Heard::Nothing => panic!("no {kind} in time"),
         }
     }
 }

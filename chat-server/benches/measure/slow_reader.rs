@@ -44,7 +44,9 @@ pub(crate) fn run(seconds: usize, rate: usize) {
     let mut slow = Live::open(server.address, &who(senders), Some(4 * 1024)).unwrap();
     let epoch = slow.hello(None).unwrap()["epoch"].clone();
     let before = server.resident_at_rest();
-    println!("slow-reader: {rate} messages a second for {seconds} s, {senders} readers, one stopped");
+    println!(
+        "slow-reader: {rate} messages a second for {seconds} s, {senders} readers, one stopped"
+    );
 
     let began = Instant::now();
     let over = AtomicBool::new(false);
@@ -88,11 +90,17 @@ pub(crate) fn run(seconds: usize, rate: usize) {
     let at = |part: f64| delays[(delays.len() as f64 * part) as usize] as f64 / 1000.0;
     println!(
         "  others: all {head} events in order, {} deliveries, {:.1} ms median, {:.1} ms p99, {:.1} ms worst",
-        delays.len(), at(0.5), at(0.99), delays[delays.len() - 1] as f64 / 1000.0,
+        delays.len(),
+        at(0.5),
+        at(0.99),
+        delays[delays.len() - 1] as f64 / 1000.0,
     );
     println!(
         "  memory: {} KiB before, {} KiB at most, {} KiB at rest afterwards (database {} KiB)",
-        before / 1024, most / 1024, server.resident_at_rest() / 1024, server.database_bytes() / 1024,
+        before / 1024,
+        most / 1024,
+        server.resident_at_rest() / 1024,
+        server.database_bytes() / 1024,
     );
     catch_up(&server, slow, &epoch, &conversation, head, &who(senders), &token);
 }
@@ -128,10 +136,16 @@ fn talk(
                 match frame["type"].as_str() {
                     Some("event") => {
                         let seq = frame["seq"].as_u64().unwrap();
-                        assert!(reader.last == 0 || seq == reader.last + 1, "{seq} after {}", reader.last);
+                        assert!(
+                            reader.last == 0 || seq == reader.last + 1,
+                            "{seq} after {}",
+                            reader.last
+                        );
                         reader.last = seq;
                         let text = frame["event"]["text"].as_str().unwrap_or("");
-                        if let Some(then) = text.split(' ').next().and_then(|it| it.parse::<u64>().ok()) {
+                        if let Some(then) =
+                            text.split(' ').next().and_then(|it| it.parse::<u64>().ok())
+                        {
                             let now = u64::try_from(began.elapsed().as_micros()).unwrap();
                             reader.delays.push(now.saturating_sub(then));
                         }
@@ -200,7 +214,9 @@ fn catch_up(
             }
         }
     }
-    println!("  the slow one: {how}; {live} events live, {resets} resets; holds all {position} of {head}");
+    println!(
+        "  the slow one: {how}; {live} events live, {resets} resets; holds all {position} of {head}"
+    );
 }
 
 /// Reads from `after` up to `upto` and answers the last place, which is `upto`.

@@ -135,7 +135,12 @@ impl Live {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Ok(Heard::Closed(1006)),
                 Ok(count) => self.left.extend(&bytes[..count]),
-                Err(why) if matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Err(why)
+                    if matches!(
+                        why.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                    ) =>
+                {
                     return Ok(Heard::Nothing);
                 }
                 Err(why) if why.kind() == io::ErrorKind::ConnectionReset => {

@@ -116,7 +116,9 @@ fn check_real_time(recordings: &[Recording], wrong: &mut Vec<String>) {
             match what {
                 What::Asked if *seq <= answered => {
                     let key = &sent.key;
-                    wrong.push(format!("before its time: {key} at {seq}, asked for after {answered}"));
+                    wrong.push(format!(
+                        "before its time: {key} at {seq}, asked for after {answered}"
+                    ));
                 }
                 What::Asked => {}
                 What::Answered => answered = answered.max(*seq),
@@ -160,7 +162,9 @@ fn check_markers(recordings: &[Recording], stored: &Stored, wrong: &mut Vec<Stri
             let (received, read) = at(conversation, user);
             if received < shown.0 || read < shown.1 {
                 let device = &recording.device;
-                wrong.push(format!("{device} was shown {shown:?} of {user}, ({received}, {read}) is there"));
+                wrong.push(format!(
+                    "{device} was shown {shown:?} of {user}, ({received}, {read}) is there"
+                ));
             }
         }
     }

@@ -124,11 +124,8 @@ const PING_PAUSE: Duration = Duration::from_millis(100);
 /// Runs one until it is told to stop.
 pub(crate) fn run(plan: Plan, shared: &Shared) -> Recording {
     let held = plan.targets.iter().map(|it| (it.conversation.clone(), Vec::new()));
-    let done = Recording {
-        device: plan.name.clone(),
-        held: held.collect(),
-        ..Recording::default()
-    };
+    let done =
+        Recording { device: plan.name.clone(), held: held.collect(), ..Recording::default() };
     let mut device = Device {
         random: Random::new(plan.seed),
         plan,
@@ -171,8 +168,8 @@ impl Device<'_> {
         if self.pending.values().any(overdue) {
             self.disconnected(None);
         }
-        let done = self.done.sent.len() >= self.plan.sends_max
-            || self.shared.phase() >= Phase::Settle;
+        let done =
+            self.done.sent.len() >= self.plan.sends_max || self.shared.phase() >= Phase::Settle;
         if done && self.pending.is_empty() && !self.settled {
             self.settled = true;
             self.shared.settled.fetch_add(1, Ordering::SeqCst);
@@ -220,7 +217,8 @@ impl Device<'_> {
             if code != Some(1012) {
                 self.complain(format!("told to move, then closed with {code:?}"));
             }
-            let left = self.pending.values().filter(|it| it.before_drain && it.out.is_some()).count();
+            let left =
+                self.pending.values().filter(|it| it.before_drain && it.out.is_some()).count();
             if left > 0 {
                 self.complain(format!("{left} in flight were not answered by a server that left"));
             }
@@ -404,7 +402,8 @@ impl Device<'_> {
             }
             "ack" | "done" | "error" => self.reply(&kind, &frame),
             "receipt" => {
-                let name = ["conversation", "user"].map(|it| frame[it].as_str().unwrap().to_owned());
+                let name =
+                    ["conversation", "user"].map(|it| frame[it].as_str().unwrap().to_owned());
                 let [received, read] = ["received", "read"].map(|it| frame[it].as_u64().unwrap());
                 let shown = self.done.receipts.entry(name.into()).or_default();
                 *shown = (shown.0.max(received), shown.1.max(read));
@@ -514,7 +513,8 @@ impl Device<'_> {
             (Some("error"), _) => {
                 self.refused(&frame["problem"]);
                 if frame["problem"]["retryable"] == true {
-                    let wait = frame["problem"]["retry_after_ms"].as_u64().unwrap_or(0).clamp(20, 200);
+                    let wait =
+                        frame["problem"]["retry_after_ms"].as_u64().unwrap_or(0).clamp(20, 200);
                     pending.out = None;
                     pending.before_drain = false;
                     pending.not_before = Instant::now() + Duration::from_millis(wait);
@@ -529,7 +529,8 @@ impl Device<'_> {
 
     /// Asks for the heads until they are what this device holds.
     fn compare(&mut self) {
-        if self.complete || !self.synced || self.pinged.is_some_and(|at| at.elapsed() < PING_PAUSE) {
+        if self.complete || !self.synced || self.pinged.is_some_and(|at| at.elapsed() < PING_PAUSE)
+        {
             return;
         }
         let positions: BTreeMap<_, _> =

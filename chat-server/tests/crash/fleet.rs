@@ -239,11 +239,6 @@ impl Outcome {
     #[track_caller]
     pub(crate) fn expect_right(&self, what: &str, home: &Home) {
         let shown = self.wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n  ");
-        assert!(
-            self.wrong.is_empty(),
-            "{what}: {}\n  {shown}\n{}",
-            self.line,
-            home.last_words()
-        );
+        assert!(self.wrong.is_empty(), "{what}: {}\n  {shown}\n{}", self.line, home.last_words());
     }
 }

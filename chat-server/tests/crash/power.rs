@@ -1,11 +1,6 @@
 //! Whether these tests would notice: a server that is broken on purpose has to fail them.
 
-use crate::{
-    faults,
-    process::Home,
-    random::Random,
-    rounds::crash,
-};
+use crate::{faults, process::Home, random::Random, rounds::crash};
 
 /// Within three runs.
 fn is_noticed(defect: &str, sign: &str, run: impl Fn(u64) -> Vec<String>) {
@@ -20,9 +15,7 @@ fn is_noticed(defect: &str, sign: &str, run: impl Fn(u64) -> Vec<String>) {
 }
 
 fn in_a_crash(defect: &str, sign: &str) {
-    is_noticed(defect, sign, |seed| {
-        crash(seed, 4, &mut Home::new(), Some(defect)).wrong
-    });
+    is_noticed(defect, sign, |seed| crash(seed, 4, &mut Home::new(), Some(defect)).wrong);
 }
 
 #[test]

@@ -30,8 +30,7 @@ pub(crate) fn over_http(
 /// As it stands in the file, which nobody has open. Also asks SQLite whether the file is whole.
 pub(crate) fn in_file(path: &Path) -> Stored {
     let database = Connection::open(path).unwrap();
-    let whole: String =
-        database.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+    let whole: String = database.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
     assert_eq!(whole, "ok");
     let dangling = database.prepare("PRAGMA foreign_key_check").unwrap().exists(()).unwrap();
     assert!(!dangling, "a row refers to nothing");
@@ -65,7 +64,8 @@ pub(crate) fn in_file(path: &Path) -> Stored {
     let mut rows = rows.query(()).unwrap();
     while let Some(row) = rows.next().unwrap() {
         let conversation = uuid(&row.get::<_, [u8; 16]>(0).unwrap());
-        let [received, read] = [2, 3].map(|it| u64::try_from(row.get::<_, i64>(it).unwrap()).unwrap());
+        let [received, read] =
+            [2, 3].map(|it| u64::try_from(row.get::<_, i64>(it).unwrap()).unwrap());
         let marker = (received, read);
         stored.markers.insert((conversation, row.get(1).unwrap()), marker);
     }

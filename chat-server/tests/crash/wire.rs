@@ -136,8 +136,8 @@ impl Live {
         let mut request = request.map_err(io::Error::other)?;
         let subprotocol = "chat.v1".parse().expect("a header value");
         request.headers_mut().insert("sec-websocket-protocol", subprotocol);
-        let (socket, _) =
-            tungstenite::client(request, stream).map_err(|why| io::Error::other(why.to_string()))?;
+        let (socket, _) = tungstenite::client(request, stream)
+            .map_err(|why| io::Error::other(why.to_string()))?;
         socket.get_ref().set_read_timeout(Some(LOOK))?;
         Ok(Self(socket))
     }
