@@ -14,11 +14,8 @@ use chat_sdk::{
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 fn send_frame(bytes: usize) -> String {
-    let command = Command::Send {
-        key: benches::key(1),
-        to: SendTo::User(user(1)),
-        text: text(bytes),
-    };
+    let command =
+        Command::Send { key: benches::key(1), to: SendTo::User(user(1)), text: text(bytes) };
     encode_client(&ClientFrame::Command(None, command))
 }
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use chat_sdk::{
-    Body, Chat, ClientKey, Draft, Event, Events, FromExtension, Text, To, UserId,
-    events::Heard,
+    Body, Chat, ClientKey, Draft, Event, Events, FromExtension, Text, To, UserId, events::Heard,
     store::Page,
 };
 

@@ -58,7 +58,10 @@ where
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(Code::UnsupportedMediaType, "send Content-Type: application/json"));
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "send Content-Type: application/json",
+        ));
     }
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding.as_bytes() != b"identity"

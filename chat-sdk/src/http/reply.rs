@@ -22,8 +22,7 @@ pub(super) fn no_content() -> Reply {
 
 /// What went wrong.
 pub(super) fn problem(problem: &Problem) -> Reply {
-    let status = StatusCode::from_u16(problem.code.status())
-        .expect("the table holds statuses");
+    let status = StatusCode::from_u16(problem.code.status()).expect("the table holds statuses");
     let bytes = serde_json::to_vec(problem).expect("our own shapes are JSON");
     let mut reply = whole(status, "application/problem+json", bytes.into());
     if let Some(seconds) = problem.retry_after_secs() {

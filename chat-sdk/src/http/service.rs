@@ -59,8 +59,7 @@ impl std::fmt::Debug for ChatService {
 }
 
 /// The answer, as a future.
-pub type ReplyFuture =
-    Pin<Box<dyn Future<Output = Result<Response<ChatBody>, Infallible>> + Send>>;
+pub type ReplyFuture = Pin<Box<dyn Future<Output = Result<Response<ChatBody>, Infallible>> + Send>>;
 
 impl<B> hyper::service::Service<Request<B>> for ChatService
 where

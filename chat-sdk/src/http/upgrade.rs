@@ -108,7 +108,9 @@ async fn identify(
     parts: &http::request::Parts,
 ) -> Result<Option<Identity>, Problem> {
     let query = Query::of(&parts.uri);
-    if shared.dev_user_ids && let Some(user) = query.text("user_id") {
+    if shared.dev_user_ids
+        && let Some(user) = query.text("user_id")
+    {
         let user = UserId::new(user)
             .map_err(|why| Problem::new(Code::Invalid, format!("user_id {why}")))?;
         warn!(%user, "DEVELOPMENT SWITCH: a connection was opened without any credential");

@@ -65,7 +65,11 @@ pub(crate) trait Transport: Send + Unpin {
     /// Control frames (pongs, the answer to a close) that have to be written, whole.
     fn take_control(&mut self) -> Option<Bytes>;
     /// Writes bytes of whole frames.
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>;
     /// Flushes what was written.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Closes the writing side.
@@ -240,7 +244,8 @@ impl<T: Transport> Connection<T> {
                     self.session.joined(self.node.now(), welcome);
                     if welcomed {
                         let (user, mailbox) = (identity.user, self.mailbox.clone());
-                        self.joining = Some(Box::pin(self.node.clone().join(user, mailbox, resume)));
+                        self.joining =
+                            Some(Box::pin(self.node.clone().join(user, mailbox, resume)));
                     }
                 }
                 Output::Renewed(identity) => self.node.renew(&identity, &self.mailbox),

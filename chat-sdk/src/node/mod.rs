@@ -234,7 +234,12 @@ impl Node {
     }
 
     /// A member's marker moved.
-    fn deliver_receipt(&self, conversation: ConversationId, user: &UserId, marker: Marker) -> Bytes {
+    fn deliver_receipt(
+        &self,
+        conversation: ConversationId,
+        user: &UserId,
+        marker: Marker,
+    ) -> Bytes {
         let receipt = ServerFrame::Receipt { conversation, user: user.clone(), marker };
         let frame = Encoded::text(&receipt);
         self.shards.of(conversation).receipt(conversation, &frame);

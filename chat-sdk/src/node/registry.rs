@@ -54,7 +54,9 @@ impl Registry {
     ) -> Vec<Arc<Mailbox>> {
         let entries = self.users.get(user).into_iter().flatten();
         entries
-            .filter(|entry| credential.is_none() || entry.identity.credential.as_ref() == credential)
+            .filter(|entry| {
+                credential.is_none() || entry.identity.credential.as_ref() == credential
+            })
             .map(|entry| entry.mailbox.clone())
             .collect()
     }
@@ -91,7 +93,10 @@ impl Registry {
     /// The mailboxes of a user's connections that are through their join.
     pub(super) fn joined(&self, user: &UserId) -> Vec<Arc<Mailbox>> {
         let entries = self.users.get(user).into_iter().flatten();
-        entries.filter(|entry| entry.follows_since.is_some()).map(|entry| entry.mailbox.clone()).collect()
+        entries
+            .filter(|entry| entry.follows_since.is_some())
+            .map(|entry| entry.mailbox.clone())
+            .collect()
     }
 
     /// This connection is through its join.
@@ -120,11 +125,7 @@ impl Registry {
     }
 
     /// The resume token for a connection that is behind nowhere.
-    pub(super) fn vouched(
-        &mut self,
-        user: &UserId,
-        mailbox: &Arc<Mailbox>,
-    ) -> Option<Checkpoint> {
+    pub(super) fn vouched(&mut self, user: &UserId, mailbox: &Arc<Mailbox>) -> Option<Checkpoint> {
         self.entries_of(user, mailbox).find_map(|entry| entry.vouched.clone())
     }
 
@@ -302,10 +303,7 @@ impl Node {
     fn tell_presence(&self, user: &UserId, online: bool) {
         let frame = Encoded::text(&ServerFrame::Presence { user: user.clone(), online });
         lock(&self.presence).tell(user, &frame);
-        self.send_to_bus(
-            Topic::User(user.clone()),
-            bytes::Bytes::copy_from_slice(frame.payload()),
-        );
+        self.send_to_bus(Topic::User(user.clone()), bytes::Bytes::copy_from_slice(frame.payload()));
     }
 }
 

@@ -251,10 +251,8 @@ impl Session {
             }
             (Phase::Live { .. }, ClientFrame::Ping { positions }) => {
                 if positions.len() > self.limits.ping_positions_max {
-                    let detail = format!(
-                        "more than {} positions in a ping",
-                        self.limits.ping_positions_max
-                    );
+                    let detail =
+                        format!("more than {} positions in a ping", self.limits.ping_positions_max);
                     self.refuse(MalformedFrame::new(None, detail));
                 } else {
                     self.outputs.push_back(Output::Pong(positions));

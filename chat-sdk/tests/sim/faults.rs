@@ -8,21 +8,51 @@ pub const CHAOS: std::ops::Range<u64> = 1_500..11_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A node dies and comes back after a while.
-    Crash { node: usize, down: u64 },
+    Crash {
+        node: usize,
+        down: u64,
+    },
     /// A node leaves in good order and comes back.
-    Drain { node: usize },
+    Drain {
+        node: usize,
+    },
     /// Nothing passes between a network and a node; what was under way is lost.
-    Partition { net: usize, node: usize, millis: u64 },
+    Partition {
+        net: usize,
+        node: usize,
+        millis: u64,
+    },
     /// Nothing passes from a network to a node (or from the node to it).
-    OneWay { net: usize, node: usize, out: bool, millis: u64 },
+    OneWay {
+        net: usize,
+        node: usize,
+        out: bool,
+        millis: u64,
+    },
     /// Everything waits, and comes later.
-    Hold { net: usize, node: usize, millis: u64 },
-    Store { weather: StoreWeather, millis: u64 },
-    Bus { weather: BusWeather, report: bool, millis: u64 },
+    Hold {
+        net: usize,
+        node: usize,
+        millis: u64,
+    },
+    Store {
+        weather: StoreWeather,
+        millis: u64,
+    },
+    Bus {
+        weather: BusWeather,
+        report: bool,
+        millis: u64,
+    },
     /// The credential of a device is revoked.
-    Revoke { device: usize },
+    Revoke {
+        device: usize,
+    },
     /// A node's clock jumps.
-    Clock { node: usize, millis: i64 },
+    Clock {
+        node: usize,
+        millis: i64,
+    },
 }
 
 /// The set-up of a run.

@@ -166,8 +166,7 @@ impl City {
                 .clock(SimClock(seat.clock.clone()))
                 .random(SimRandom(Mutex::new(random.clone())))
                 .limits(self.limits());
-            let builder =
-                if self.plan.nodes > 1 { builder.bus(bus.clone()) } else { builder };
+            let builder = if self.plan.nodes > 1 { builder.bus(bus.clone()) } else { builder };
             match builder.start().await {
                 Ok(chat) => break chat,
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -216,7 +215,8 @@ impl City {
 
 /// Groups that are there from the beginning.
 fn found(store: &FlakyStore, recorder: &Recorder) -> Vec<String> {
-    let groups: [&[&str]; 3] = [&["ann", "bob", "cat"], &["bob", "cat", "dan", "ann"], &["dan", "ann"]];
+    let groups: [&[&str]; 3] =
+        [&["ann", "bob", "cat"], &["bob", "cat", "dan", "ann"], &["dan", "ann"]];
     let opens: Vec<_> = groups
         .iter()
         .enumerate()
@@ -311,8 +311,7 @@ pub fn run(seed: u64, twist: Option<Twist>) -> Run {
     }
     for (index, net) in NETS.iter().enumerate() {
         let here = devices.iter().filter(|name| name.ends_with(&format!(".{}", index + 1)));
-        let here: Vec<_> =
-            here.map(|name| Device::new(name, town.clone(), seed).live()).collect();
+        let here: Vec<_> = here.map(|name| Device::new(name, town.clone(), seed).live()).collect();
         sim.client(*net, async move {
             futures_util::future::join_all(here).await;
             Ok(())
