@@ -20,6 +20,12 @@ fn events(frames: &[Value], conversation: &str) -> Vec<u64> {
     of.map(|it| it["seq"].as_u64().unwrap()).collect()
 }
 
+/// Tokens follow from these two comparisons with the store.
+fn quick_tokens() -> Limits {
+    let soon = Duration::from_millis(20);
+    Limits { position_check: soon, membership_check: soon, ..Limits::default() }
+}
+
 /// Pings until there is a resume token.
 async fn token(client: &mut Client) -> Value {
     let asking = async {
@@ -73,8 +79,7 @@ async fn while_messages_rush_in_a_resume_has_no_hole_and_no_overlap_at_the_seam(
 
 #[tokio::test]
 async fn a_token_stands_for_every_conversation_that_is_not_named() {
-    let limits = Limits { position_check: Duration::from_millis(20), ..Limits::default() };
-    let server = Server::with(limits).await;
+    let server = Server::with(quick_tokens()).await;
     let [quiet, busy, named] = [
         say(&server, "bob", 3).await,
         {
@@ -188,9 +193,7 @@ async fn too_long_a_tail_is_a_reset_and_history_brings_the_rest() {
 
 #[tokio::test]
 async fn who_was_removed_meanwhile_is_told_so_and_gets_nothing_of_it() {
-    let server =
-        Server::with(Limits { position_check: Duration::from_millis(20), ..Limits::default() })
-            .await;
+    let server = Server::with(quick_tokens()).await;
     let named = server.group(&["alice", "bob"]).await;
     let unnamed = server.group(&["alice", "bob"]).await;
     let mut bob = server.connect("bob").await;
@@ -216,9 +219,7 @@ async fn who_was_removed_meanwhile_is_told_so_and_gets_nothing_of_it() {
 
 #[tokio::test]
 async fn a_conversation_that_nothing_happened_in_costs_a_resume_nothing() {
-    let server =
-        Server::with(Limits { position_check: Duration::from_millis(20), ..Limits::default() })
-            .await;
+    let server = Server::with(quick_tokens()).await;
     for n in 0..50 {
         server.say("bob", To::User(user(&format!("u{n}"))), "hi").await;
     }

@@ -40,6 +40,8 @@ export class ResumePoint {
    * what was reached while the last one was current is kept once more, so that a resume is exact.
    */
   replace(token: string): void {
+    // Said again, it speaks of the same moment.
+    if (token === this.token) return;
     this.token = token;
     this.before = this.positions;
     this.positions = new Map();

@@ -42,10 +42,21 @@ export function useMessageScroll({ rows, startIndex, activeIndex, onNearTop }: M
   const formerFirst = useRef<string | undefined>(undefined);
   const firstKey = rows[0]?.key;
 
+  // A row keeps its first guess. The virtualizer remembers no height that was guessed right, and asks
+  // again when an older page arrives: the row that then has no day line any more would be smaller without
+  // having been measured, and nothing would make up for it.
+  const [guesses] = useState(() => new Map<string, number>());
+
   const virtualizer = useVirtualizer({
     count: rows.length,
     getScrollElement: () => element.current,
-    estimateSize: (index) => estimate(rows[index]),
+    estimateSize: (index) => {
+      const row = rows[index];
+      if (row === undefined) return estimate(row);
+      const guess = guesses.get(row.key) ?? estimate(row);
+      guesses.set(row.key, guess);
+      return guess;
+    },
     getItemKey: useCallback((index: number) => rows[index]?.key ?? index, [rows]),
     rangeExtractor: useCallback(
       (range: Range) => {
