@@ -82,7 +82,7 @@ impl Plan {
             replay_max: *rng.pick(&[15, 60, 1_000]),
             replay_page: *rng.pick(&[1, 4, 100]),
             in_flight: *rng.pick(&[2, 32]),
-            tcp_capacity: *rng.pick(&[24, 64]),
+            tcp_capacity: *rng.pick(&[64, 128]),
             commit_writes: *rng.pick(&[2, 256]),
             faults,
         }

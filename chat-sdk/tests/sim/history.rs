@@ -85,6 +85,10 @@ pub enum What {
     /// Was told to begin at this place.
     Began { device: String, room: Room, head: u64 },
     Applied { device: String, room: Room, event: LogEvent },
+    /// Does not read for so many milliseconds.
+    Paused { device: String, millis: u64 },
+    /// A node has no more room for some connection, which is behind from now on.
+    FellBehind,
     /// The next number was not the next.
     Hole { device: String, room: Room, held: u64, got: u64 },
     Left { device: String, room: Room },
@@ -121,6 +125,7 @@ impl What {
             | Self::Rewound { device, .. }
             | Self::Began { device, .. }
             | Self::Applied { device, .. }
+            | Self::Paused { device, .. }
             | Self::Hole { device, .. }
             | Self::Left { device, .. }
             | Self::Receipt { device, .. }
@@ -136,6 +141,7 @@ impl What {
             | Self::Healed
             | Self::Quiet
             | Self::Closing
+            | Self::FellBehind
             | Self::Remains { .. } => None,
         }
     }

@@ -11,6 +11,7 @@ mod defects;
 mod faults;
 mod history;
 mod http;
+mod meter;
 mod rng;
 mod store;
 mod workload;
@@ -38,7 +39,7 @@ fn number(name: &str) -> Option<u64> {
 /// The story of what went wrong with a seed, if anything did.
 fn judge(seed: u64) -> Option<String> {
     let run = world::run(seed, None);
-    let violations = checker::check(&run.history, world::TERMS);
+    let violations = run.violations();
     let first = violations.first()?;
     let mut story = format!(
         "seed {seed}: {} violations. Again: SEED={seed} cargo test -p chat-sdk --test sim -- seeds\n{:?}\n",
