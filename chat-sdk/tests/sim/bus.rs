@@ -110,7 +110,8 @@ impl SimBus {
         if inbox.life != self.life {
             return Err((None, Arc::default()));
         }
-        let first = inbox.waiting.iter().enumerate().min_by_key(|(_, (at, count, _))| (*at, *count));
+        let first =
+            inbox.waiting.iter().enumerate().min_by_key(|(_, (at, count, _))| (*at, *count));
         match first.map(|(place, (at, _, _))| (place, *at)) {
             Some((place, at)) if at <= now() => Ok(inbox.waiting.remove(place).2),
             Some((_, at)) => Err((Some(Duration::from_millis(at - now())), rung)),

@@ -193,9 +193,7 @@ struct Asked<'a> {
 
 fn asked(history: &[Entry]) -> BTreeMap<u64, Asked<'_>> {
     let asks = history.iter().enumerate().filter_map(|(place, entry)| match &entry.what {
-        What::Asked { op, device, ask } => {
-            Some((*op, Asked { place, user: user_of(device), ask }))
-        }
+        What::Asked { op, device, ask } => Some((*op, Asked { place, user: user_of(device), ask })),
         _ => None,
     });
     asks.collect()
@@ -236,7 +234,8 @@ fn check_sends(
     let mut acked: BTreeMap<&Room, Vec<(usize, u64)>> = BTreeMap::new();
     for (place, entry) in history.iter().enumerate() {
         let What::Answered { op, answer } = &entry.what else { continue };
-        let Some(Asked { place: before, user, ask: Ask::Send { key, text } }) = asked.get(op) else {
+        let Some(Asked { place: before, user, ask: Ask::Send { key, text } }) = asked.get(op)
+        else {
             continue;
         };
         match answer {
@@ -345,9 +344,7 @@ fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found
                     match device.held.get(room) {
                         Some(held) => {
                             let before = log.head_at(device.hello);
-                            if *held < before
-                                && log.member_throughout(user, device.hello, place)
-                            {
+                            if *held < before && log.member_throughout(user, device.hello, place) {
                                 let story = format!("{name} is at {room} {held}, not {before}");
                                 found.add("V6", place, story);
                             }
@@ -465,9 +462,10 @@ fn check_applied(
         Some(_) => {}
         None => {
             // The first one: where it joined, or from the beginning.
-            let due = device.due.remove(room).unwrap_or_else(|| {
-                if device.synced { 0 } else { log.head_at(place) }
-            });
+            let due = device
+                .due
+                .remove(room)
+                .unwrap_or_else(|| if device.synced { 0 } else { log.head_at(place) });
             if seq > due + 1 {
                 let story = format!("{name} begins {room} with {seq}, {} was due", due + 1);
                 found.add("V5", place, story);
@@ -562,7 +560,11 @@ fn check_markers(
                 }
                 let bounds = wanted.get(&(*user, room)).copied().unwrap_or_default();
                 if told.read > bounds.read || told.received > bounds.received {
-                    found.add("V7", place, format!("{user} at {room} {}: never said so", told.read));
+                    found.add(
+                        "V7",
+                        place,
+                        format!("{user} at {room} {}: never said so", told.read),
+                    );
                 }
                 let last = promises.last().map_or(Bounds::default(), |(_, last)| *last);
                 let now = Bounds {
@@ -868,7 +870,8 @@ mod tests {
         assert_eq!(story.broken(), ["V8"]);
 
         // Removed: nothing newer, until they are added again.
-        let (removed, added) = (Body::Removed("bob".to_owned()), Body::Added(vec!["bob".to_owned()]));
+        let (removed, added) =
+            (Body::Removed("bob".to_owned()), Body::Added(vec!["bob".to_owned()]));
         let left = || What::Left { device: "bob.1".to_owned(), room: "g".to_owned() };
         let mut story = Story::new();
         story.commit(other(2, "ann", removed.clone())).add(left()).said(1, 3);

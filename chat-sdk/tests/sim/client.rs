@@ -713,10 +713,13 @@ impl Device {
                 tokio::task::spawn_local(async move {
                     if let Some((status, it)) = request.await {
                         let refused = || it["code"].as_str().unwrap_or("?").to_owned();
-                        town.answered(op, match status {
-                            ..300 => Answer::Done,
-                            _ => Answer::Refused(refused()),
-                        });
+                        town.answered(
+                            op,
+                            match status {
+                                ..300 => Answer::Done,
+                                _ => Answer::Refused(refused()),
+                            },
+                        );
                     }
                 });
             }

@@ -8,21 +8,51 @@ pub const CHAOS: std::ops::Range<u64> = 1_500..11_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A node dies and comes back after a while.
-    Crash { node: usize, down: u64 },
+    Crash {
+        node: usize,
+        down: u64,
+    },
     /// A node leaves in good order and comes back.
-    Drain { node: usize },
+    Drain {
+        node: usize,
+    },
     /// Nothing passes between a network and a node; what was under way is lost.
-    Partition { net: usize, node: usize, millis: u64 },
+    Partition {
+        net: usize,
+        node: usize,
+        millis: u64,
+    },
     /// Nothing passes from a network to a node (or from the node to it).
-    OneWay { net: usize, node: usize, out: bool, millis: u64 },
+    OneWay {
+        net: usize,
+        node: usize,
+        out: bool,
+        millis: u64,
+    },
     /// Everything waits, and comes later.
-    Hold { net: usize, node: usize, millis: u64 },
-    Store { weather: StoreWeather, millis: u64 },
-    Bus { weather: BusWeather, report: bool, millis: u64 },
+    Hold {
+        net: usize,
+        node: usize,
+        millis: u64,
+    },
+    Store {
+        weather: StoreWeather,
+        millis: u64,
+    },
+    Bus {
+        weather: BusWeather,
+        report: bool,
+        millis: u64,
+    },
     /// The credential of a device is revoked.
-    Revoke { device: usize },
+    Revoke {
+        device: usize,
+    },
     /// A node's clock jumps.
-    Clock { node: usize, millis: i64 },
+    Clock {
+        node: usize,
+        millis: i64,
+    },
 }
 
 /// The set-up of a run.
@@ -38,6 +68,9 @@ pub struct Plan {
     pub in_flight: usize,
     pub tcp_capacity: usize,
     pub commit_writes: usize,
+    /// Everybody talks much and there is little room, so that whoever stops reading has soon missed
+    /// more than a node keeps.
+    pub crowded: bool,
     /// When, in milliseconds; ascending.
     pub faults: Vec<(u64, Fault)>,
 }
@@ -73,17 +106,21 @@ impl Plan {
             reports: *rng.pick(&[0, 200]),
             down: false,
         };
+        let crowded = rng.chance(120);
+        let mailboxes = if crowded { [2_600; 3] } else { [2_600, 8_000, 64_000] };
+        let capacities = if crowded { [64; 2] } else { [64, 128] };
         Self {
             nodes,
             store,
             bus,
             latency: *rng.pick(&[10, 30, 80]),
-            mailbox: *rng.pick(&[2_600, 8_000, 64_000]),
+            mailbox: *rng.pick(&mailboxes),
             replay_max: *rng.pick(&[15, 60, 1_000]),
             replay_page: *rng.pick(&[1, 4, 100]),
             in_flight: *rng.pick(&[2, 32]),
-            tcp_capacity: *rng.pick(&[64, 128]),
+            tcp_capacity: *rng.pick(&capacities),
             commit_writes: *rng.pick(&[2, 256]),
+            crowded,
             faults,
         }
     }

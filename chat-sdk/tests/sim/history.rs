@@ -54,10 +54,21 @@ pub enum Ask {
 /// What they are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    Ack { room: Room, seq: u64 },
+    Ack {
+        room: Room,
+        seq: u64,
+    },
     Done,
-    Marker { received: u64, read: u64 },
-    Summary { head: u64, received: u64, read: u64, unread: u64 },
+    Marker {
+        received: u64,
+        read: u64,
+    },
+    Summary {
+        head: u64,
+        received: u64,
+        read: u64,
+        unread: u64,
+    },
     Page(Vec<LogEvent>),
     Refused(String),
     /// The last of several attempts at a send was refused: an earlier one may have happened.
@@ -67,40 +78,106 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// The store committed this. Written down by the store itself, in its order.
-    Committed { room: Room, event: LogEvent },
+    Committed {
+        room: Room,
+        event: LogEvent,
+    },
     /// The log as it is read at the end.
-    Final { room: Room, events: Vec<LogEvent> },
+    Final {
+        room: Room,
+        events: Vec<LogEvent>,
+    },
 
     /// A device says hello on a new connection; with a resume token or without. `resume` is for
     /// people.
-    Hello { device: String, credential: String, token: bool, resume: String },
-    Synced { device: String, token: String },
+    Hello {
+        device: String,
+        credential: String,
+        token: bool,
+        resume: String,
+    },
+    Synced {
+        device: String,
+        token: String,
+    },
     /// A resume token that came with a pong.
-    Token { device: String, token: String },
-    Ended { device: String, why: String },
+    Token {
+        device: String,
+        token: String,
+    },
+    Ended {
+        device: String,
+        why: String,
+    },
     /// Begins anew with nothing.
-    Forgot { device: String },
+    Forgot {
+        device: String,
+    },
     /// Goes on from an older copy of what it held.
-    Rewound { device: String, positions: BTreeMap<Room, u64> },
+    Rewound {
+        device: String,
+        positions: BTreeMap<Room, u64>,
+    },
     /// Was told to begin at this place.
-    Began { device: String, room: Room, head: u64 },
-    Applied { device: String, room: Room, event: LogEvent },
+    Began {
+        device: String,
+        room: Room,
+        head: u64,
+    },
+    Applied {
+        device: String,
+        room: Room,
+        event: LogEvent,
+    },
     /// Does not read for so many milliseconds.
-    Paused { device: String, millis: u64 },
+    Paused {
+        device: String,
+        millis: u64,
+    },
     /// A node has no more room for some connection, which is behind from now on.
     FellBehind,
     /// The next number was not the next.
-    Hole { device: String, room: Room, held: u64, got: u64 },
-    Left { device: String, room: Room },
-    Receipt { device: String, room: Room, user: String, received: u64, read: u64 },
-    Typing { device: String, room: Room },
+    Hole {
+        device: String,
+        room: Room,
+        held: u64,
+        got: u64,
+    },
+    Left {
+        device: String,
+        room: Room,
+    },
+    Receipt {
+        device: String,
+        room: Room,
+        user: String,
+        received: u64,
+        read: u64,
+    },
+    Typing {
+        device: String,
+        room: Room,
+    },
     /// A reply that is not the next one due.
-    OutOfTurn { device: String, due: String, got: String },
+    OutOfTurn {
+        device: String,
+        due: String,
+        got: String,
+    },
 
-    Asked { op: u64, device: String, ask: Ask },
-    Answered { op: u64, answer: Answer },
+    Asked {
+        op: u64,
+        device: String,
+        ask: Ask,
+    },
+    Answered {
+        op: u64,
+        answer: Answer,
+    },
 
-    Revoked { credential: String },
+    Revoked {
+        credential: String,
+    },
     Fault(String),
     /// Faults are over; what still waits may be repeated.
     Healed,
@@ -109,9 +186,16 @@ pub enum What {
     /// The devices hang up.
     Closing,
     /// A node at the end: connections that it still counts, tasks that would not end.
-    Remains { node: usize, connections: usize, stuck: usize },
+    Remains {
+        node: usize,
+        connections: usize,
+        stuck: usize,
+    },
     /// A send that nobody has answered.
-    Unanswered { device: String, key: String },
+    Unanswered {
+        device: String,
+        key: String,
+    },
 }
 
 impl What {

@@ -17,10 +17,7 @@ mod store;
 mod workload;
 mod world;
 
-use std::{
-    fmt::Write as _,
-    sync::RwLock,
-};
+use std::{fmt::Write as _, sync::RwLock};
 
 /// Defects are switched on for the whole process: whoever runs without one holds this for reading.
 static DEFECTS: RwLock<()> = RwLock::new(());
@@ -51,7 +48,8 @@ fn judge(seed: u64) -> Option<String> {
     let device = device.map(|it| history::user_of(it).to_owned());
     let told = run.history[..end].iter().enumerate().filter(|(_, entry)| {
         // Of other devices only what they do to the log.
-        let other = entry.what.device().is_some_and(|it| Some(history::user_of(it)) != device.as_deref());
+        let other =
+            entry.what.device().is_some_and(|it| Some(history::user_of(it)) != device.as_deref());
         !other || number("ALL").is_some()
     });
     let told: Vec<_> = told.collect();

@@ -11,9 +11,7 @@ use std::{
 use chat_sdk::{
     Body, ConversationId, Epoch, Event, Marker, Member, Memberships, MemoryStore, Seq, Store,
     Summary, Timestamp, UserId,
-    store::{
-        Checkpoint, Events, Heads, Only, Page, Reader, StoreError, Write, Written,
-    },
+    store::{Checkpoint, Events, Heads, Only, Page, Reader, StoreError, Write, Written},
 };
 
 use super::{
@@ -129,7 +127,8 @@ impl FlakyStore {
         }
         if self.twist == Some(Twist::LastWriterWins) {
             for (answer, mark) in answers.iter_mut().zip(marks) {
-                if let (Written::Marker { marker, moved }, Some((room, user, said))) = (answer, mark)
+                if let (Written::Marker { marker, moved }, Some((room, user, said))) =
+                    (answer, mark)
                 {
                     (*marker, *moved) = (said, true);
                     self.twisted.lock().unwrap().insert((room, user), said);

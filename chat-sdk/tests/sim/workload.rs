@@ -14,18 +14,18 @@ pub struct Habits {
     pub restless: bool,
     /// Whether groups change.
     pub moving: bool,
-    /// Whether everybody talks much, so that whoever stops reading has soon missed a lot.
+    /// Whether everybody talks much.
     pub crowded: bool,
 }
 
 impl Habits {
-    pub fn draw(rng: &mut Rng) -> Self {
+    pub fn draw(rng: &mut Rng, crowded: bool) -> Self {
         let pause = *rng.pick(&[300, 600, 1200]);
         let (restless, moving) = (rng.chance(700), rng.chance(700));
-        if rng.chance(120) {
-            return Self { pause: 300, restless: true, moving, crowded: true };
+        if crowded {
+            return Self { pause: 300, restless: true, moving, crowded };
         }
-        Self { pause, restless, moving, crowded: false }
+        Self { pause, restless, moving, crowded }
     }
 }
 

@@ -45,7 +45,6 @@ const QUIET: u64 = 22_000;
 const CLOSING: u64 = 24_500;
 const END: u64 = 32_000;
 
-
 /// What is left of a run.
 pub struct Run {
     pub plan: Plan,
@@ -176,8 +175,7 @@ impl City {
                 .clock(SimClock(seat.clock.clone()))
                 .random(SimRandom(Mutex::new(random.clone())))
                 .limits(self.limits());
-            let builder =
-                if self.plan.nodes > 1 { builder.bus(bus.clone()) } else { builder };
+            let builder = if self.plan.nodes > 1 { builder.bus(bus.clone()) } else { builder };
             match builder.start().await {
                 Ok(chat) => break chat,
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -226,7 +224,8 @@ impl City {
 
 /// Groups that are there from the beginning.
 fn found(store: &FlakyStore, recorder: &Recorder) -> Vec<String> {
-    let groups: [&[&str]; 3] = [&["ann", "bob", "cat"], &["bob", "cat", "dan", "ann"], &["dan", "ann"]];
+    let groups: [&[&str]; 3] =
+        [&["ann", "bob", "cat"], &["bob", "cat", "dan", "ann"], &["dan", "ann"]];
     let opens: Vec<_> = groups
         .iter()
         .enumerate()
@@ -285,7 +284,7 @@ pub fn run(seed: u64, twist: Option<Twist>) -> Run {
     let wires = Wires::new(plan.nodes, Rng::new(seed, "bus"));
     wires.lock().unwrap().weather = plan.bus;
     let users = USERS.iter().map(ToString::to_string).collect();
-    let habits = Habits::draw(&mut Rng::new(seed, "habits"));
+    let habits = Habits::draw(&mut Rng::new(seed, "habits"), plan.crowded);
     let town = Town::new(recorder.clone(), plan.nodes, users, habits);
     town.rooms.borrow_mut().extend(found(&store, &recorder));
     let seats = (0..plan.nodes)
@@ -321,8 +320,7 @@ pub fn run(seed: u64, twist: Option<Twist>) -> Run {
     }
     for (index, net) in NETS.iter().enumerate() {
         let here = devices.iter().filter(|name| name.ends_with(&format!(".{}", index + 1)));
-        let here: Vec<_> =
-            here.map(|name| Device::new(name, town.clone(), seed).live()).collect();
+        let here: Vec<_> = here.map(|name| Device::new(name, town.clone(), seed).live()).collect();
         sim.client(*net, async move {
             futures_util::future::join_all(here).await;
             Ok(())
