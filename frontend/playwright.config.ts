@@ -10,7 +10,12 @@ export default defineConfig({
   outputDir: "test-results",
   fullyParallel: true,
   workers: 2,
-  timeout: 30_000,
+  timeout: 120_000,
+  // Long: no test is about how fast a machine is. What has to wait for the server says so itself.
+  expect: { timeout: 30_000 },
+  // A crowded machine may starve a browser for longer than that; what fails twice is broken. A test
+  // that needed its second try is listed as flaky.
+  retries: process.env.CI === undefined ? 0 : 1,
   forbidOnly: process.env.CI !== undefined,
   reporter: [["list"]],
   use: {
@@ -18,7 +23,9 @@ export default defineConfig({
     baseURL: given ?? GALLERY_URL,
     locale: "en-GB",
     timezoneId: "Europe/Lisbon",
+    actionTimeout: 30_000,
     trace: "retain-on-failure",
+    screenshot: "only-on-failure",
     launchOptions: {
       executablePath: "/usr/bin/chromium",
       args: [

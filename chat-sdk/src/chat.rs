@@ -4,14 +4,6 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use tracing::warn;
 
-pub use crate::{
-    conversation::{
-        members::Change,
-        open::NewGroup,
-        send::{Draft, Sent, To},
-    },
-    node::ShutdownReport,
-};
 use crate::{
     auth::Authenticator,
     bus::{Bus, LocalBus},
@@ -26,6 +18,14 @@ use crate::{
     node::Node,
     policy::{MembersOnly, Policy},
     store::{self, MemoryStore, Only, Page, Store, StoreError},
+};
+pub use crate::{
+    conversation::{
+        members::Change,
+        open::NewGroup,
+        send::{Draft, Sent, To},
+    },
+    node::ShutdownReport,
 };
 
 /// A running chat: the handle that a host keeps. A cheap clone, without type parameters.
@@ -55,7 +55,9 @@ pub struct Chat {
 
 impl std::fmt::Debug for Chat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chat").field("connections", &self.node().connections()).finish_non_exhaustive()
+        f.debug_struct("Chat")
+            .field("connections", &self.node().connections())
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,11 +83,13 @@ pub struct Health {
     pub draining: bool,
     /// Live connections.
     pub connections: usize,
+    /// Bytes that wait to be written to them. Of one connection never much more than
+    /// [`Limits::mailbox_bytes_max`].
+    pub waiting_bytes: usize,
 }
 
 impl Chat {
     /// A chat whose users are vouched for by this authenticator.
-    #[must_use]
     pub fn builder(authenticator: impl Authenticator) -> ChatBuilder {
         ChatBuilder {
             ports: Ports {
@@ -222,6 +226,7 @@ impl Chat {
             store: store.map(|_| ()).map_err(|why| why.to_string()),
             draining: node.is_draining(),
             connections: node.connections(),
+            waiting_bytes: node.waiting_bytes(),
         }
     }
 
@@ -334,8 +339,9 @@ impl ChatBuilder {
         #[cfg(feature = "accounts")]
         let accounts = self.accounts;
         #[cfg(feature = "accounts")]
-        let directory = directory
-            .or_else(|| accounts.clone().map(|accounts| Arc::new(accounts) as Arc<dyn DynDirectory>));
+        let directory = directory.or_else(|| {
+            accounts.clone().map(|accounts| Arc::new(accounts) as Arc<dyn DynDirectory>)
+        });
         if let Some(directory) = directory {
             ports.directory = directory;
         }

@@ -188,7 +188,8 @@ pub(crate) trait DynPolicy: Send + Sync {
         text: &'a str,
     ) -> Boxed<'a, Verdict>;
     fn may_gather<'a>(&'a self, by: &'a UserId, members: &'a [UserId]) -> Boxed<'a, Verdict>;
-    fn may_read<'a>(&'a self, user: &'a UserId, conversation: ConversationId) -> Boxed<'a, Verdict>;
+    fn may_read<'a>(&'a self, user: &'a UserId, conversation: ConversationId)
+    -> Boxed<'a, Verdict>;
     fn may_see_presence<'a>(&'a self, viewer: &'a UserId, user: &'a UserId) -> Boxed<'a, Verdict>;
 }
 
@@ -207,7 +208,11 @@ impl<T: Policy> DynPolicy for T {
     fn may_gather<'a>(&'a self, by: &'a UserId, members: &'a [UserId]) -> Boxed<'a, Verdict> {
         Box::pin(Policy::may_gather(self, by, members))
     }
-    fn may_read<'a>(&'a self, user: &'a UserId, conversation: ConversationId) -> Boxed<'a, Verdict> {
+    fn may_read<'a>(
+        &'a self,
+        user: &'a UserId,
+        conversation: ConversationId,
+    ) -> Boxed<'a, Verdict> {
         Box::pin(Policy::may_read(self, user, conversation))
     }
     fn may_see_presence<'a>(&'a self, viewer: &'a UserId, user: &'a UserId) -> Boxed<'a, Verdict> {

@@ -42,6 +42,8 @@
 //! `sqlite`, `jwt` and `accounts` are on by default; `conformance` has the contract tests of the
 //! ports for an implementation of your own.
 
+#![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 // In reading order.
 pub mod limits;
 mod model;
@@ -62,6 +64,8 @@ mod node;
 mod http;
 pub mod events;
 mod chat;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg_attr(not(feature = "sabotage"), allow(dead_code))]
 #[doc(hidden)]
 pub mod sabotage;

@@ -185,7 +185,10 @@ impl Limits {
     pub fn check(&self) -> Result<(), InvalidLimits> {
         let relations = [
             // Every byte of a text may become six in JSON (\u0001), and the frame has a head.
-            (self.text_bytes_max * 2 + 1024 <= self.frame_bytes_max, "a text must fit into a frame"),
+            (
+                self.text_bytes_max * 2 + 1024 <= self.frame_bytes_max,
+                "a text must fit into a frame",
+            ),
             (self.text_bytes_max * 2 + 1024 <= self.body_bytes_max, "a text must fit into a body"),
             (
                 self.text_bytes_max * 7 + 1024 <= self.mailbox_bytes_max,

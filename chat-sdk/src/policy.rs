@@ -47,11 +47,7 @@ impl Verdict {
 /// ```
 pub trait Policy: Send + Sync + 'static {
     /// May `from` write to `to` in their direct conversation? Also asked when it is opened.
-    fn may_message(
-        &self,
-        from: &UserId,
-        to: &UserId,
-    ) -> impl Future<Output = Verdict> + Send {
+    fn may_message(&self, from: &UserId, to: &UserId) -> impl Future<Output = Verdict> + Send {
         let _ = (from, to);
         async { Verdict::Allow }
     }
@@ -68,11 +64,7 @@ pub trait Policy: Send + Sync + 'static {
     }
 
     /// May this user make a group with these members, or add them to one?
-    fn may_gather(
-        &self,
-        by: &UserId,
-        members: &[UserId],
-    ) -> impl Future<Output = Verdict> + Send {
+    fn may_gather(&self, by: &UserId, members: &[UserId]) -> impl Future<Output = Verdict> + Send {
         let _ = (by, members);
         async { Verdict::Allow }
     }

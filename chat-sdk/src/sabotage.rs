@@ -1,8 +1,8 @@
 //! Defects to be switched on, so that the tests' own power can be tested.
 //!
 //! Without the feature `sabotage` every question here is a constant `false`, and the compiler removes
-//! what would follow. With it, a test switches one on for its process by [`commit`]; nothing else
-//! does.
+//! what would follow. With it, a test switches one on for its process by `commit`, or for a
+//! server that was built with the same feature by a variable; nothing else does.
 
 /// A deliberate defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,35 @@ pub enum Defect {
     Unordered = 1 << 9,
     /// A full mailbox grows.
     Unbounded = 1 << 10,
+    /// SQLite answers before it commits.
+    AnswerBeforeCommit = 1 << 11,
+    /// SQLite does not wait for the disk.
+    NoFlush = 1 << 12,
+}
+
+#[cfg(feature = "sabotage")]
+impl Defect {
+    /// The one with this name, as it is written above.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        use Defect::*;
+        let all = [
+            AckBeforeCommit,
+            ForgetKeys,
+            ResumeOffByOne,
+            SkipHoles,
+            NoPositionCheck,
+            RejoinBlindly,
+            KeepRemoved,
+            DropSilently,
+            IgnoreRevocation,
+            Unordered,
+            Unbounded,
+            AnswerBeforeCommit,
+            NoFlush,
+        ];
+        all.into_iter().find(|defect| format!("{defect:?}") == name)
+    }
 }
 
 #[cfg(feature = "sabotage")]

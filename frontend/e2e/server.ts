@@ -1,16 +1,17 @@
 // A chat server of one's own for a test: the real binary on a private port with a private folder, that
 // can be killed without warning and started again in the same place.
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { test as base } from "@playwright/test";
+import { promisify } from "node:util";
 
 const BINARY = process.env.CHAT_SERVER_BIN ?? resolve(import.meta.dirname, "../../target/debug/chat-server");
-const START_PATIENCE_MS = 15_000;
-const STOP_PATIENCE_MS = 10_000;
+/** Long: the demo writes a thousand messages, and the machine may have other things to do. */
+const START_PATIENCE_MS = 60_000;
+const STOP_PATIENCE_MS = 20_000;
 
 /** Asked from the system and given back: a restart needs the same one, so the server cannot choose it itself. */
 async function freePort(): Promise<number> {
@@ -29,11 +30,11 @@ export class ChatServer {
   private child: ChildProcess | null = null;
   private output = "";
 
-  private constructor(readonly port: number, private readonly folder: string) {}
+  private constructor(readonly port: number, private readonly folder: string, private readonly demo: boolean) {}
 
   /** With a free port and an empty folder; running when this returns. */
-  static async start(): Promise<ChatServer> {
-    const server = new ChatServer(await freePort(), await mkdtemp(join(tmpdir(), "chat-e2e-")));
+  static async start({ demo = false } = {}): Promise<ChatServer> {
+    const server = new ChatServer(await freePort(), await mkdtemp(join(tmpdir(), "chat-e2e-")), demo);
     await server.run();
     return server;
   }
@@ -42,15 +43,36 @@ export class ChatServer {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** What the server has printed so far: the set-up code is in it. */
+  /** What the server has printed so far. */
   get log(): string {
     return this.output;
+  }
+
+  /** Makes the first administrator. */
+  get setUpLink(): string {
+    const link = /First admin\s+(\S+)/.exec(this.output)?.[1];
+    if (link === undefined) throw new Error(`no link in:\n${this.output}`);
+    return link;
+  }
+
+  /** Of somebody in the demonstration. */
+  passwordOf(name: string): string {
+    const password = new RegExp(`Log in\\s+${name}\\s+(\\S+)`).exec(this.output)?.[1];
+    if (password === undefined) throw new Error(`no password of ${name} in:\n${this.output}`);
+    return password;
+  }
+
+  /** `chat-server user …` beside the running server. */
+  async user(...words: string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(BINARY, ["user", ...words, "--data-dir", this.folder]);
+    return stdout;
   }
 
   /** Starts the process on the same port and folder as before, and waits until it answers. */
   async run(): Promise<void> {
     if (this.child !== null) throw new Error("the server runs already");
-    const child = spawn(BINARY, ["--listen", `127.0.0.1:${this.port}`, "--data", this.folder], { stdio: ["ignore", "pipe", "pipe"] });
+    const what = ["--listen", `127.0.0.1:${this.port}`, "--data-dir", this.folder, "--metrics-listen", "off", "--drain-clients", "100ms"];
+    const child = spawn(BINARY, this.demo ? ["demo", ...what] : what, { stdio: ["ignore", "pipe", "pipe"] });
     this.child = child;
     let failure: Error | null = null;
     child.once("error", (error) => { failure = error; });
@@ -59,7 +81,8 @@ export class ChatServer {
     for (;;) {
       if (failure !== null) throw failure;
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.output}`);
-      if (await this.answers()) return;
+      // The last line of what it prints when everything is ready, passwords and links among it.
+      if (/^ +Settings /m.test(this.output) && (await this.answers())) return;
       if (Date.now() > deadline) throw new Error(`the server does not answer:\n${this.output}`);
       await pause(50);
     }
@@ -103,14 +126,3 @@ export class ChatServer {
     await rm(this.folder, { recursive: true, force: true });
   }
 }
-
-/** Each test that asks for `server` has its own, fresh and empty. */
-export const test = base.extend<{ server: ChatServer }>({
-  server: async ({}, provide) => {
-    const server = await ChatServer.start();
-    await provide(server);
-    await server.dispose();
-  },
-});
-
-export { expect } from "@playwright/test";

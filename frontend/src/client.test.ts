@@ -602,6 +602,19 @@ describe("markers and signals", () => {
     expect(tab.item(A)?.online).toBe(false);
   });
 
+  it("does not say who is here when it has not known for a while", async () => {
+    server.room(1, [ME, BOB]);
+    const [tab, browser] = await signedIn();
+    server.tell(ME, { type: "presence", user: BOB, online: true });
+    browser.online = false;
+    tab.page?.offline();
+    server.unreachable = true;
+    await run(1_900);
+    expect(tab.item(A)?.online).toBe(true);
+    await run(200);
+    expect(tab.item(A)?.online).toBe(false);
+  });
+
   it("shows who types until that ends, is taken back, or a message comes", async () => {
     const room = server.room(1, [ME, BOB]);
     const [tab] = await signedIn();

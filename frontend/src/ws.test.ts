@@ -291,23 +291,24 @@ describe("resume", () => {
     return network.last.of("hello")[0]?.resume;
   };
 
-  it("names the epoch, the token and the positions since the token", () => {
+  it("names the epoch, the token and the positions since the token before", () => {
     const [socket, wire] = opened();
     socket.reached(A, 3);
     wire.says({ type: "synced", token: "10" });
     socket.reached(B, 7);
     socket.reached(B, 8);
-    expect(again(socket)).toEqual({ epoch: "e1", token: "10", positions: { [B]: 8 } });
+    expect(again(socket)).toEqual({ epoch: "e1", token: "10", positions: { [A]: 3, [B]: 8 } });
   });
 
-  it("forgets the positions at a new token, but not a hole", () => {
+  it("forgets the positions at the second new token, but not a hole", () => {
     const [socket, wire] = opened();
     wire.says({ type: "synced", token: "10" });
     socket.reached(A, 4);
     socket.reached(B, 8);
     holes = { [A]: 4 };
     wire.says({ type: "pong", token: "11" });
-    expect(again(socket)).toEqual({ epoch: "e1", token: "11", positions: { [A]: 4 } });
+    wire.says({ type: "pong", token: "12" });
+    expect(again(socket)).toEqual({ epoch: "e1", token: "12", positions: { [A]: 4 } });
   });
 
   it("keeps a hole that the listener learns of from the very pong that brings the token", () => {

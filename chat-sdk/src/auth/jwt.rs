@@ -48,14 +48,8 @@ pub enum JwtAlgorithm {
 }
 
 impl JwtAlgorithm {
-    const ALL: [Self; 6] = [
-        Self::Hs256,
-        Self::Hs384,
-        Self::Hs512,
-        Self::Es256,
-        Self::Rs256,
-        Self::EdDsa,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Hs256, Self::Hs384, Self::Hs512, Self::Es256, Self::Rs256, Self::EdDsa];
 
     /// As RFC 7518 and RFC 8037 spell it.
     #[must_use]
@@ -209,10 +203,7 @@ impl Jwt {
     /// The key is none for this algorithm, or too short.
     pub fn new(algorithm: JwtAlgorithm, key: impl AsRef<[u8]>) -> Result<Self, JwtConfigError> {
         let key = algorithm.verifying_key(key.as_ref())?;
-        Ok(Self {
-            unnamed: Some(key),
-            ..Self::keyed(algorithm)
-        })
+        Ok(Self { unnamed: Some(key), ..Self::keyed(algorithm) })
     }
 
     /// HS256 with a secret of at least 32 bytes.
@@ -312,9 +303,7 @@ impl Jwt {
 
         let key = self.key_for(&object::<Header>(header).ok_or("not the header of a token")?)?;
         let signed = &token[..header.len() + 1 + payload.len()];
-        let signature = URL_SAFE_NO_PAD
-            .decode(signature)
-            .map_err(|_| "signature is not base64")?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "signature is not base64")?;
         (RING.verifier_factory)(&self.algorithm.library(), key)
             .map_err(|_| "key does not fit the algorithm")?
             .verify(signed.as_bytes(), &signature)
@@ -353,10 +342,7 @@ impl Jwt {
         if now >= expires_at.plus(LEEWAY) {
             return Err("expired");
         }
-        if claims
-            .nbf
-            .is_some_and(|nbf| now.plus(LEEWAY) < Timestamp::from_secs(nbf))
-        {
+        if claims.nbf.is_some_and(|nbf| now.plus(LEEWAY) < Timestamp::from_secs(nbf)) {
             return Err("not valid yet");
         }
         if let Some(issuer) = &self.issuer
@@ -463,9 +449,7 @@ impl Token {
     /// What an [`Authenticator`] will make of it.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity::new(self.user.clone())
-            .expiring(self.expires_at)
-            .by(self.credential.clone())
+        Identity::new(self.user.clone()).expiring(self.expires_at).by(self.credential.clone())
     }
 }
 
@@ -594,12 +578,7 @@ impl JwtIssuer {
             .expect("an HMAC key signs anything");
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        Token {
-            user: user.clone(),
-            token,
-            expires_at: Timestamp::from_secs(exp),
-            credential,
-        }
+        Token { user: user.clone(), token, expires_at: Timestamp::from_secs(exp), credential }
     }
 }
 

@@ -15,11 +15,7 @@ pub use self::{
     error::{ChangeError, OpenError, ReadError, SendError},
     peers::Peers,
 };
-use crate::{
-    erased::Ports,
-    model::UserId,
-    store::StoreError,
-};
+use crate::{erased::Ports, model::UserId, store::StoreError};
 
 /// Whether all of these users exist.
 async fn all_exist(ports: &Ports, users: &[UserId]) -> Result<bool, StoreError> {

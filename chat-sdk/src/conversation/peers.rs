@@ -55,10 +55,16 @@ impl Peers {
             .read(Reader::System, conversation, Seq::ZERO, first, NonZeroU16::MIN)
             .await?;
         let pair = match events.and_then(|events| events.into_iter().next()).map(|it| it.body) {
-            Some(Body::Created { kind: Kind::Direct, members, .. }) => match <[_; 2]>::try_from(members) {
-                Ok([one, other]) => Some((one, other)),
-                Err(_) => return Err(super::error::contract("a direct conversation without two users")),
-            },
+            Some(Body::Created { kind: Kind::Direct, members, .. }) => {
+                match <[_; 2]>::try_from(members) {
+                    Ok([one, other]) => Some((one, other)),
+                    Err(_) => {
+                        return Err(super::error::contract(
+                            "a direct conversation without two users",
+                        ));
+                    }
+                }
+            }
             Some(_) => None,
             None => return Ok(None),
         };

@@ -58,7 +58,10 @@ where
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(Code::UnsupportedMediaType, "send Content-Type: application/json"));
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "send Content-Type: application/json",
+        ));
     }
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && encoding.as_bytes() != b"identity"
@@ -82,6 +85,10 @@ where
         Err(why) if why.is::<LengthLimitError>() => return Err(too_large()),
         Err(_) => return Err(Problem::new(Code::Malformed, "the body broke off")),
     };
+    // A list could be taken for the fields of an object, in the order in which we happen to name them.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Code::Malformed, "the body is not a JSON object"));
+    }
     serde_json::from_slice(&bytes).map_err(|why| {
         let code = match why.classify() {
             serde_json::error::Category::Data => Code::Invalid,

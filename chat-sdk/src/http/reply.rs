@@ -22,8 +22,7 @@ pub(super) fn no_content() -> Reply {
 
 /// What went wrong.
 pub(super) fn problem(problem: &Problem) -> Reply {
-    let status = StatusCode::from_u16(problem.code.status())
-        .expect("the table holds statuses");
+    let status = StatusCode::from_u16(problem.code.status()).expect("the table holds statuses");
     let bytes = serde_json::to_vec(problem).expect("our own shapes are JSON");
     let mut reply = whole(status, "application/problem+json", bytes.into());
     if let Some(seconds) = problem.retry_after_secs() {
@@ -32,6 +31,13 @@ pub(super) fn problem(problem: &Problem) -> Reply {
     if status == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer");
         reply.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // To what: RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
+        let headers = reply.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     reply
 }

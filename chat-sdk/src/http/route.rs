@@ -112,7 +112,17 @@ mod tests {
     #[test]
     fn a_path_is_matched_whole() {
         assert_eq!(Route::of("/ws"), Some(Route::Socket));
-        for nothing in ["/", "", "/wsx", "/ws/", "/ws/x", "//ws", "/user/", "/user/login/x", "/conversations/nope"] {
+        for nothing in [
+            "/",
+            "",
+            "/wsx",
+            "/ws/",
+            "/ws/x",
+            "//ws",
+            "/user/",
+            "/user/login/x",
+            "/conversations/nope",
+        ] {
             assert_eq!(Route::of(nothing), None, "{nothing}");
         }
         let id = "0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d5e";

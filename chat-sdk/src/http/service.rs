@@ -59,8 +59,7 @@ impl std::fmt::Debug for ChatService {
 }
 
 /// The answer, as a future.
-pub type ReplyFuture =
-    Pin<Box<dyn Future<Output = Result<Response<ChatBody>, Infallible>> + Send>>;
+pub type ReplyFuture = Pin<Box<dyn Future<Output = Result<Response<ChatBody>, Infallible>> + Send>>;
 
 impl<B> hyper::service::Service<Request<B>> for ChatService
 where
@@ -117,7 +116,8 @@ impl Shared {
             }
         };
         answer.unwrap_or_else(|problem| {
-            debug!(code = problem.code.name(), detail = problem.detail, "refused");
+            // Without the detail, which may repeat what was sent: in the wrong place, a password.
+            debug!(code = problem.code.name(), "refused");
             reply::problem(&problem)
         })
     }
@@ -144,7 +144,7 @@ impl Shared {
     async fn identify(&self, parts: &Parts) -> Result<Identity, Problem> {
         let token = bearer(parts);
         let credentials = Credentials::new(token, &parts.headers, &parts.extensions);
-        let identity = self.node.ports.authenticator.authenticate(credentials).await;
+        let identity = self.node.authenticate(credentials).await;
         identity.map_err(|why| {
             debug!(error = &why as &dyn std::error::Error, "not authenticated");
             (&why).into()

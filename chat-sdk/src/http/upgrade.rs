@@ -108,15 +108,17 @@ async fn identify(
     parts: &http::request::Parts,
 ) -> Result<Option<Identity>, Problem> {
     let query = Query::of(&parts.uri);
-    if shared.dev_user_ids && let Some(user) = query.text("user_id") {
+    if shared.dev_user_ids
+        && let Some(user) = query.text("user_id")
+    {
         let user = UserId::new(user)
             .map_err(|why| Problem::new(Code::Invalid, format!("user_id {why}")))?;
         warn!(%user, "DEVELOPMENT SWITCH: a connection was opened without any credential");
-        return Ok(Some(Identity::new(user)));
+        return Ok(Some(Identity::by_switch(user)));
     }
     let token = bearer(parts).or_else(|| query.text("token"));
     let credentials = Credentials::new(token, &parts.headers, &parts.extensions);
-    match shared.node.ports.authenticator.authenticate(credentials).await {
+    match shared.node.authenticate(credentials).await {
         Ok(identity) => Ok(Some(identity)),
         Err(AuthError::Missing) => Ok(None),
         Err(why) => {

@@ -36,6 +36,8 @@ pub(super) struct WebSocket<S> {
     /// Read and not yet decoded: what came behind a whole frame.
     left: Vec<u8>,
     control: Vec<u8>,
+    /// The other side broke a rule: nothing it says is looked at any more.
+    broken: bool,
 }
 
 impl<S> WebSocket<S> {
@@ -52,6 +54,7 @@ impl<S> WebSocket<S> {
             decoder: WebSocketContext::new(Role::Server, Some(config)),
             left: Vec::new(),
             control: Vec::new(),
+            broken: false,
         }
     }
 
@@ -61,7 +64,11 @@ impl<S> WebSocket<S> {
         let received = match self.decoder.read(&mut pipe) {
             Ok(Message::Text(text)) => Some(Received::Text(text.as_str().to_owned())),
             Ok(Message::Binary(_)) => Some(Received::Broken(CloseCode::Unsupported)),
-            Ok(Message::Ping(_) | Message::Pong(_)) => Some(Received::Alive),
+            Ok(Message::Ping(_) | Message::Pong(_)) => {
+                // The decoder keeps its pong until it is asked.
+                let _ = self.decoder.flush(&mut pipe);
+                Some(Received::Alive)
+            }
             Ok(Message::Close(_)) => {
                 // Lets the decoder write its answer; what it says of the end is no news.
                 let _ = self.decoder.flush(&mut pipe);
@@ -71,6 +78,7 @@ impl<S> WebSocket<S> {
             Err(Error::Io(why)) if why.kind() == io::ErrorKind::WouldBlock => None,
             Err(why) => Some(broken(&why)),
         };
+        self.broken |= matches!(received, Some(Received::Broken(_)));
         let rest = pipe.input.len();
         (received, bytes.len() - rest)
     }
@@ -80,7 +88,9 @@ fn broken(why: &Error) -> Received {
     match why {
         Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => Received::Gone,
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Received::Gone,
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Received::Broken(CloseCode::TooBig),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Received::Broken(CloseCode::TooBig)
+        }
         Error::Utf8(_) => Received::Broken(CloseCode::NotUtf8),
         _ => Received::Broken(CloseCode::Protocol),
     }
@@ -114,21 +124,26 @@ impl Write for Pipe<'_> {
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for WebSocket<S> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
-        // The decoder may hold whole frames of an earlier read.
         let left = std::mem::take(&mut self.left);
-        let (received, taken) = self.decode(&left);
-        if taken < left.len() {
-            self.left = left[taken..].to_vec();
-        }
-        if let Some(received) = received {
-            return Poll::Ready(received);
+        if !self.broken {
+            // The decoder may hold whole frames of an earlier read.
+            let (received, taken) = self.decode(&left);
+            if taken < left.len() {
+                self.left = left[taken..].to_vec();
+            }
+            if let Some(received) = received {
+                return Poll::Ready(received);
+            }
         }
         loop {
+            // Also what is not looked at is read to its end: a socket that is closed with something
+            // unread is reset, and our close frame may be lost with it.
             let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
             let mut buffer = ReadBuf::uninit(&mut bytes);
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
                 Err(_) => return Poll::Ready(Received::Gone),
                 Ok(()) if buffer.filled().is_empty() => return Poll::Ready(Received::Gone),
+                Ok(()) if self.broken => continue,
                 Ok(()) => {}
             }
             let (received, taken) = self.decode(buffer.filled());

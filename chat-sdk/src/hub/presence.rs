@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(presence.expire(Duration::from_secs(60)), []);
         presence.depart(&user, Duration::from_secs(60), GRACE);
         assert_eq!(presence.expire(Duration::from_secs(64)), []);
-        assert_eq!(presence.expire(Duration::from_secs(65)), [user.clone()]);
+        assert_eq!(presence.expire(Duration::from_secs(65)), std::slice::from_ref(&user));
         assert!(!presence.is_online(&user));
         assert!(presence.leaving.is_empty() && presence.users.is_empty());
     }

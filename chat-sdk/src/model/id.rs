@@ -51,8 +51,8 @@ macro_rules! string_id {
             /// Takes the id if it is well-formed.
             ///
             /// # Errors
-            /// Says what is wrong with it: empty, longer than [`ID_BYTES_MAX`] bytes, or a
-            /// character that is not allowed.
+            /// Says what is wrong with it: empty, longer than 64 bytes, or a character that is
+            /// not allowed.
             pub fn new(id: impl AsRef<str>) -> Result<Self, InvalidId> {
                 checked(id.as_ref(), $allowed).map(Self)
             }
@@ -207,8 +207,7 @@ impl FromStr for ConversationId {
 impl<'de> Deserialize<'de> for ConversationId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let id = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        id.parse()
-            .map_err(|why| serde::de::Error::custom(format_args!("ConversationId {why}")))
+        id.parse().map_err(|why| serde::de::Error::custom(format_args!("ConversationId {why}")))
     }
 }
 
@@ -303,7 +302,10 @@ mod tests {
         assert_eq!(ClientKey::new("ключ"), Err(InvalidId::Character));
         assert_eq!("nope".parse::<ConversationId>(), Err(InvalidId::NotUuid));
         // No second spelling: neither braces nor the simple form.
-        assert_eq!("0197a3f252a07c4e9a513e3a1b2c4d5e".parse::<ConversationId>(), Err(InvalidId::NotUuid));
+        assert_eq!(
+            "0197a3f252a07c4e9a513e3a1b2c4d5e".parse::<ConversationId>(),
+            Err(InvalidId::NotUuid)
+        );
     }
 
     #[test]

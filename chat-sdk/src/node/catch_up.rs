@@ -58,17 +58,24 @@ impl Node {
             self.leave(conversation, &mailbox);
             return Ok(Stepped::Gone);
         };
-        let Some(last) = events.last().map(|event| event.seq) else {
+        if events.is_empty() {
             return Err(StoreError::Defect("a head above the last event".into()));
-        };
+        }
         if after > cursor.delivered {
             let reset = ServerFrame::Reset { conversation, head: upto };
             mailbox.put_followed(conversation, Encoded::text(&reset));
             return Ok(Stepped::To(upto));
         }
+        let mut last = after;
         for event in events {
+            last = event.seq;
             let frame = Encoded::text(&ServerFrame::Event(event));
             mailbox.put_followed(conversation, frame);
+            // A page of long messages is more than a mailbox may hold: the rest of it is read
+            // again when there is room.
+            if mailbox.above_half() {
+                break;
+            }
         }
         metrics::counter!("chat_replayed_pages_total").increment(1);
         if last < cursor.known {

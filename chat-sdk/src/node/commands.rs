@@ -127,8 +127,7 @@ impl Inner {
                     metrics::counter!("chat_commands_total", "command" => command.name())
                         .increment(1);
                     let (node, user, mailbox) = (node.clone(), user.clone(), mailbox.clone());
-                    self.beginning =
-                        Some(Box::pin(begin(node, user, mailbox, id, command)));
+                    self.beginning = Some(Box::pin(begin(node, user, mailbox, id, command)));
                 }
             }
         }
@@ -170,10 +169,8 @@ async fn begin(
             }
         }
         Command::Mark { conversation, received, read } => {
-            let marker = Marker {
-                received: received.unwrap_or_default(),
-                read: read.unwrap_or_default(),
-            };
+            let marker =
+                Marker { received: received.unwrap_or_default(), read: read.unwrap_or_default() };
             match node.begin_mark(&user, conversation, marker) {
                 Err(why) => Begun::Finished(refused(id, None, (&why).into())),
                 Ok(marking) => Begun::AtWork(Box::pin(async move {

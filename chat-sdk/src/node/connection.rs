@@ -16,7 +16,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
-use tracing::{debug, trace};
+use tracing::debug;
 
 use super::{
     Node,
@@ -65,7 +65,11 @@ pub(crate) trait Transport: Send + Unpin {
     /// Control frames (pongs, the answer to a close) that have to be written, whole.
     fn take_control(&mut self) -> Option<Bytes>;
     /// Writes bytes of whole frames.
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>;
     /// Flushes what was written.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Closes the writing side.
@@ -74,6 +78,8 @@ pub(crate) trait Transport: Send + Unpin {
 
 /// How long a connection that was closed gets to take its close frame.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long commands at work get to be answered when the node leaves.
+const FINISH: Duration = Duration::from_secs(1);
 /// Frames that are given to one write.
 const SLICES: usize = 32;
 
@@ -118,6 +124,8 @@ struct Connection<T> {
     sleep: Pin<Box<Sleep>>,
     wakes_at: Option<Duration>,
     state: State,
+    /// To be closed with this code when what is at work is answered, at this time at the latest.
+    finishing: Option<(CloseCode, Duration)>,
     _place: Place,
 }
 
@@ -154,9 +162,10 @@ impl Node {
         let now = self.now();
         let Opened { transport, dialect, identity, place, handshake } = opened;
         let expires_in = identity.as_ref().and_then(|identity| self.expires_in(identity));
+        let mailbox = Arc::new(Mailbox::new(self.limits.mailbox_bytes_max));
+        self.expect(identity.clone(), &mailbox);
         let mut session = Session::new(now, self.limits.clone(), dialect, identity, expires_in);
         session.heard(now);
-        let mailbox = Arc::new(Mailbox::new(self.limits.mailbox_bytes_max));
         let mut connection = Connection {
             transport,
             session,
@@ -180,6 +189,7 @@ impl Node {
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             wakes_at: None,
             state: State::Open,
+            finishing: None,
             _place: place,
             node: self,
         };
@@ -196,9 +206,7 @@ impl<T> Drop for Connection<T> {
     fn drop(&mut self) {
         match self.user.take() {
             Some(user) => self.node.unregister(&user, &self.mailbox, &self.watched),
-            None => {
-                self.mailbox.end();
-            }
+            None => self.node.turn_away(&self.mailbox),
         }
     }
 }
@@ -224,7 +232,6 @@ impl<T: Transport> Connection<T> {
 
     fn carry_out(&mut self) {
         while let Some(output) = self.session.poll_output() {
-            trace!(?output, "session");
             match output {
                 Output::Send(frame) => self.mailbox.put(Encoded::text(&frame)),
                 Output::Reply(frame) => self.commands.reply(frame),
@@ -237,7 +244,8 @@ impl<T: Transport> Connection<T> {
                     self.session.joined(self.node.now(), welcome);
                     if welcomed {
                         let (user, mailbox) = (identity.user, self.mailbox.clone());
-                        self.joining = Some(Box::pin(self.node.clone().join(user, mailbox, resume)));
+                        self.joining =
+                            Some(Box::pin(self.node.clone().join(user, mailbox, resume)));
                     }
                 }
                 Output::Renewed(identity) => self.node.renew(&identity, &self.mailbox),
@@ -281,11 +289,11 @@ impl<T: Transport> Connection<T> {
     }
 
     fn authenticate(&mut self, token: String) {
-        let authenticator = self.node.ports.authenticator.clone();
+        let node = self.node.clone();
         self.authenticating = Some(Box::pin(async move {
             let (headers, extensions) = (http::HeaderMap::new(), http::Extensions::new());
             let credentials = Credentials::new(Some(&token), &headers, &extensions);
-            authenticator.authenticate(credentials).await
+            node.authenticate(credentials).await
         }));
     }
 
@@ -343,6 +351,12 @@ impl<T: Transport> Connection<T> {
         }
         progress |= self.poll_catch_up(cx);
         self.carry_out();
+        if let Some((code, _)) = self.finishing
+            && self.commands.len() == 0
+        {
+            self.close(code);
+            progress = true;
+        }
         progress
     }
 
@@ -460,6 +474,10 @@ impl<T: Transport> Connection<T> {
         let Step::Page(cursor) = step else { return };
         // A `sync` may have moved the cursor meanwhile: then it starts again from there.
         if self.cursors.first() != Some(cursor) {
+            if matches!(stepped, Stepped::Live) && self.cursors.contains(cursor.conversation) {
+                let conversation = cursor.conversation;
+                self.node.shards.of(conversation).set_behind(conversation, &self.mailbox);
+            }
             return;
         }
         match stepped {
@@ -487,11 +505,18 @@ impl<T: Transport> Connection<T> {
         for (conversation, delivered) in behind {
             if !sabotage::on(Defect::DropSilently) {
                 metrics::counter!("chat_fell_behind_total").increment(1);
+                // A page that was on its way may have let it go live meanwhile.
+                self.node.shards.of(conversation).set_behind(conversation, &self.mailbox);
                 self.cursors.add(conversation, delivered);
             }
         }
-        if let Some(code) = close {
-            self.close(code);
+        match close {
+            // A node that leaves owes an answer to what it has begun.
+            Some(code @ CloseCode::Restart) if self.commands.len() > 0 => {
+                self.finishing = Some((code, self.node.now() + FINISH));
+            }
+            Some(code) => self.close(code),
+            None => {}
         }
         true
     }
@@ -533,11 +558,21 @@ impl<T: Transport> Connection<T> {
         Poll::Ready(taken)
     }
 
+    /// What the decoder answers stands in line with everything else.
+    fn queue_control(&mut self) {
+        let control = self.transport.take_control();
+        // Behind a close comes nothing.
+        if let (Some(control), State::Open) = (control, self.state) {
+            // Counted like everything else that waits, so that who pings and does not read is read
+            // no further either.
+            self.mailbox.exchanged(0, control.len());
+            self.outbox.push_back(control);
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
-        if !self.partly_written && let Some(control) = self.transport.take_control() {
-            self.outbox.push_front(control);
-        }
+        self.queue_control();
         while !self.outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
@@ -623,11 +658,11 @@ impl<T: Transport> Connection<T> {
                 };
                 self.session.handle_frame(now, frame);
             }
-            Received::Alive => self.session.heard(now),
+            Received::Alive => self.session.handle_control(now),
             Received::Closed => {
-                // The answer is among the control bytes.
-                self.outbox.clear();
-                self.partly_written = false;
+                // The answer is among the control bytes, and stands behind a frame that was begun.
+                self.outbox.truncate(usize::from(self.partly_written));
+                self.queue_control();
                 self.state = State::Closing(now + LINGER);
             }
             Received::Broken(code) => self.close(code),
@@ -640,6 +675,7 @@ impl<T: Transport> Connection<T> {
     /// Whether another command may come in: not while its answers would have no room.
     fn may_read(&self) -> bool {
         self.authenticating.is_none()
+            && self.finishing.is_none()
             && self.commands.len() < self.node.limits.commands_in_flight_max
             && !self.mailbox.above_half()
     }
@@ -651,10 +687,8 @@ impl<T: Transport> Connection<T> {
             State::Closing(until) | State::Lingering(until) => Some(until),
             State::Open => {
                 let stall = self.stalled_since.map(|since| since + self.node.limits.stall_timeout);
-                match (self.session.poll_timeout(), stall) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                }
+                let finish = self.finishing.map(|(_, until)| until);
+                [self.session.poll_timeout(), stall, finish].into_iter().flatten().min()
             }
             State::Over => return false,
         };
@@ -680,6 +714,10 @@ impl<T: Transport> Connection<T> {
                 let stall_timeout = self.node.limits.stall_timeout;
                 if self.stalled_since.is_some_and(|since| now >= since + stall_timeout) {
                     self.close(CloseCode::Slow);
+                } else if let Some((code, until)) = self.finishing
+                    && now >= until
+                {
+                    self.close(code);
                 } else {
                     self.session.handle_timeout(now);
                     self.carry_out();
@@ -697,6 +735,7 @@ impl<T: Transport> Connection<T> {
         }
         debug!(user = ?self.user, code = code.name(), "closing");
         metrics::counter!("chat_closes_total", "code" => code.name()).increment(1);
+        self.queue_control();
         // Replies that are ready go out before it: take them along.
         if code != CloseCode::Slow {
             let mut cx = Context::from_waker(std::task::Waker::noop());

@@ -47,6 +47,10 @@ impl Node {
             mailbox.put(Encoded::text(&frame));
         }
         drop(mailboxes);
+        // Who is not let in yet has nothing here to wait for.
+        for mailbox in lock(&self.registry).newcomers() {
+            mailbox.close(CloseCode::Restart);
+        }
         self.sockets.close();
         let _ = tokio::time::timeout(deadline, self.sockets.wait()).await;
 

@@ -38,8 +38,7 @@ impl Node {
             Some(resume) => (resume.token, resume.positions),
             None => (None, std::collections::BTreeMap::new()),
         };
-        let memberships =
-            self.in_time(self.ports.store.memberships(&user, since.as_ref())).await?;
+        let memberships = self.in_time(self.ports.store.memberships(&user, since.as_ref())).await?;
 
         let (mut behind, mut changed) = (Vec::new(), Vec::new());
         let mut left = memberships.left;

@@ -201,9 +201,7 @@ fn pretend(node: &Node, batch: Vec<Write>) -> Vec<Written> {
                     fresh: false,
                 }
             }
-            Write::Open(_) | Write::Mark(_) => {
-                Written::Refused(crate::store::Refusal::NotMember)
-            }
+            Write::Open(_) | Write::Mark(_) => Written::Refused(crate::store::Refusal::NotMember),
         })
         .collect()
 }

@@ -40,12 +40,13 @@ use self::{
     registry::Registry, shards::Shards,
 };
 use crate::{
+    auth::{AuthError, Credentials},
     bus::Topic,
     conversation::Peers,
     erased::Ports,
     hub::{Enrolled, Followed, Hole, Mailbox, Presence, Published},
     limits::Limits,
-    model::{Body, ConversationId, CredentialId, Epoch, Event, Marker, Seq, UserId},
+    model::{Body, ConversationId, CredentialId, Epoch, Event, Identity, Marker, Seq, UserId},
     protocol::{CloseCode, Encoded, ServerFrame},
     sabotage::{self, Defect},
     store::{Checkpoint, Reader, StoreError},
@@ -233,7 +234,12 @@ impl Node {
     }
 
     /// A member's marker moved.
-    fn deliver_receipt(&self, conversation: ConversationId, user: &UserId, marker: Marker) -> Bytes {
+    fn deliver_receipt(
+        &self,
+        conversation: ConversationId,
+        user: &UserId,
+        marker: Marker,
+    ) -> Bytes {
         let receipt = ServerFrame::Receipt { conversation, user: user.clone(), marker };
         let frame = Encoded::text(&receipt);
         self.shards.of(conversation).receipt(conversation, &frame);
@@ -351,6 +357,18 @@ impl Node {
         }
     }
 
+    /// Who this is, within the time of the store: a host that hangs keeps no door half open.
+    pub(crate) async fn authenticate(
+        &self,
+        credentials: Credentials<'_>,
+    ) -> Result<Identity, AuthError> {
+        let asking = self.ports.authenticator.authenticate(credentials);
+        match tokio::time::timeout(self.limits.store_timeout, asking).await {
+            Ok(answer) => answer,
+            Err(elapsed) => Err(AuthError::Unavailable(Box::new(elapsed))),
+        }
+    }
+
     fn replay_page(&self) -> std::num::NonZeroU16 {
         std::num::NonZeroU16::new(self.limits.replay_page).unwrap_or(std::num::NonZeroU16::MIN)
     }
@@ -360,10 +378,12 @@ impl Node {
         if sabotage::on(Defect::IgnoreRevocation) {
             return 0;
         }
-        let mailboxes = lock(&self.registry).mailboxes_by(user, credential);
-        for mailbox in &mailboxes {
+        let registry = lock(&self.registry);
+        let mailboxes = registry.mailboxes_by(user, credential);
+        for mailbox in mailboxes.iter().chain(registry.newcomers_by(user, credential)) {
             mailbox.close(CloseCode::Revoked);
         }
+        drop(registry);
         debug!(%user, connections = mailboxes.len(), "disconnected");
         mailboxes.len()
     }

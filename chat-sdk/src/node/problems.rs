@@ -102,7 +102,9 @@ impl From<&AuthError> for Problem {
 impl From<NoPlace> for Problem {
     fn from(why: NoPlace) -> Self {
         match why {
-            NoPlace::Node => Self::new(Code::Overloaded, "this node has all the connections it takes"),
+            NoPlace::Node => {
+                Self::new(Code::Overloaded, "this node has all the connections it takes")
+            }
             NoPlace::Address => {
                 Self::new(Code::RateLimited, "too many connections from this address")
             }

@@ -17,7 +17,11 @@ pub(super) struct Rates {
 
 impl Rates {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { users: HashMap::new(), per_second: limits.sends_per_second, burst: limits.sends_burst }
+        Self {
+            users: HashMap::new(),
+            per_second: limits.sends_per_second,
+            burst: limits.sends_burst,
+        }
     }
 
     /// One more send of this user; or after which time.

@@ -23,6 +23,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     users: HashMap<UserId, Vec<Entry>>,
+    /// Connections on their way in, with whom the upgrade authenticated; as many as there are
+    /// handshakes at most.
+    newcomers: Vec<(Option<Identity>, Arc<Mailbox>)>,
     addresses: HashMap<IpAddr, usize>,
 }
 
@@ -51,15 +54,49 @@ impl Registry {
     ) -> Vec<Arc<Mailbox>> {
         let entries = self.users.get(user).into_iter().flatten();
         entries
-            .filter(|entry| credential.is_none() || entry.identity.credential.as_ref() == credential)
+            .filter(|entry| {
+                credential.is_none() || entry.identity.credential.as_ref() == credential
+            })
             .map(|entry| entry.mailbox.clone())
             .collect()
+    }
+
+    /// Those that are not let in yet, by this user's credential.
+    pub(super) fn newcomers_by(
+        &self,
+        user: &UserId,
+        credential: Option<&CredentialId>,
+    ) -> impl Iterator<Item = &Arc<Mailbox>> {
+        let theirs = move |identity: &Identity| {
+            identity.user == *user
+                && (credential.is_none() || identity.credential.as_ref() == credential)
+        };
+        let newcomers = self.newcomers.iter();
+        newcomers.filter(move |(it, _)| it.as_ref().is_some_and(theirs)).map(|(_, it)| it)
+    }
+
+    /// All that are not let in yet.
+    pub(super) fn newcomers(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        self.newcomers.iter().map(|(_, mailbox)| mailbox)
+    }
+
+    fn let_in(&mut self, mailbox: &Arc<Mailbox>) {
+        let place = self.newcomers.iter().position(|(_, other)| Arc::ptr_eq(other, mailbox));
+        if let Some(place) = place {
+            self.newcomers.swap_remove(place);
+        }
+        if self.newcomers.is_empty() {
+            self.newcomers = Vec::new();
+        }
     }
 
     /// The mailboxes of a user's connections that are through their join.
     pub(super) fn joined(&self, user: &UserId) -> Vec<Arc<Mailbox>> {
         let entries = self.users.get(user).into_iter().flatten();
-        entries.filter(|entry| entry.follows_since.is_some()).map(|entry| entry.mailbox.clone()).collect()
+        entries
+            .filter(|entry| entry.follows_since.is_some())
+            .map(|entry| entry.mailbox.clone())
+            .collect()
     }
 
     /// This connection is through its join.
@@ -88,11 +125,7 @@ impl Registry {
     }
 
     /// The resume token for a connection that is behind nowhere.
-    pub(super) fn vouched(
-        &mut self,
-        user: &UserId,
-        mailbox: &Arc<Mailbox>,
-    ) -> Option<Checkpoint> {
+    pub(super) fn vouched(&mut self, user: &UserId, mailbox: &Arc<Mailbox>) -> Option<Checkpoint> {
         self.entries_of(user, mailbox).find_map(|entry| entry.vouched.clone())
     }
 
@@ -163,6 +196,11 @@ pub(crate) enum NoPlace {
 }
 
 impl Node {
+    /// Bytes that wait for all connections together.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        lock(&self.registry).all().iter().map(|mailbox| mailbox.bytes()).sum()
+    }
+
     /// A place for one more connection.
     pub(crate) fn admit(
         self: &Arc<Self>,
@@ -198,6 +236,17 @@ impl Node {
         count < self.limits.connections_per_user_max
     }
 
+    /// A connection is on its way in, by this credential if the upgrade had one.
+    pub(super) fn expect(&self, identity: Option<Identity>, mailbox: &Arc<Mailbox>) {
+        lock(&self.registry).newcomers.push((identity, mailbox.clone()));
+    }
+
+    /// A connection ended on its way in.
+    pub(super) fn turn_away(&self, mailbox: &Arc<Mailbox>) {
+        lock(&self.registry).let_in(mailbox);
+        mailbox.end();
+    }
+
     /// This connection is this user's. False if the user has too many.
     pub(super) fn register(&self, identity: &Identity, mailbox: &Arc<Mailbox>) -> bool {
         {
@@ -205,7 +254,13 @@ impl Node {
             if !self.has_room_for(&registry, &identity.user) {
                 return false;
             }
-            let entry = Entry { mailbox: mailbox.clone(), identity: identity.clone(), follows_since: None, vouched: None };
+            registry.let_in(mailbox);
+            let entry = Entry {
+                mailbox: mailbox.clone(),
+                identity: identity.clone(),
+                follows_since: None,
+                vouched: None,
+            };
             registry.users.entry(identity.user.clone()).or_default().push(entry);
         }
         if lock(&self.presence).arrive(&identity.user) {
@@ -248,10 +303,7 @@ impl Node {
     fn tell_presence(&self, user: &UserId, online: bool) {
         let frame = Encoded::text(&ServerFrame::Presence { user: user.clone(), online });
         lock(&self.presence).tell(user, &frame);
-        self.send_to_bus(
-            Topic::User(user.clone()),
-            bytes::Bytes::copy_from_slice(frame.payload()),
-        );
+        self.send_to_bus(Topic::User(user.clone()), bytes::Bytes::copy_from_slice(frame.payload()));
     }
 }
 
@@ -296,7 +348,12 @@ pub(super) async fn keep_house(node: Arc<Node>) {
 async fn check_credentials(node: &Arc<Node>) {
     let identities = lock(&node.registry).identities();
     for (identity, mailbox) in identities {
-        let valid = node.ports.authenticator.still_valid(&identity).await;
+        if identity.by_switch {
+            continue;
+        }
+        // Who cannot be asked about stays: an authenticator that hangs is no revocation.
+        let asking = node.ports.authenticator.still_valid(&identity);
+        let valid = tokio::time::timeout(node.limits.store_timeout, asking).await.unwrap_or(true);
         if !valid && !sabotage::on(Defect::IgnoreRevocation) {
             info!(user = %identity.user, "credential no longer valid");
             mailbox.close(CloseCode::Revoked);

@@ -13,7 +13,7 @@ use crate::{
         send::{self, Draft, Sent},
     },
     model::{ConversationId, Event, Marker, Member, Summary, UserId},
-    store::{Events, Mark, Only, Page, Write, Written},
+    store::{Events, Mark, Only, Page, StoreError, Write, Written},
 };
 
 impl Node {
@@ -29,8 +29,7 @@ impl Node {
         }
         let now = self.ports.clock.now();
         let plan = send::plan(&self.ports, &self.peers, &self.limits, now, draft);
-        let plan = tokio::time::timeout(self.limits.store_timeout, plan).await;
-        let writes = plan.map_err(|why| crate::store::StoreError::Unavailable(Box::new(why)))??;
+        let writes = self.in_time_for(plan).await?;
         let committing = self.commit(writes)?;
         let node = self.clone();
         Ok(async move { send::conclude(&node.peers, committing.wait().await?) })
@@ -50,7 +49,7 @@ impl Node {
         with: &UserId,
     ) -> Result<(Event, bool), OpenError> {
         let now = self.ports.clock.now();
-        let writes = open::plan_direct(&self.ports, now, by, with).await?;
+        let writes = self.in_time_for(open::plan_direct(&self.ports, now, by, with)).await?;
         self.open(writes).await
     }
 
@@ -59,7 +58,8 @@ impl Node {
         group: NewGroup,
     ) -> Result<(Event, bool), OpenError> {
         let now = self.ports.clock.now();
-        let writes = open::plan_group(&self.ports, &self.limits, now, group).await?;
+        let plan = open::plan_group(&self.ports, &self.limits, now, group);
+        let writes = self.in_time_for(plan).await?;
         self.open(writes).await
     }
 
@@ -77,7 +77,8 @@ impl Node {
     ) -> Result<Option<Event>, ChangeError> {
         let now = self.ports.clock.now();
         let (ports, peers, limits) = (&self.ports, &self.peers, &self.limits);
-        let writes = members::plan(ports, peers, limits, now, by, conversation, change).await?;
+        let plan = members::plan(ports, peers, limits, now, by, conversation, change);
+        let writes = self.in_time_for(plan).await?;
         members::conclude(self.commit(writes)?.wait().await?)
     }
 
@@ -108,7 +109,7 @@ impl Node {
         limit: NonZeroU16,
     ) -> Result<Events, ReadError> {
         let events = read::page(&self.ports, user, conversation, page, only, limit);
-        self.in_time_for_reading(events).await
+        self.in_time_for(events).await
     }
 
     pub(crate) async fn page_with(
@@ -118,7 +119,7 @@ impl Node {
         page: Page,
         limit: NonZeroU16,
     ) -> Result<Events, ReadError> {
-        self.in_time_for_reading(read::page_with(&self.ports, user, with, page, limit)).await
+        self.in_time_for(read::page_with(&self.ports, user, with, page, limit)).await
     }
 
     pub(crate) async fn conversation(
@@ -126,7 +127,7 @@ impl Node {
         user: &UserId,
         conversation: ConversationId,
     ) -> Result<Summary, ReadError> {
-        self.in_time_for_reading(read::conversation(&self.ports, user, conversation)).await
+        self.in_time_for(read::conversation(&self.ports, user, conversation)).await
     }
 
     pub(crate) async fn members(
@@ -137,16 +138,17 @@ impl Node {
         limit: NonZeroU16,
     ) -> Result<Vec<Member>, ReadError> {
         let members = read::members(&self.ports, user, conversation, after, limit);
-        self.in_time_for_reading(members).await
+        self.in_time_for(members).await
     }
 
-    async fn in_time_for_reading<T>(
+    /// What asks the ports, within the time of the store: no request waits for ever.
+    async fn in_time_for<T, E: From<StoreError>>(
         &self,
-        reading: impl Future<Output = Result<T, ReadError>>,
-    ) -> Result<T, ReadError> {
-        match tokio::time::timeout(self.limits.store_timeout, reading).await {
+        asking: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        match tokio::time::timeout(self.limits.store_timeout, asking).await {
             Ok(answer) => answer,
-            Err(why) => Err(ReadError::Store(crate::store::StoreError::Unavailable(Box::new(why)))),
+            Err(why) => Err(StoreError::Unavailable(Box::new(why)).into()),
         }
     }
 }

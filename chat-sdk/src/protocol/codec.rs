@@ -21,8 +21,17 @@ use crate::{
 pub struct MalformedFrame {
     /// The command's id, if that much could be read, so that the error can name it.
     pub id: Option<CommandId>,
+    /// The key of a send, likewise.
+    pub key: Option<ClientKey>,
     /// What is wrong.
     pub detail: String,
+}
+
+impl MalformedFrame {
+    /// A frame that is wrong in this way.
+    pub fn new(id: Option<CommandId>, detail: impl Into<String>) -> Self {
+        Self { id, key: None, detail: detail.into() }
+    }
 }
 
 /// One whole WebSocket frame, ready to be written to any number of sockets.
@@ -116,9 +125,11 @@ struct Tag<'a> {
 }
 
 /// The object's `type`, and its fields by way of `T`.
-fn fields<'a, T: Deserialize<'a>>(text: &'a str, id: &Option<CommandId>) -> Result<T, MalformedFrame> {
-    serde_json::from_str(text)
-        .map_err(|why| MalformedFrame { id: id.clone(), detail: why.to_string() })
+fn fields<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    id: &Option<CommandId>,
+) -> Result<T, MalformedFrame> {
+    serde_json::from_str(text).map_err(|why| MalformedFrame::new(id.clone(), why.to_string()))
 }
 
 /// Reads what a client sent.
@@ -126,6 +137,25 @@ fn fields<'a, T: Deserialize<'a>>(text: &'a str, id: &Option<CommandId>) -> Resu
 /// # Errors
 /// When it is not JSON, of an unknown `type`, or a field is missing or not allowed.
 pub fn decode_client(text: &str) -> Result<ClientFrame, MalformedFrame> {
+    // A list could be taken for the fields of an object, in the order in which we happen to name them.
+    if !text.trim_start().starts_with('{') {
+        return Err(MalformedFrame::new(None, "not a JSON object"));
+    }
+    decode_object(text).map_err(|malformed| {
+        // A send is named by its key in every answer, if that much can be read.
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(rename = "type", borrow)]
+            kind: Cow<'a, str>,
+            key: ClientKey,
+        }
+        let named = serde_json::from_str::<Named<'_>>(text).ok();
+        let key = named.filter(|named| named.kind == "send").map(|named| named.key);
+        MalformedFrame { key, ..malformed }
+    })
+}
+
+fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
     #[derive(Deserialize)]
     struct SendFields {
         key: ClientKey,
@@ -176,8 +206,8 @@ pub fn decode_client(text: &str) -> Result<ClientFrame, MalformedFrame> {
                 (Some(user), None) => SendTo::User(user),
                 (None, Some(conversation)) => SendTo::Conversation(conversation),
                 _ => {
-                    let detail = "either to or conversation must be given".to_owned();
-                    return Err(MalformedFrame { id, detail });
+                    let detail = "either to or conversation must be given";
+                    return Err(MalformedFrame::new(id, detail));
                 }
             };
             Command::Send { key, to, text }
@@ -202,7 +232,7 @@ pub fn decode_client(text: &str) -> Result<ClientFrame, MalformedFrame> {
             let AuthFields { token } = fields(text, &id)?;
             Command::Auth { token }
         }
-        _ => return Err(MalformedFrame { id, detail: "unknown type".to_owned() }),
+        _ => return Err(MalformedFrame::new(id, "unknown type")),
     };
     Ok(ClientFrame::Command(id, command))
 }
@@ -282,7 +312,7 @@ pub fn decode_server(text: &str) -> Result<Option<ServerFrame>, MalformedFrame> 
         }
         "done" => match id {
             Some(id) => ServerFrame::Done { id },
-            None => return Err(MalformedFrame { id, detail: "done without id".to_owned() }),
+            None => return Err(MalformedFrame::new(id, "done without id")),
         },
         "error" => {
             let ErrorFields { key, problem } = fields(text, &id)?;

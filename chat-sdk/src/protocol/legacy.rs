@@ -43,7 +43,7 @@ impl Legacy {
     /// # Errors
     /// When it is neither a send nor a read notice nor a typing signal.
     pub fn decode(&mut self, text: &str) -> Result<ClientFrame, MalformedFrame> {
-        let malformed = |detail: &str| MalformedFrame { id: None, detail: detail.to_owned() };
+        let malformed = |detail: &str| MalformedFrame::new(None, detail);
         let frame: Map<String, Value> =
             serde_json::from_str(text).map_err(|why| malformed(&why.to_string()))?;
         let string = |names: &[&str]| {
@@ -102,7 +102,12 @@ impl Legacy {
 
     /// What of our frame such a client is told; `None`: nothing.
     pub fn encode(&mut self, frame: &ServerFrame, now: Timestamp) -> Option<String> {
-        let notice = |kind: &str, id: String, from: &str, to: &str, content: &str, at: Timestamp| {
+        let notice = |kind: &str,
+                      id: String,
+                      from: &str,
+                      to: &str,
+                      content: &str,
+                      at: Timestamp| {
             json!({
                 "type": kind, "id": id, "from": from, "to": to, "content": content, "timestamp": at,
             })
@@ -127,8 +132,7 @@ impl Legacy {
                 let from = event.from.as_ref()?;
                 let Body::Message { text } = &event.body else { return None };
                 // Only what others say in the direct conversation with them.
-                if *from == self.me
-                    || event.conversation != ConversationId::direct(from, &self.me)
+                if *from == self.me || event.conversation != ConversationId::direct(from, &self.me)
                 {
                     return None;
                 }

@@ -197,18 +197,31 @@ impl Session {
 
     /// A frame arrived: what it was decoded to.
     pub fn handle_frame(&mut self, now: Duration, frame: Result<ClientFrame, MalformedFrame>) {
-        self.heartbeat.heard(now);
-        if matches!(self.phase, Phase::Closed) {
-            return;
-        }
-        if self.frames.take(now).is_err() {
-            self.close(CloseCode::Flooding);
+        if !self.admit(now) {
             return;
         }
         match frame {
             Ok(frame) => self.accept(now, frame),
             Err(malformed) => self.refuse(malformed),
         }
+    }
+
+    /// A ping or a pong of WebSocket arrived: a sign of life, and a frame like any other.
+    pub fn handle_control(&mut self, now: Duration) {
+        self.admit(now);
+    }
+
+    /// One more frame: whether it is looked at.
+    fn admit(&mut self, now: Duration) -> bool {
+        self.heartbeat.heard(now);
+        if matches!(self.phase, Phase::Closed) {
+            return false;
+        }
+        let admitted = self.frames.take(now).is_ok();
+        if !admitted {
+            self.close(CloseCode::Flooding);
+        }
+        admitted
     }
 
     fn accept(&mut self, now: Duration, frame: ClientFrame) {
@@ -238,11 +251,9 @@ impl Session {
             }
             (Phase::Live { .. }, ClientFrame::Ping { positions }) => {
                 if positions.len() > self.limits.ping_positions_max {
-                    let detail = format!(
-                        "more than {} positions in a ping",
-                        self.limits.ping_positions_max
-                    );
-                    self.refuse(MalformedFrame { id: None, detail });
+                    let detail =
+                        format!("more than {} positions in a ping", self.limits.ping_positions_max);
+                    self.refuse(MalformedFrame::new(None, detail));
                 } else {
                     self.outputs.push_back(Output::Pong(positions));
                 }
@@ -266,7 +277,7 @@ impl Session {
                 }
             }
             (Phase::Live { .. }, ClientFrame::Hello(_)) => {
-                self.refuse(MalformedFrame { id: None, detail: "a second hello".to_owned() });
+                self.refuse(MalformedFrame::new(None, "a second hello"));
             }
             // Before the welcome nothing but `hello` is looked at.
             (Phase::Hello { .. } | Phase::Authenticating { .. } | Phase::Joining { .. }, _) => {
@@ -394,7 +405,9 @@ impl Session {
             self.close(CloseCode::Malformed);
             return;
         }
-        self.reply_error(malformed.id, Problem::new(Code::Malformed, malformed.detail));
+        let MalformedFrame { id, key, detail } = malformed;
+        let problem = Problem::new(Code::Malformed, detail);
+        self.outputs.push_back(Output::Reply(ServerFrame::Error { id, key, problem }));
     }
 
     fn reply_error(&mut self, id: Option<CommandId>, problem: Problem) {

@@ -1,15 +1,16 @@
 //! What accounts are found by: the words of their display names, folded like their names.
 
-use unicode_normalization::UnicodeNormalization;
+use crate::auth::accounts::fold;
 
 /// Longest word that is kept for the search, in characters. Nobody types more of a prefix.
 const WORD_CHARS_MAX: usize = 64;
 
-/// The words of a display name, case-folded and normalised (NFKC), without repetition.
+/// The words of a display name, folded like names, without repetition.
 pub(super) fn words(display_name: &str) -> Vec<String> {
-    let folded: String = display_name.nfkc().flat_map(char::to_lowercase).nfkc().collect();
-    let mut words: Vec<String> =
-        folded.split_whitespace().map(|word| word.chars().take(WORD_CHARS_MAX).collect()).collect();
+    let mut words: Vec<String> = fold(display_name)
+        .split_whitespace()
+        .map(|word| word.chars().take(WORD_CHARS_MAX).collect())
+        .collect();
     words.sort_unstable();
     words.dedup();
     words

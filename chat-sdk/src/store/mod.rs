@@ -225,8 +225,8 @@ pub struct Heads {
 ///    and marker; who comes back keeps their marker), `Removed` and `Left` end it, `Role` changes it,
 ///    `Title` renames. A `Removed`, `Left` or `Role` that leaves members without an owner is refused
 ///    with [`Refusal::LastOwner`] (in a direct conversation all are, so nobody leaves it); an empty
-///    group is allowed. `Removed` and `Role` of a user who is not
-///    a member are refused with [`Refusal::NoSuchMember`].
+///    group is allowed. `Removed` and `Role` of a user who is not a member are refused with
+///    [`Refusal::NoSuchMember`].
 /// 8. **Markers** are merged by [`Marker::merge`] with the head of that moment.
 /// 9. **Unread** is the number of events with [`Body::counts_as_unread`] above the reader's `read`
 ///    whose author is not the reader.

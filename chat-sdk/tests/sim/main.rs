@@ -23,7 +23,7 @@ use std::{fmt::Write as _, sync::RwLock};
 static DEFECTS: RwLock<()> = RwLock::new(());
 
 /// How many seeds a run of the tests takes by default.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 200;
 /// Bad seeds that are told in full.
 const WHOLE: usize = 2;
 /// Entries of the history that are printed before a violation.

@@ -2,6 +2,7 @@
 import { openPersist } from "../persist";
 import type { SocketEnv, Wire, WireEvents } from "../ws";
 import { isTabMessage, type Environment, type Page, type Storage, type Tabs } from "./environment";
+import { SESSION_NAME } from "./session";
 
 const CHANNEL = "chat";
 const OUTBOX_LOCK = "chat-outbox";
@@ -88,8 +89,17 @@ function browserTabs(): Tabs {
       const heard = (event: MessageEvent<unknown>): void => {
         if (isTabMessage(event.data)) listener(event.data);
       };
+      // A message may be here before what the other tab has stored: whoever looked at the session then
+      // found none. This event comes when it can be read.
+      const stored = ({ key, newValue }: StorageEvent): void => {
+        if (key === SESSION_NAME && newValue !== null) listener({ type: "signed-in" });
+      };
       channel?.addEventListener("message", heard);
-      return () => channel?.removeEventListener("message", heard);
+      window.addEventListener("storage", stored);
+      return () => {
+        channel?.removeEventListener("message", heard);
+        window.removeEventListener("storage", stored);
+      };
     },
     holdOutbox(held) {
       // Absent outside of secure contexts: then every tab sends, and the keys keep it to once.

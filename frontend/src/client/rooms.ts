@@ -184,8 +184,10 @@ export class Rooms {
     const older = createStore<OlderPages>("more");
     const loaded = createStore(false);
     const members = createStore<MemberList>(new Map());
-    const view = derive<Timeline>([log, older, loaded, summaries, outbox], (previous) => {
-      const summary = summaries.get().get(id) ?? null;
+    // Its own source: what happens in other conversations does not make this one look at itself.
+    const listed = derive<Summary | null>([summaries], () => summaries.get().get(id) ?? null);
+    const view = derive<Timeline>([log, older, loaded, listed, outbox], (previous) => {
+      const summary = listed.get();
       const next: Timeline = {
         entries: entries(
           {

@@ -4,7 +4,8 @@ import { profileBody } from "../protocol";
 import { isObject, parse, text } from "../shape";
 import type { Storage } from "./environment";
 
-const NAME = "chat.session";
+/** Where it lies. */
+export const SESSION_NAME = "chat.session";
 
 export interface Session {
   token: string;
@@ -16,7 +17,7 @@ export class SessionStorage {
 
   /** Read anew each time: another tab may have renewed the token, or signed out. */
   load(): Session | null {
-    const stored = this.storage.get(NAME);
+    const stored = this.storage.get(SESSION_NAME);
     const value = stored === null ? null : parse(stored);
     if (!isObject(value)) return null;
     const token = text(value["token"]);
@@ -30,10 +31,10 @@ export class SessionStorage {
 
   save({ token, me }: Session): void {
     const value = { token, user_id: me.userId, name: me.name, display_name: me.displayName };
-    this.storage.set(NAME, JSON.stringify(value));
+    this.storage.set(SESSION_NAME, JSON.stringify(value));
   }
 
   clear(): void {
-    this.storage.remove(NAME);
+    this.storage.remove(SESSION_NAME);
   }
 }

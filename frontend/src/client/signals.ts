@@ -10,6 +10,9 @@ export interface SignalsOptions {
   write: (frame: ClientFrame) => boolean;
 }
 
+/** Who is here is not known without a connection; a shorter loss nobody shall see. */
+const FORGET_MS = 2_000;
+
 export class Signals {
   readonly presence = createStore<Presence>(NOBODY);
   private typingMs = 3_000;
@@ -19,6 +22,7 @@ export class Signals {
   private watched: readonly UserId[] | null = null;
   private readonly typed = new Map<ConversationId, number>();
   private cancel = (): void => {};
+  private forgetting: (() => void) | null = null;
 
   constructor(private readonly options: SignalsOptions) {}
 
@@ -30,15 +34,25 @@ export class Signals {
   connect(): void {
     this.live = true;
     this.watched = null;
+    this.keep();
   }
 
   disconnect(): void {
     this.live = false;
     this.typed.clear();
+    this.forgetting ??= this.options.after(FORGET_MS, () => {
+      this.presence.update((presence) => ({ ...presence, online: NOBODY.online }));
+    });
   }
 
   end(): void {
     this.cancel();
+    this.keep();
+  }
+
+  private keep(): void {
+    this.forgetting?.();
+    this.forgetting = null;
   }
 
   /** The most important ones first: the server takes only so many. */

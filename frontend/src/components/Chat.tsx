@@ -23,9 +23,10 @@ interface ChatProps {
   onSelect: (id: ConversationId | null) => void;
 }
 
-// Loaded right after the screen stands, or when asked for, whichever is first.
+// Loaded right after the screen stands, not when asked for: there may be no network by then.
 const Layers = lazy(() => import("./Layers").then((module) => ({ default: module.Layers })));
-const Details = lazy(() => import("./details/Details").then((module) => ({ default: module.Details })));
+const loadDetails = () => import("./details/Details");
+const Details = lazy(() => loadDetails().then((module) => ({ default: module.Details })));
 
 /** The conversation `step` places away in the list; only unread ones, if wanted. */
 function neighbour(items: ConversationItem[], selected: ConversationId | null, step: 1 | -1, unreadOnly: boolean): ConversationId | null {
@@ -63,6 +64,7 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
   const [details, setDetails] = useState(false);
   const open = items.find((item) => item.id === selected) ?? null;
 
+  useEffect(() => { loadDetails().catch(() => { /* Asked for again when it is wanted. */ }); }, []);
   useEffect(() => {
     const spoken = spokenConnection(connection);
     if (spoken !== null) announce[spoken.assertive ? "assertive" : "polite"](spoken.text);

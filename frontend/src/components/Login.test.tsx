@@ -41,7 +41,8 @@ describe("signing in", () => {
 
   it("after a session that ended by itself: the reason, the name, and the cursor in the password", () => {
     show({ at: "login" }, null, { reason: "Your password was changed.", name: "mira" });
-    expect(screen.getByText("Your password was changed.")).toBeVisible();
+    expect(screen.getByText("Your password was changed.", { selector: "p" })).toBeVisible();
+    expect(screen.getByTestId("assertive")).toHaveTextContent("Your password was changed.");
     expect(screen.getByLabelText("User name")).toHaveValue("mira");
     expect(screen.getByLabelText("Password")).toHaveFocus();
   });

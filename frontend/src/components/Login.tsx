@@ -53,7 +53,7 @@ export function Login({ mode, reason, name, onNavigate }: LoginProps) {
   const { title, lead, action } = WORDS[mode.at];
 
   const announce = useAnnounce();
-  useEffect(() => { if (reason !== null) announce.assertive(`Signed out. ${reason}`); }, [reason, announce]);
+  useEffect(() => { if (reason !== null) announce.assertive(reason); }, [reason, announce]);
   useEffect(() => { if (problem !== null) message.current?.focus(); }, [problem]);
 
   const ask = (): Promise<Outcome<Profile>> => {

@@ -1,13 +1,12 @@
 // One's own name, the theme, and the way out.
 import { Menu } from "@base-ui/react/menu";
 import { Check, Keyboard, LogOut, Monitor, Moon, Sun } from "lucide-react";
-import { lazy, Suspense, useState, type ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 import { useChat } from "../hooks/ChatProvider";
 import type { Profile } from "../model/types";
 import { isTheme, setTheme, useTheme } from "../theme";
 import { Avatar } from "./ui/Avatar";
-
-const Confirm = lazy(() => import("./ui/Confirm").then((module) => ({ default: module.Confirm })));
+import { Confirm } from "./ui/Confirm";
 
 interface UserMenuProps {
   me: Profile;
@@ -64,16 +63,14 @@ export function UserMenu({ me, onShortcuts }: UserMenuProps) {
         </Menu.Portal>
       </Menu.Root>
       {question && (
-        <Suspense>
-          <Confirm
-            open
-            title="Sign out and drop unsent messages?"
-            description="Some messages have not been sent yet. Signing out on this device deletes them."
-            action="Sign out anyway"
-            onConfirm={() => void chat.signOut({ discard: true })}
-            onClose={() => setQuestion(false)}
-          />
-        </Suspense>
+        <Confirm
+          open
+          title="Sign out and drop unsent messages?"
+          description="Some messages have not been sent yet. Signing out on this device deletes them."
+          action="Sign out anyway"
+          onConfirm={() => void chat.signOut({ discard: true })}
+          onClose={() => setQuestion(false)}
+        />
       )}
     </>
   );

@@ -88,5 +88,21 @@ function same(a: TimelineEntry, b: TimelineEntry): boolean {
 }
 
 function sameState(a: MessageState | null, b: MessageState | null): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b);
+  if (a === b) return true;
+  if (a === null || b === null) return false;
+  switch (a.at) {
+    case "queued":
+    case "sent":
+      return b.at === a.at;
+    case "sending":
+      return b.at === "sending" && b.since === a.since;
+    case "delivered":
+      return b.at === "delivered" && b.to === a.to && b.of === a.of;
+    case "read":
+      return b.at === "read" && b.by === a.by && b.of === a.of;
+    case "failed":
+      return b.at === "failed" && b.reason === a.reason;
+    default:
+      return assertNever(a);
+  }
 }

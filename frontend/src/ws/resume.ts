@@ -1,12 +1,15 @@
 // What the next connection has to say so that nothing is missed: the server's epoch, its last token,
-// and the positions reached since. Knows nothing of connections.
+// and the positions reached since the token before. Knows nothing of connections.
 import { conversationId, type Positions, type Resume } from "../protocol";
 import type { ConversationId, Seq } from "../model/types";
 
 export class ResumePoint {
   private epoch: string | null;
   private token: string | null;
-  private readonly positions: Map<ConversationId, Seq>;
+  /** Reached since the present token came. */
+  private positions: Map<ConversationId, Seq>;
+  /** Reached while the token before it was the present one: a token may be a few seconds old. */
+  private before = new Map<ConversationId, Seq>();
 
   constructor(stored: Resume | null) {
     this.epoch = stored?.epoch ?? null;
@@ -20,6 +23,7 @@ export class ResumePoint {
     this.epoch = epoch;
     this.token = null;
     this.positions.clear();
+    this.before.clear();
   }
 
   reached(conversation: ConversationId, seq: Seq): void {
@@ -28,12 +32,17 @@ export class ResumePoint {
 
   left(conversation: ConversationId): void {
     this.positions.delete(conversation);
+    this.before.delete(conversation);
   }
 
-  /** The token stands for the head of every conversation when it was issued. */
+  /**
+   * The token stands for the head of every conversation at a moment shortly before it was issued:
+   * what was reached while the last one was current is kept once more, so that a resume is exact.
+   */
   replace(token: string): void {
     this.token = token;
-    this.positions.clear();
+    this.before = this.positions;
+    this.positions = new Map();
   }
 
   /**
@@ -42,7 +51,7 @@ export class ResumePoint {
    */
   toResume(holes: Positions, max: number): Resume | null {
     if (this.epoch === null) return null;
-    const all = new Map([...entries(holes), ...this.positions]);
+    const all = new Map([...entries(holes), ...this.before, ...this.positions]);
     const positions: Positions = {};
     for (const [conversation, seq] of [...all].slice(0, max)) positions[conversation] = seq;
     return { epoch: this.epoch, ...(this.token === null ? {} : { token: this.token }), positions };

@@ -100,9 +100,10 @@ impl Default for AccountLimits {
 const ISSUER: &str = "chat-server";
 /// What tokens say as `aud` unless told otherwise.
 const AUDIENCE: &str = "chat";
-/// How long a token holds unless told otherwise: a working day. Clients renew it while they are
-/// connected.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+/// How long a token holds unless told otherwise: whoever comes back from a holiday is still signed
+/// in. It need not be short, because a log-out, a new password and a disabled account end tokens at
+/// once. Clients renew it while they are connected.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// 32 characters, 5 bits each, none of which needs a shift key or escapes.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -199,7 +200,7 @@ impl AccountsBuilder {
         self
     }
 
-    /// How long a token holds. Default: 12 hours.
+    /// How long a token holds. Default: 30 days.
     #[must_use]
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
@@ -732,9 +733,7 @@ impl fmt::Debug for Accounts {
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into()
-        }
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 

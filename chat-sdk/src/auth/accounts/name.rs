@@ -98,10 +98,7 @@ impl Name {
         if key.chars().count() > KEY_CHARS_MAX {
             return Err(InvalidName::TooLong(NAME_CHARS_MAX));
         }
-        if !name
-            .as_str()
-            .check_restriction_level(RestrictionLevel::HighlyRestrictive)
-        {
+        if !name.as_str().check_restriction_level(RestrictionLevel::HighlyRestrictive) {
             return Err(InvalidName::MixedScripts);
         }
         Ok(Self { name, key })
@@ -121,11 +118,8 @@ impl Name {
 #[must_use]
 pub fn fold(text: &str) -> String {
     // By way of the upper case, because several small letters share one capital: ß and ss, ς and σ.
-    let folded: String = text
-        .nfkc()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect();
+    let folded: String =
+        text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     // Capitals can be letters with marks, and those may compose anew.
     folded.nfkc().collect()
 }
@@ -176,10 +170,7 @@ pub(super) fn display_name(text: &str) -> Result<String, InvalidDisplayName> {
     }
     // Taking something out can bring two together that compose.
     let shown: String = shown.trim_end().nfc().collect();
-    if shown
-        .chars()
-        .all(|c| c.is_whitespace() || is_combining_mark(c) || unseen(c))
-    {
+    if shown.chars().all(|c| c.is_whitespace() || is_combining_mark(c) || unseen(c)) {
         return Err(InvalidDisplayName::Empty);
     }
     if shown.chars().count() > DISPLAY_NAME_CHARS_MAX {
@@ -314,10 +305,7 @@ mod tests {
             // Folding a key again gives the same key, so a search for it finds it.
             assert_eq!(fold(&one.key), one.key);
         }
-        assert_ne!(
-            Name::new("alice").unwrap().key,
-            Name::new("alíce").unwrap().key
-        );
+        assert_ne!(Name::new("alice").unwrap().key, Name::new("alíce").unwrap().key);
     }
 
     #[test]
@@ -331,27 +319,13 @@ mod tests {
             ("e\u{200b}\u{301}", "é"),
             ("👩\u{200d}🚀 Ada", "👩\u{200d}🚀 Ada"),
             ("می\u{200c}خواهم", "می\u{200c}خواهم"),
-            (
-                "q\u{323}\u{308}\u{302}\u{303}\u{304}\u{305}x",
-                "q\u{323}\u{308}\u{302}\u{303}x",
-            ),
+            ("q\u{323}\u{308}\u{302}\u{303}\u{304}\u{305}x", "q\u{323}\u{308}\u{302}\u{303}x"),
             (&*"é".repeat(64), &*"é".repeat(64)),
         ] {
             assert_eq!(display_name(given).as_deref(), Ok(shown));
         }
-        for nothing in [
-            "",
-            " \n ",
-            "\u{202e}",
-            "\u{200d}",
-            "\u{3164} \u{2800}",
-            "\u{301}",
-        ] {
-            assert_eq!(
-                display_name(nothing),
-                Err(InvalidDisplayName::Empty),
-                "{nothing:?}"
-            );
+        for nothing in ["", " \n ", "\u{202e}", "\u{200d}", "\u{3164} \u{2800}", "\u{301}"] {
+            assert_eq!(display_name(nothing), Err(InvalidDisplayName::Empty), "{nothing:?}");
         }
         for long in ["é".repeat(65), "x".repeat(100_000)] {
             assert_eq!(display_name(&long), Err(InvalidDisplayName::TooLong(64)));

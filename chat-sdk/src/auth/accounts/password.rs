@@ -106,16 +106,8 @@ pub(super) enum Match {
 }
 
 enum Job {
-    Hash {
-        password: Password,
-        salt: [u8; 16],
-        answer: oneshot::Sender<String>,
-    },
-    Compare {
-        password: Password,
-        stored: Option<String>,
-        answer: oneshot::Sender<Match>,
-    },
+    Hash { password: Password, salt: [u8; 16], answer: oneshot::Sender<String> },
+    Compare { password: Password, stored: Option<String>, answer: oneshot::Sender<Match> },
 }
 
 /// Threads that hash.
@@ -163,18 +155,16 @@ impl Pool {
         let load = Arc::<Load>::default();
         for n in 0..threads.get() {
             let (queue, load) = (queue.clone(), load.clone());
-            thread::Builder::new()
-                .name(format!("chat-passwords-{n}"))
-                .spawn(move || {
-                    loop {
-                        // The lock is held while waiting, so the others wait for the lock instead.
-                        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                        match job {
-                            Ok(job) => work(job, &load.done),
-                            Err(mpsc::RecvError) => break,
-                        }
+            thread::Builder::new().name(format!("chat-passwords-{n}")).spawn(move || {
+                loop {
+                    // The lock is held while waiting, so the others wait for the lock instead.
+                    let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    match job {
+                        Ok(job) => work(job, &load.done),
+                        Err(mpsc::RecvError) => break,
                     }
-                })?;
+                }
+            })?;
         }
         Ok(Self { jobs, load })
     }
@@ -186,15 +176,7 @@ impl Pool {
         salt: [u8; 16],
     ) -> Result<String, Overloaded> {
         let (answer, answered) = oneshot::channel();
-        self.submit(
-            Job::Hash {
-                password,
-                salt,
-                answer,
-            },
-            answered,
-        )
-        .await
+        self.submit(Job::Hash { password, salt, answer }, answered).await
     }
 
     /// Compares with a PHC string, or with nobody's: with `None` it answers `No` after as long.
@@ -204,15 +186,7 @@ impl Pool {
         stored: Option<String>,
     ) -> Result<Match, Overloaded> {
         let (answer, answered) = oneshot::channel();
-        self.submit(
-            Job::Compare {
-                password,
-                stored,
-                answer,
-            },
-            answered,
-        )
-        .await
+        self.submit(Job::Compare { password, stored, answer }, answered).await
     }
 
     pub(super) fn load(&self) -> HashingLoad {
@@ -223,9 +197,7 @@ impl Pool {
     }
 
     async fn submit<T>(&self, job: Job, answered: oneshot::Receiver<T>) -> Result<T, Overloaded> {
-        let overloaded = Overloaded {
-            retry_after: OVERLOAD_RETRY_AFTER,
-        };
+        let overloaded = Overloaded { retry_after: OVERLOAD_RETRY_AFTER };
         let _waiting = Waiting::new(&self.load);
         self.jobs.try_send(job).map_err(|_| overloaded)?;
         // A job without an answer found no memory.
@@ -235,21 +207,13 @@ impl Pool {
 
 fn work(job: Job, done: &AtomicU64) {
     match job {
-        Job::Hash {
-            password,
-            salt,
-            answer,
-        } if !answer.is_closed() => {
+        Job::Hash { password, salt, answer } if !answer.is_closed() => {
             done.fetch_add(1, Ordering::Relaxed);
             if let Some(hash) = hash(&password, salt) {
                 let _ = answer.send(hash);
             }
         }
-        Job::Compare {
-            password,
-            stored,
-            answer,
-        } if !answer.is_closed() => {
+        Job::Compare { password, stored, answer } if !answer.is_closed() => {
             done.fetch_add(1, Ordering::Relaxed);
             if let Some(matched) = compare(&password, stored.as_deref()) {
                 let _ = answer.send(matched);
@@ -278,16 +242,10 @@ fn hash(password: &Password, salt: [u8; 16]) -> Option<String> {
 /// `None`: there is no memory to be had.
 fn compare(password: &Password, stored: Option<&str>) -> Option<Match> {
     let parsed = PasswordHash::new(stored.unwrap_or(NOBODYS));
-    let matched = parsed
-        .map_err(password_hash::Error::from)
-        .and_then(|stored| {
-            argon2().verify_password(password.0.as_bytes(), &stored)?;
-            Ok(if is_current(&stored) {
-                Match::Yes
-            } else {
-                Match::Outdated
-            })
-        });
+    let matched = parsed.map_err(password_hash::Error::from).and_then(|stored| {
+        argon2().verify_password(password.0.as_bytes(), &stored)?;
+        Ok(if is_current(&stored) { Match::Yes } else { Match::Outdated })
+    });
     match matched {
         Ok(matched) => Some(matched),
         Err(password_hash::Error::PasswordInvalid) => Some(Match::No),
@@ -324,10 +282,7 @@ mod tests {
         let real = PasswordHash::new(&real).unwrap();
         assert_eq!(nobodys.hash.map(|h| h.len()), real.hash.map(|h| h.len()));
         assert_eq!(nobodys.salt.map(|s| s.len()), real.salt.map(|s| s.len()));
-        assert_eq!(
-            compare(&Password::attempt("").unwrap(), None),
-            Some(Match::No)
-        );
+        assert_eq!(compare(&Password::attempt("").unwrap(), None), Some(Match::No));
     }
 
     #[test]
@@ -376,12 +331,7 @@ mod tests {
             match (&mut call).now_or_never() {
                 None => waiting.push(call),
                 Some(answer) => {
-                    assert_eq!(
-                        answer,
-                        Err(Overloaded {
-                            retry_after: OVERLOAD_RETRY_AFTER
-                        })
-                    );
+                    assert_eq!(answer, Err(Overloaded { retry_after: OVERLOAD_RETRY_AFTER }));
                     refused += 1;
                 }
             }

@@ -25,13 +25,7 @@ pub(super) struct Throttle<K> {
 
 impl<K: Eq + Hash> Throttle<K> {
     pub(super) fn new(interval: Duration, burst: u32, keys_max: usize) -> Self {
-        Self {
-            interval,
-            burst,
-            keys_max,
-            recent: HashMap::new(),
-            older: HashMap::new(),
-        }
+        Self { interval, burst, keys_max, recent: HashMap::new(), older: HashMap::new() }
     }
 
     /// Counts a try, or says after how long there may be one.

@@ -72,9 +72,8 @@ where
         Route::SetUp => {
             let new: SetUp = body::json(headers, body, limits).await?;
             let display_name = new.display_name.as_deref();
-            let token = accounts
-                .set_up(&new.code, &new.name, display_name, &new.password, address)
-                .await;
+            let token =
+                accounts.set_up(&new.code, &new.name, display_name, &new.password, address).await;
             Ok(granted(StatusCode::CREATED, token.map_err(|why| Problem::from(&why))?))
         }
         _ => {

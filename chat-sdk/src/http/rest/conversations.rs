@@ -117,10 +117,8 @@ where
         }
         Route::Marker(id) => {
             let NewMarker { received, read } = body::json(headers, body, limits).await?;
-            let marker = Marker {
-                received: received.unwrap_or_default(),
-                read: read.unwrap_or_default(),
-            };
+            let marker =
+                Marker { received: received.unwrap_or_default(), read: read.unwrap_or_default() };
             let marking = node.begin_mark(me, id, marker).map_err(|why| Problem::from(&why))?;
             let marker = marking.await.map_err(|why| Problem::from(&why))?;
             Ok(reply::json(StatusCode::OK, &MarkerShape { user: me.clone(), marker }))

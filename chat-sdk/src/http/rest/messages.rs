@@ -41,7 +41,8 @@ where
             .ok_or_else(|| Problem::new(Code::Invalid, "with must name a user"))?;
         let limit = paging::limit(&query, &node.limits)?;
         let page = paging::page(&query)?;
-        let events = node.page_with(me, &with, page, limit).await.map_err(|why| Problem::from(&why))?;
+        let events =
+            node.page_with(me, &with, page, limit).await.map_err(|why| Problem::from(&why))?;
         let shapes: Vec<_> =
             events.events.iter().filter_map(|event| MessageShape::of(event, me, &with)).collect();
         let mut reply = reply::json(StatusCode::OK, &shapes);
@@ -50,8 +51,7 @@ where
     }
     let New { to, content } = body::json(&parts.headers, body, &node.limits).await?;
     let key = idempotency_key(&parts.headers)?;
-    let draft =
-        Draft { from: Some(me.clone()), to: To::User(to.clone()), key, text: content };
+    let draft = Draft { from: Some(me.clone()), to: To::User(to.clone()), key, text: content };
     let sent = node.send(draft).await.map_err(|why| Problem::from(&why))?;
     let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok(reply::json(status, &MessageShape::of(&sent.event, me, &to)))

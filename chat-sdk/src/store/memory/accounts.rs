@@ -16,6 +16,12 @@ pub(super) struct Book {
     revoked: BTreeSet<CredentialId>,
 }
 
+impl Book {
+    fn has_admin(&self) -> bool {
+        self.accounts.values().any(|account| account.role == AccountRole::Admin)
+    }
+}
+
 impl AccountStore for MemoryStore {
     async fn create_account(
         &self,
@@ -26,8 +32,7 @@ impl AccountStore for MemoryStore {
         if book.by_name.contains_key(&account.name_key) {
             return Ok(Creation::NameTaken);
         }
-        let admin = |account: &Account| account.role == AccountRole::Admin;
-        if when == CreateWhen::NoAdminYet && book.accounts.values().any(admin) {
+        if when == CreateWhen::NoAdminYet && book.has_admin() {
             return Ok(Creation::AdminExists);
         }
         if book.accounts.contains_key(&account.user) {
@@ -96,7 +101,9 @@ impl AccountStore for MemoryStore {
         change: AccountChange,
     ) -> Result<Option<Account>, StoreError> {
         let book = &mut self.lock().accounts;
-        let Some(account) = book.accounts.get_mut(user) else { return Ok(None) };
+        let Some(account) = book.accounts.get_mut(user) else {
+            return Ok(None);
+        };
         match change {
             AccountChange::Password(hash) => {
                 account.password_hash = hash;
@@ -109,6 +116,25 @@ impl AccountStore for MemoryStore {
             AccountChange::Enable => account.disabled = false,
         }
         Ok(Some(account.clone()))
+    }
+
+    async fn replace_password_hash(
+        &self,
+        user: &UserId,
+        old: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        let book = &mut self.lock().accounts;
+        let account = book.accounts.get_mut(user).filter(|account| account.password_hash == old);
+        let found = account.is_some();
+        if let Some(account) = account {
+            account.password_hash = new.to_owned();
+        }
+        Ok(found)
+    }
+
+    async fn has_admin(&self) -> Result<bool, StoreError> {
+        Ok(self.lock().accounts.has_admin())
     }
 
     async fn revoke_token(

@@ -27,7 +27,7 @@ impl AccountStore for SqliteStore {
         account: Account,
         when: CreateWhen,
     ) -> Result<Creation, StoreError> {
-        self.write(move |commit| create(commit, &account, when)).await
+        self.write_with(move |commit| create(commit, &account, when)).await
     }
 
     async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
@@ -116,7 +116,7 @@ impl AccountStore for SqliteStore {
         change: AccountChange,
     ) -> Result<Option<Account>, StoreError> {
         let user = user.clone();
-        self.write(move |commit| {
+        self.write_with(move |commit| {
             let connection = commit.connection();
             match &change {
                 AccountChange::Password(hash) => connection
@@ -140,6 +140,30 @@ impl AccountStore for SqliteStore {
         .await
     }
 
+    async fn replace_password_hash(
+        &self,
+        user: &UserId,
+        old: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        let (user, old, new) = (user.clone(), old.to_owned(), new.to_owned());
+        self.write_with(move |commit| {
+            let replaced = commit
+                .connection()
+                .prepare_cached(
+                    "UPDATE accounts SET password_hash = ?3
+                     WHERE user = ?1 AND password_hash = ?2",
+                )?
+                .execute([user.as_str(), &old, &new])?;
+            Ok(replaced > 0)
+        })
+        .await
+    }
+
+    async fn has_admin(&self) -> Result<bool, StoreError> {
+        self.query(has_admin).await
+    }
+
     async fn revoke_token(
         &self,
         token: &CredentialId,
@@ -148,7 +172,7 @@ impl AccountStore for SqliteStore {
         let token = token.clone();
         let forgotten = SystemClock.now().as_millis()
             - i64::try_from(REVOKED_KEPT.as_millis()).expect("a day is short");
-        self.write(move |commit| {
+        self.write_with(move |commit| {
             let connection = commit.connection();
             connection
                 .prepare_cached("DELETE FROM revoked_tokens WHERE expires_at < ?1")?
@@ -188,13 +212,8 @@ fn create(
     if taken {
         return Ok(Creation::NameTaken);
     }
-    if when == CreateWhen::NoAdminYet {
-        let admin = connection
-            .prepare_cached("SELECT 1 FROM accounts WHERE role = 'admin'")?
-            .exists(())?;
-        if admin {
-            return Ok(Creation::AdminExists);
-        }
+    if when == CreateWhen::NoAdminYet && has_admin(connection)? {
+        return Ok(Creation::AdminExists);
     }
     connection
         .prepare_cached(concat!(
@@ -219,6 +238,10 @@ fn create(
         words.execute([word.as_str(), account.user.as_str()])?;
     }
     Ok(Creation::Created)
+}
+
+fn has_admin(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM accounts WHERE role = 'admin'")?.exists(())
 }
 
 fn by_user(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Account>> {

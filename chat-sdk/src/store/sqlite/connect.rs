@@ -4,7 +4,12 @@ use std::{fs, io, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Durability, error::{OpenError, SqliteError}, schema};
+use super::{
+    Durability,
+    error::{OpenError, SqliteError},
+    schema,
+};
+use crate::sabotage::{self, Defect};
 
 /// How long a connection waits for a lock of another process (an operator's shell, a backup)
 /// before it reports that the store is busy. Less than a node waits for its store, so that the
@@ -30,6 +35,7 @@ pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection, 
         Durability::EveryCommit => "FULL",
         Durability::UntilPowerFails => "NORMAL",
     };
+    let synchronous = if sabotage::on(Defect::NoFlush) { "OFF" } else { synchronous };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     common(&connection)?;
@@ -41,7 +47,6 @@ pub(super) fn reader(path: &Path) -> Result<Connection, SqliteError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "query_only", true)?;
     common(&connection)?;
     Ok(connection)
 }

@@ -11,6 +11,8 @@ mod read;
 mod readers;
 mod row;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 mod writer;
 
@@ -100,15 +102,16 @@ impl Default for SqliteOptions {
 /// use chat_sdk::store::{SqliteStore, Store};
 /// # let path = std::env::temp_dir().join(format!("chat-doc-{}.db", std::process::id()));
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let store = SqliteStore::open(&path)?;
+/// let store = SqliteStore::open(&path).await?;
 /// let epoch = store.epoch().await?;
 /// store.close().await;
-/// assert_eq!(SqliteStore::open(&path)?.epoch().await?, epoch);
+/// assert_eq!(SqliteStore::open(&path).await?.epoch().await?, epoch);
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
 pub struct SqliteStore {
+    path: Option<Arc<Path>>,
     threads: Arc<Threads>,
 }
 
@@ -117,7 +120,7 @@ struct Threads {
     doors: Mutex<Option<Doors>>,
     /// Those that read, and then the one that writes: the last connection to close takes up the
     /// log of changes into the file, and only the writer may.
-    running: Mutex<(Vec<JoinHandle<()>>, Option<JoinHandle<()>>)>,
+    running: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Clone)]
@@ -129,27 +132,41 @@ struct Doors {
 
 impl SqliteStore {
     /// Opens the file, makes it and its directory if need be (readable for its owner only), and
-    /// brings it to the newest schema. Blocks while it does, which is short unless the schema
-    /// changes: for the start of a program.
+    /// brings it to the newest schema. Dropping the future lets that go on, and closes the file then.
     ///
     /// # Errors
     /// Says what is wrong and what to do: the file cannot be opened, is another program's, or was
     /// written by a newer version.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
-        Self::open_with(path, &SqliteOptions::default())
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
+        Self::open_with(path, SqliteOptions::default()).await
     }
 
     /// Like [`open`](Self::open), with options.
     ///
     /// # Errors
     /// The same.
-    pub fn open_with(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, SqliteError> {
-        let path = path.as_ref();
-        let writer = connect::writer(path, options.durability)?;
+    pub async fn open_with(
+        path: impl AsRef<Path>,
+        options: SqliteOptions,
+    ) -> Result<Self, SqliteError> {
+        let path = Arc::<Path>::from(path.as_ref());
+        let (reply, opened) = oneshot::channel();
+        // Opening waits for the disk, and for longer where the schema changes.
+        std::thread::Builder::new()
+            .name("chat-opener".to_owned())
+            .spawn(move || {
+                let _ = reply.send(Self::open_blocking(path, &options));
+            })
+            .map_err(OpenError::Thread)?;
+        opened.await.expect("the opener answers")
+    }
+
+    fn open_blocking(path: Arc<Path>, options: &SqliteOptions) -> Result<Self, SqliteError> {
+        let writer = connect::writer(&path, options.durability)?;
         let readers = (0..options.readers.get())
-            .map(|_| connect::reader(path))
+            .map(|_| connect::reader(&path))
             .collect::<Result<Vec<_>, _>>()?;
-        Self::start(writer, readers)
+        Self::start(Some(path), writer, readers)
     }
 
     /// A database that ends with the last clone. Unlike [`MemoryStore`](super::MemoryStore) it goes
@@ -158,21 +175,33 @@ impl SqliteStore {
     /// # Errors
     /// SQLite or a thread cannot be started.
     pub fn in_memory() -> Result<Self, SqliteError> {
-        Self::start(connect::in_memory()?, Vec::new())
+        Self::start(None, connect::in_memory()?, Vec::new())
     }
 
-    fn start(writer: Connection, readers: Vec<Connection>) -> Result<Self, SqliteError> {
+    /// The file, as it was given to [`open`](Self::open). `None`: it is in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn start(
+        path: Option<Arc<Path>>,
+        writer: Connection,
+        readers: Vec<Connection>,
+    ) -> Result<Self, SqliteError> {
         let (writer, writing) = Writer::start(writer).map_err(OpenError::Thread)?;
-        let (readers, reading) = if readers.is_empty() {
+        let (readers, mut running) = if readers.is_empty() {
             (None, Vec::new())
         } else {
-            let (readers, reading) = Readers::start(readers).map_err(OpenError::Thread)?;
-            (Some(readers), reading)
+            let (readers, running) = Readers::start(readers).map_err(OpenError::Thread)?;
+            (Some(readers), running)
         };
+        running.push(writing);
         Ok(Self {
+            path,
             threads: Arc::new(Threads {
                 doors: Mutex::new(Some(Doors { writer, readers })),
-                running: Mutex::new((reading, Some(writing))),
+                running: Mutex::new(running),
             }),
         })
     }
@@ -204,7 +233,7 @@ impl SqliteStore {
     pub async fn new_epoch(&self) -> Result<Epoch, StoreError> {
         let epoch = random_epoch();
         let name = epoch.clone();
-        self.write(move |commit| {
+        self.write_with(move |commit| {
             commit.connection().execute("UPDATE life SET epoch = ?1", [name.as_str()]).map(|_| ())
         })
         .await?;
@@ -235,10 +264,15 @@ impl SqliteStore {
     }
 
     fn doors(&self) -> Result<Doors, StoreError> {
-        self.threads.doors.lock().expect("nothing panics while it holds this").clone().ok_or_else(closed)
+        self.threads
+            .doors
+            .lock()
+            .expect("nothing panics while it holds this")
+            .clone()
+            .ok_or_else(closed)
     }
 
-    async fn write<T: Send + 'static>(
+    async fn write_with<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Commit<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -291,8 +325,7 @@ impl Threads {
 
     fn join(&self) {
         let mut running = self.running.lock().expect("joining does not panic");
-        let (reading, writing) = &mut *running;
-        for thread in reading.drain(..).chain(writing.take()) {
+        for thread in running.drain(..) {
             // A panic there was reported there.
             let _ = thread.join();
         }
@@ -308,7 +341,7 @@ impl Drop for Threads {
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -330,8 +363,10 @@ impl Store for SqliteStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(move |commit| batch.iter().map(|write| write::apply(commit, write)).collect())
-            .await
+        self.write_with(move |commit| {
+            batch.iter().map(|write| write::apply(commit, write)).collect()
+        })
+        .await
     }
 
     async fn memberships(

@@ -21,16 +21,14 @@ pub(super) enum For {
 }
 
 pub(super) fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {
-    connection
-        .prepare_cached("SELECT epoch FROM life")?
-        .query_row((), |row| row::epoch(row, 0))
+    connection.prepare_cached("SELECT epoch FROM life")?.query_row((), |row| row::epoch(row, 0))
 }
 
 /// The spelling of checkpoints in this life, and the number of the last commit.
 fn moment(connection: &Connection) -> rusqlite::Result<(Stamps, u64)> {
-    connection.prepare_cached("SELECT epoch, stamp FROM life")?.query_row((), |row| {
-        Ok((Stamps::of(&row::epoch(row, 0)?), row::number(row, 1)?))
-    })
+    connection
+        .prepare_cached("SELECT epoch, stamp FROM life")?
+        .query_row((), |row| Ok((Stamps::of(&row::epoch(row, 0)?), row::number(row, 1)?)))
 }
 
 pub(super) fn heads(
@@ -43,9 +41,8 @@ pub(super) fn heads(
         connection.prepare_cached("SELECT head FROM conversations WHERE id = ?1")?;
     let mut heads = Vec::with_capacity(asked.len());
     for conversation in asked {
-        let head = statement
-            .query_row([conversation.as_bytes()], |row| row::seq(row, 0))
-            .optional()?;
+        let head =
+            statement.query_row([conversation.as_bytes()], |row| row::seq(row, 0)).optional()?;
         heads.extend(head.map(|head| (conversation, head)));
     }
     let (stamps, last) = moment(connection)?;
@@ -281,7 +278,9 @@ pub(super) fn conversation(
         })
         .optional()?
         .flatten();
-    let Some(mut summary) = found else { return Ok(None) };
+    let Some(mut summary) = found else {
+        return Ok(None);
+    };
 
     summary.markers = markers(connection, conversation)?;
     summary.member_count = summary.markers.len() as u64;
@@ -332,10 +331,9 @@ fn markers(
             "SELECT user, received, read FROM members
              WHERE conversation = ?1 AND role IS NOT NULL ORDER BY user LIMIT ?2",
         )?
-        .query_map(
-            params![conversation.as_bytes(), Summary::MARKERS_MAX as i64 + 1],
-            |row| Ok((row::user(row, 0)?, row::marker(row, 1, 2)?)),
-        )?
+        .query_map(params![conversation.as_bytes(), Summary::MARKERS_MAX as i64 + 1], |row| {
+            Ok((row::user(row, 0)?, row::marker(row, 1, 2)?))
+        })?
         .collect()
 }
 

@@ -37,9 +37,13 @@ pub(super) fn author_text(by: Option<&UserId>) -> &str {
 }
 
 fn author(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<UserId>> {
-    column(row, index, |author: String| {
-        if author.is_empty() { Ok(None) } else { UserId::new(author).map(Some) }
-    })
+    column(
+        row,
+        index,
+        |author: String| {
+            if author.is_empty() { Ok(None) } else { UserId::new(author).map(Some) }
+        },
+    )
 }
 
 pub(super) fn user(row: &Row<'_>, index: usize) -> rusqlite::Result<UserId> {
@@ -122,9 +126,8 @@ pub(super) fn column<T: FromSql, U, E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    convert(row.get(index)?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(index, Type::Text, error.into())
-    })
+    convert(row.get(index)?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, error.into()))
 }
 
 #[cfg(test)]

@@ -83,7 +83,8 @@ mod tests {
     fn a_script_that_fails_leaves_the_file_as_it_was() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
-        let broken = [MIGRATIONS[0], "CREATE TABLE extra (a INTEGER); CREATE TABLE life (b INTEGER)"];
+        let broken =
+            [MIGRATIONS[0], "CREATE TABLE extra (a INTEGER); CREATE TABLE life (b INTEGER)"];
         migrate_with(&mut connection, &broken).unwrap_err();
         assert_eq!(version(&connection), 1);
         connection.query_row("SELECT count(*) FROM extra", (), |_| Ok(())).unwrap_err();

@@ -88,7 +88,9 @@ fn append(commit: &mut Commit<'_>, append: &Append) -> rusqlite::Result<Written>
             Ok((row::seq(row, 0)?, row::role(row, 1)?))
         })
         .optional()?;
-    let Some((head, role)) = found else { return Ok(Written::Refused(Refusal::NotMember)) };
+    let Some((head, role)) = found else {
+        return Ok(Written::Refused(Refusal::NotMember));
+    };
     if by.is_some() && role.is_none() {
         return Ok(Written::Refused(Refusal::NotMember));
     }
@@ -167,7 +169,9 @@ fn mark(commit: &mut Commit<'_>, mark: &Mark) -> rusqlite::Result<Written> {
             Ok((row::seq(row, 0)?, row::marker(row, 1, 2)?))
         })
         .optional()?;
-    let Some((head, before)) = found else { return Ok(Written::Refused(Refusal::NotMember)) };
+    let Some((head, before)) = found else {
+        return Ok(Written::Refused(Refusal::NotMember));
+    };
     let marker = before.merge(mark.marker, head);
     if marker == before {
         return Ok(Written::Marker { marker, moved: false });
@@ -233,9 +237,8 @@ fn impossible(
             .prepare_cached(sql)?
             .exists(params![conversation.as_bytes(), target.map(UserId::as_str)])
     };
-    if !exists(
-        "SELECT 1 FROM members WHERE conversation = ?1 AND user = ?2 AND role IS NOT NULL",
-    )? {
+    if !exists("SELECT 1 FROM members WHERE conversation = ?1 AND user = ?2 AND role IS NOT NULL")?
+    {
         return Ok(Some(Refusal::NoSuchMember));
     }
     let an_owner_remains = owner

@@ -15,7 +15,10 @@ use super::{
     error::{again, closed},
     row,
 };
-use crate::store::StoreError;
+use crate::{
+    sabotage::{self, Defect},
+    store::StoreError,
+};
 
 /// Jobs that wait for the writer; then callers wait for room. The SDK puts many sends into one.
 const QUEUE_MAX: usize = 256;
@@ -177,6 +180,9 @@ fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Order>) {
 
 /// Commits a group together; if one of it fails, each by itself, so that it fails alone.
 fn commit(connection: &mut Connection, mut group: Vec<Box<dyn Job>>) {
+    if sabotage::on(Defect::AnswerBeforeCommit) {
+        return answer_before_commit(connection, group);
+    }
     match attempt(connection, &mut group) {
         Ok(()) => group.into_iter().for_each(|job| job.finish(Ok(()))),
         Err(Failed::Run(error)) if group.len() == 1 => {
@@ -211,4 +217,15 @@ fn attempt(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<()
         job.run(&mut commit).map_err(Failed::Run)?;
     }
     commit.end().map_err(Failed::Shared)
+}
+
+/// The defect: whoever waits is answered while the commit is still to come.
+fn answer_before_commit(connection: &mut Connection, group: Vec<Box<dyn Job>>) {
+    let mut commit = Commit::begin(connection).expect("only tests get here");
+    for mut job in group {
+        let outcome = job.run(&mut commit).map_err(|error| again(&error));
+        job.finish(outcome);
+    }
+    thread::sleep(std::time::Duration::from_millis(10));
+    commit.end().expect("only tests get here");
 }

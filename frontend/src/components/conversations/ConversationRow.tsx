@@ -72,7 +72,7 @@ export function ConversationRow({ item, selected, now, onOpen, focus }: Conversa
             {format.listTime(item.updatedAt, now)}
           </time>
         </span>
-        <span className="mt-0.5 flex items-center gap-2">
+        <span className="mt-0.5 flex h-5 items-center gap-2">
           <span className={clsx("min-w-0 flex-1 truncate text-[0.8125rem] leading-[1.125rem]", selected ? "text-selected-muted" : unread ? "text-text" : "text-muted")}>
             <Preview item={item} />
           </span>

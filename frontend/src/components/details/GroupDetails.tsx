@@ -24,7 +24,8 @@ type Open = { dialog: "add" } | { dialog: "leave" } | { dialog: "remove"; user: 
 export function GroupDetails({ item, onLeft }: GroupDetailsProps) {
   const chat = useChat();
   const session = useSession();
-  const members = useMembers(item.id);
+  // Owners first: they are whom one asks.
+  const members = [...useMembers(item.id)].sort((a, b) => Number(b.role === "owner") - Number(a.role === "owner"));
   const [open, setOpen] = useState<Open>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const owner = item.role === "owner";

@@ -84,7 +84,7 @@ export function Message({ message, author, showAuthor, startsGroup, endsGroup, e
                 the place of the time must not depend on the language of the text. */}
             <span
               dir="ltr"
-              className={clsx("float-right ms-3 mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "text-own-muted" : "text-peer-muted")}
+              className={clsx("relative float-right mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "ms-4 text-own-muted" : "ms-3 text-peer-muted")}
             >
               <time dateTime={format.isoTime(at)} title={format.exactTime(at)}>{format.time(at)}</time>
               {state !== null && <MessageTick state={state} at={at} quiet={!endsRun} />}

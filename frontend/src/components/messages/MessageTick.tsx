@@ -33,8 +33,8 @@ export function MessageTick({ state, at, quiet }: MessageTickProps) {
         className={clsx(
           "inline-grid size-4 place-items-center",
           className,
-          // Before the time, where its invisible place does not push the time away from the edge.
-          quiet && settled && "order-first opacity-0 transition-opacity group-hover/message:opacity-100 group-focus/message:opacity-100",
+          // In the margin before the time: its place costs nothing while it is not seen.
+          quiet && settled && "absolute end-full opacity-0 transition-opacity group-hover/message:opacity-100 group-focus/message:opacity-100",
         )}
       >
         <Icon aria-hidden size={15} strokeWidth={2} />

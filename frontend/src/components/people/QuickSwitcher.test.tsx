@@ -49,6 +49,15 @@ describe("the quick switcher", () => {
     expect(client.calls).toContainEqual(["openDirect", ines.userId]);
   });
 
+  it("prefers a person whose name begins so to a conversation that has the letters somewhere", async () => {
+    const { user, client } = show();
+    await user.type(screen.getByRole("combobox"), "ca");
+    await screen.findByRole("option", { name: /Inès Caron/ });
+    expect(screen.getByRole("option", { name: /^Climbing gym/ })).toBeInTheDocument();
+    await user.keyboard("{Enter}");
+    expect(client.calls).toContainEqual(["openDirect", ines.userId]);
+  });
+
   it("is never a blank pane", async () => {
     const { user } = show();
     await user.type(screen.getByRole("combobox"), "xyzzy");

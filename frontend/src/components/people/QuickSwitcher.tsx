@@ -19,24 +19,29 @@ interface QuickSwitcherProps {
 
 const SHOWN_MAX = 12;
 
-function ranked(items: ConversationItem[], query: string): ConversationItem[] {
-  return items
+/** Those whose name answers the query, and those that are a guess. */
+function ranked(items: ConversationItem[], query: string): { found: ConversationItem[]; guessed: ConversationItem[] } {
+  const all = items
     .flatMap((item) => {
       const score = match(item.name, query);
       return score === null ? [] : [{ item, score }];
     })
     // A stable sort: among equals the last active stays first.
     .sort((a, b) => b.score - a.score)
-    .slice(0, SHOWN_MAX)
-    .map(({ item }) => item);
+    .slice(0, SHOWN_MAX);
+  const isGuess = ({ score }: { score: number }) => query.trim() !== "" && score === 0;
+  return {
+    found: all.filter((one) => !isGuess(one)).map(({ item }) => item),
+    guessed: all.filter(isGuess).map(({ item }) => item),
+  };
 }
 
-function conversationChoice(item: ConversationItem, query: string): Choice {
+function conversationChoice(item: ConversationItem, group: string): Choice {
   const detail = item.kind === "group" ? format.count(item.memberCount, "member", "members") : item.online ? "online" : "direct chat";
   return {
     id: `c:${item.id}`,
     label: item.unread > 0 ? `${item.name}, ${item.unread} unread` : item.name,
-    group: query.trim() === "" ? "Recent" : "Conversations",
+    group,
     content: (
       <PersonLine
         seed={item.peer ?? item.id}
@@ -67,14 +72,17 @@ function Switcher({ onClose, onOpenConversation, inputRef }: SwitcherProps) {
   const known = new Set(items.map((item) => item.peer));
   if (session.at === "signed-in") known.add(session.me.userId);
   const people = search.people.filter((person) => !known.has(person.userId));
+  const { found, guessed } = ranked(items, query);
   const choices: Choice[] = [
-    ...ranked(items, query).map((item) => conversationChoice(item, query)),
+    ...found.map((item) => conversationChoice(item, query.trim() === "" ? "Recent" : "Conversations")),
     ...people.map((person) => ({
       id: `p:${person.userId}`,
       label: `${person.displayName}, @${person.name}`,
       group: "People",
       content: <PersonLine seed={person.userId} name={person.displayName} detail={`@${person.name}`} />,
     })),
+    // Behind the people: somebody who types “car” means Carol, not aliCe AhlbeRg.
+    ...guessed.map((item) => conversationChoice(item, "Similar names")),
   ];
 
   const choose = async (id: string) => {

@@ -1,9 +1,12 @@
 // How well a name answers a query: the beginning of the name, then of a word, then letters in order.
 
-/** Larger is better; null: no match. */
+/** Not everybody has an ñ on the keyboard. */
+const folded = (text: string) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLocaleLowerCase();
+
+/** Larger is better; 0: only its letters in this order, a guess; null: no match. */
 export function match(name: string, query: string): number | null {
-  const wanted = query.trim().toLocaleLowerCase();
-  const text = name.toLocaleLowerCase();
+  const wanted = folded(query.trim());
+  const text = folded(name);
   if (wanted === "") return 0;
   if (text.startsWith(wanted)) return 3;
   if (text.split(/[\s._-]+/u).some((word) => word.startsWith(wanted))) return 2;

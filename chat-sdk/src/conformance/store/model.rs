@@ -1,0 +1,266 @@
+//! The contract a second time, as slow and plain as can be: the truth is the list of events, and
+//! everything else is computed from it each time.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    model::{
+        Body, ConversationId, Event, Kind, Marker, Member, Role, Seq, Summary, Timestamp, UserId,
+    },
+    store::{Append, Events, Mark, Only, Open, Page, Refusal, Write, Written},
+};
+
+#[derive(Clone, Default)]
+pub(super) struct Model {
+    pub(super) logs: BTreeMap<ConversationId, Log>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Log {
+    pub(super) events: Vec<Event>,
+    /// Also of those who left.
+    markers: BTreeMap<UserId, Marker>,
+}
+
+impl Model {
+    pub(super) fn write(&mut self, write: &Write) -> Written {
+        match write {
+            Write::Open(open) => self.open(open),
+            Write::Append(append) => self.append(append).unwrap_or_else(Written::Refused),
+            Write::Mark(mark) => self.mark(mark).unwrap_or_else(Written::Refused),
+        }
+    }
+
+    fn open(&mut self, open: &Open) -> Written {
+        let log = self.logs.entry(open.conversation).or_default();
+        let fresh = log.events.is_empty();
+        if fresh {
+            log.events.push(Event {
+                conversation: open.conversation,
+                seq: Seq::new(1),
+                at: open.at,
+                from: open.by.clone(),
+                key: open.key.clone(),
+                body: Body::Created {
+                    kind: open.kind,
+                    title: open.title.clone(),
+                    members: open.members.clone(),
+                },
+            });
+        }
+        Written::Event { event: log.events[0].clone(), fresh }
+    }
+
+    fn append(&mut self, append: &Append) -> Result<Written, Refusal> {
+        let log = self.logs.get_mut(&append.conversation).ok_or(Refusal::NotMember)?;
+        let mut members = log.members();
+        let role = append.by.as_ref().map(|by| members.get(by).copied());
+        if role == Some(None) {
+            return Err(Refusal::NotMember);
+        }
+        let first = log.events.iter().find(|event| {
+            append.key.is_some() && event.key == append.key && event.from == append.by
+        });
+        if let Some(first) = first {
+            return if first.body == append.body {
+                Ok(Written::Event { event: first.clone(), fresh: false })
+            } else {
+                Err(Refusal::KeyConflict)
+            };
+        }
+        if role.flatten().is_some_and(|role| role < append.requires) {
+            return Err(Refusal::NotOwner);
+        }
+        let event = Event {
+            conversation: append.conversation,
+            seq: Seq::new(log.events.len() as u64 + 1),
+            at: append.at,
+            from: append.by.clone(),
+            key: append.key.clone(),
+            body: append.body.clone(),
+        };
+        let departs = match &event.body {
+            Body::Removed { user } | Body::Role { user, .. } => {
+                if !members.contains_key(user) {
+                    return Err(Refusal::NoSuchMember);
+                }
+                true
+            }
+            Body::Left => true,
+            _ => false,
+        };
+        replay(&mut members, &event);
+        if departs && !members.is_empty() && !members.values().any(|role| *role == Role::Owner) {
+            return Err(Refusal::LastOwner);
+        }
+        log.events.push(event.clone());
+        Ok(Written::Event { event, fresh: true })
+    }
+
+    fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
+        let log = self.logs.get_mut(&mark.conversation).ok_or(Refusal::NotMember)?;
+        if !log.members().contains_key(&mark.user) {
+            return Err(Refusal::NotMember);
+        }
+        let before = log.marker(&mark.user);
+        let marker = before.merge(mark.marker, log.head());
+        log.markers.insert(mark.user.clone(), marker);
+        Ok(Written::Marker { marker, moved: marker != before })
+    }
+
+    pub(super) fn summary(&self, user: &UserId, id: ConversationId) -> Option<Summary> {
+        let log = self.logs.get(&id)?;
+        let members = log.members();
+        let role = *members.get(user)?;
+        let marker = log.marker(user);
+        let Body::Created { kind, title, members: first } = &log.events[0].body else {
+            panic!("a log begins with its creation");
+        };
+        let title = log
+            .events
+            .iter()
+            .rev()
+            .find_map(|event| match &event.body {
+                Body::Title { title } => Some(title),
+                _ => None,
+            })
+            .or(title.as_ref());
+        let markers: Vec<_> =
+            members.keys().map(|member| (member.clone(), log.marker(member))).collect();
+        let unread = log.events.iter().filter(|event| {
+            event.seq > marker.read
+                && event.body.counts_as_unread()
+                && event.from.as_ref() != Some(user)
+        });
+        Some(Summary {
+            conversation: id,
+            kind: *kind,
+            title: title.cloned(),
+            other: match kind {
+                Kind::Direct => first.iter().find(|member| *member != user).cloned(),
+                Kind::Group => None,
+            },
+            role,
+            member_count: markers.len() as u64,
+            head: log.head(),
+            marker,
+            unread: unread.count() as u64,
+            updated_at: log.updated_at(),
+            last: log.events.iter().rev().find(|event| is_message(event)).cloned(),
+            markers: if markers.len() > Summary::MARKERS_MAX { Vec::new() } else { markers },
+        })
+    }
+
+    pub(super) fn conversations(&self, user: &UserId) -> Vec<Summary> {
+        let mut all: Vec<_> = self.logs.keys().filter_map(|id| self.summary(user, *id)).collect();
+        all.sort_by_key(|one| std::cmp::Reverse(one.updated_at));
+        all
+    }
+}
+
+impl Log {
+    pub(super) fn head(&self) -> Seq {
+        Seq::new(self.events.len() as u64)
+    }
+
+    fn updated_at(&self) -> Timestamp {
+        self.events.last().expect("a log is not empty").at
+    }
+
+    pub(super) fn marker(&self, user: &UserId) -> Marker {
+        self.markers.get(user).copied().unwrap_or_default()
+    }
+
+    /// Who is a member now.
+    pub(super) fn members(&self) -> BTreeMap<UserId, Role> {
+        let mut members = BTreeMap::new();
+        for event in &self.events {
+            replay(&mut members, event);
+        }
+        members
+    }
+
+    pub(super) fn members_with_markers(&self) -> Vec<Member> {
+        let member = |(user, role)| Member { marker: self.marker(&user), user, role };
+        self.members().into_iter().map(member).collect()
+    }
+
+    /// Whether the user came in by one of the events after `after`.
+    pub(super) fn came_after(&self, user: &UserId, after: Seq) -> bool {
+        let mut members = BTreeMap::new();
+        self.events.iter().any(|event| {
+            let before = members.contains_key(user);
+            replay(&mut members, event);
+            event.seq > after && !before && members.contains_key(user)
+        })
+    }
+
+    /// Whether the user was a member at this head or at any moment since.
+    pub(super) fn was_member_since(&self, user: &UserId, after: Seq) -> bool {
+        let mut members = BTreeMap::new();
+        self.events.iter().any(|event| {
+            replay(&mut members, event);
+            event.seq >= after && members.contains_key(user)
+        })
+    }
+
+    pub(super) fn page(&self, page: Page, only: Only, limit: usize) -> Events {
+        let all: Vec<&Event> = self
+            .events
+            .iter()
+            .filter(|event| only == Only::Everything || is_message(event))
+            .collect();
+        let below = |seq: Seq| all.iter().filter(|event| event.seq < seq).count();
+        let (from, to) = match page {
+            Page::Newest => (all.len().saturating_sub(limit), all.len()),
+            Page::Before(seq) => (below(seq).saturating_sub(limit), below(seq)),
+            Page::After(seq) => {
+                let from = below(Seq::new(seq.get() + 1));
+                (from, all.len().min(from + limit))
+            }
+            Page::Around(seq) => {
+                let before = (limit - 1) / 2;
+                let to = all.len().min(below(seq) + limit - before);
+                (below(seq).saturating_sub(before), to)
+            }
+        };
+        Events {
+            events: all[from..to].iter().map(|event| (*event).clone()).collect(),
+            more_before: from > 0,
+            more_after: to < all.len(),
+        }
+    }
+}
+
+fn is_message(event: &Event) -> bool {
+    matches!(event.body, Body::Message { .. })
+}
+
+fn replay(members: &mut BTreeMap<UserId, Role>, event: &Event) {
+    match &event.body {
+        Body::Created { kind, members: first, .. } => {
+            members.extend(first.iter().map(|user| (user.clone(), Role::Member)));
+            let owner = event.from.as_ref().filter(|from| first.contains(from)).or(first.first());
+            if let (Kind::Group, Some(owner)) = (kind, owner) {
+                members.insert(owner.clone(), Role::Owner);
+            }
+        }
+        Body::Added { users } => {
+            for user in users {
+                members.entry(user.clone()).or_insert(Role::Member);
+            }
+        }
+        Body::Removed { user } => {
+            members.remove(user);
+        }
+        Body::Left => {
+            if let Some(from) = &event.from {
+                members.remove(from);
+            }
+        }
+        Body::Role { user, role } => {
+            members.insert(user.clone(), *role);
+        }
+        Body::Message { .. } | Body::Title { .. } | Body::Other(_) => {}
+    }
+}

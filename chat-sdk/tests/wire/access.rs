@@ -1,0 +1,231 @@
+//! Who may do what over HTTP: every route by everybody.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use chat_sdk::{
+    Change, Chat, ConversationId, MemoryStore, NewGroup, Role, Title, UserId,
+    auth::{Accounts, accounts::AccountLimits},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Ask, Server};
+
+const DOCUMENT: &str = include_str!("../../PROTOCOL.md");
+const ROUTES: &str = include_str!("../../src/http/route.rs");
+
+/// Everybody there is, to a group.
+const ROLES: [&str; 6] = ["owner", "member", "former member", "stranger", "anonymous", "bad token"];
+
+/// For any caller, for a user, for a member, for an owner.
+const ANYBODY: fn(u16) -> [u16; 6] = |ok| [ok; 6];
+const USERS: fn(u16) -> [u16; 6] = |ok| [ok, ok, ok, ok, 401, 401];
+const MEMBERS: fn(u16) -> [u16; 6] = |ok| [ok, ok, 404, 404, 401, 401];
+const OWNERS: fn(u16) -> [u16; 6] = |ok| [ok, 403, 404, 404, 401, 401];
+
+/// A row of the table: the route as PROTOCOL.md writes it, the query and body, and what each of
+/// [`ROLES`] gets. `$…` is replaced: `$other` is another member.
+fn table() -> Vec<(&'static str, &'static str, Value, [u16; 6])> {
+    let password = "correct horse";
+    vec![
+        (
+            "POST /user/login",
+            "",
+            json!({"identifier": "owner", "password": password}),
+            ANYBODY(200),
+        ),
+        ("POST /user/register", "", json!({"name": "new$n", "password": password}), ANYBODY(201)),
+        (
+            "POST /user/setup",
+            "",
+            json!({"code": "guessed", "name": "root", "password": password}),
+            ANYBODY(401),
+        ),
+        ("POST /user/token", "", Value::Null, USERS(200)),
+        ("POST /user/logout", "", Value::Null, USERS(204)),
+        ("GET /user", "", Value::Null, USERS(200)),
+        ("GET /users", "?search=mem", Value::Null, USERS(200)),
+        ("GET /messages", "?with=$other", Value::Null, USERS(200)),
+        ("POST /messages", "", json!({"to": "$other", "content": "hi"}), USERS(201)),
+        ("GET /conversations", "", Value::Null, USERS(200)),
+        ("POST /conversations", "", json!({"kind": "direct", "user": "$other"}), USERS(200)),
+        ("GET /conversations/{id}", "", Value::Null, MEMBERS(200)),
+        ("PATCH /conversations/{id}", "", json!({"title": "Ships"}), OWNERS(204)),
+        ("GET /conversations/{id}/events", "", Value::Null, MEMBERS(200)),
+        ("POST /conversations/{id}/messages", "", json!({"text": "hi"}), MEMBERS(201)),
+        ("PUT /conversations/{id}/marker", "", json!({"read": 1}), MEMBERS(200)),
+        ("GET /conversations/{id}/members", "", Value::Null, MEMBERS(200)),
+        ("POST /conversations/{id}/members", "", json!({"users": ["$former"]}), OWNERS(204)),
+        ("PATCH /conversations/{id}/members/{user}", "", json!({"role": "owner"}), OWNERS(204)),
+        ("DELETE /conversations/{id}/members/{user}", "", Value::Null, OWNERS(204)),
+        // Without an upgrade; sockets are the business of the other files.
+        ("GET /ws", "", Value::Null, ANYBODY(426)),
+    ]
+}
+
+/// The rows of the table of routes in PROTOCOL.md, without their queries.
+fn documented() -> BTreeSet<String> {
+    let rows = DOCUMENT.lines().filter_map(|line| {
+        let route = line.strip_prefix("| `")?.split_once('`')?.0;
+        let (method, path) = route.split_once(' ')?;
+        path.starts_with('/').then(|| format!("{method} {}", path.split('?').next().unwrap()))
+    });
+    rows.collect()
+}
+
+/// The paths that `Route::of` takes apart, read from its source.
+fn implemented() -> BTreeSet<String> {
+    let arms = ROUTES.lines().filter_map(|line| {
+        let (pattern, _) = line.trim().strip_prefix('[')?.split_once("] =>")?;
+        let segments = pattern.split(", ").map(|segment| match segment.strip_prefix('"') {
+            Some(literal) => literal.trim_end_matches('"').to_owned(),
+            None => format!("{{{segment}}}"),
+        });
+        Some(segments.fold(String::new(), |path, segment| path + "/" + &segment))
+    });
+    arms.collect()
+}
+
+#[test]
+fn every_route_is_documented_and_has_a_row_in_the_table_of_who_may() {
+    let rows: BTreeSet<String> = table().into_iter().map(|(route, ..)| route.to_owned()).collect();
+    assert_eq!(rows, documented(), "PROTOCOL.md's table is this one");
+    let paths = rows.iter().map(|row| row.split_once(' ').unwrap().1.to_owned());
+    assert_eq!(paths.collect::<BTreeSet<_>>(), implemented(), "as is `Route`");
+}
+
+struct World {
+    server: Server,
+    users: [(UserId, String); 5],
+}
+
+impl World {
+    async fn new() -> Self {
+        let store = MemoryStore::new();
+        let limits =
+            AccountLimits { address_burst: 10_000, name_burst: 1_000, ..Default::default() };
+        let accounts = Accounts::builder(MemoryStore::new(), [7; 32]).limits(limits);
+        let accounts = accounts.start().await.unwrap();
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let mut users = Vec::new();
+        for name in ["owner", "member", "former", "stranger", "other"] {
+            let token = accounts.register(name, None, "correct horse", address).await.unwrap();
+            users.push((token.user, token.token));
+        }
+        let chat = Chat::builder(accounts.clone()).accounts(accounts).store(store);
+        Self { server: Server::start(chat).await, users: users.try_into().unwrap() }
+    }
+
+    fn user(&self, role: usize) -> &UserId {
+        &self.users[role].0
+    }
+
+    /// A group in which everybody has the place that their role says.
+    async fn group(&self) -> ConversationId {
+        let [owner, member, former, _, other] = &self.users;
+        let group = NewGroup {
+            by: owner.0.clone(),
+            title: Title::new("Boats").unwrap(),
+            members: vec![member.0.clone(), former.0.clone(), other.0.clone()],
+            key: None,
+        };
+        let group = self.server.chat.open_group(group).await.unwrap();
+        self.server.change(group, Change::Remove(former.0.clone())).await;
+        group
+    }
+}
+
+#[tokio::test]
+async fn every_route_answers_everybody_as_the_table_says() {
+    let world = World::new().await;
+    let mut wrong = Vec::new();
+    let mut n = 0;
+    for (route, query, body, expected) in table() {
+        let (method, path) = route.split_once(' ').unwrap();
+        for (role, expected) in expected.into_iter().enumerate() {
+            n += 1;
+            let group = world.group().await;
+            let fill = |text: &str| {
+                text.replace("{id}", &group.to_string())
+                    .replace("{user}", world.user(4).as_str())
+                    .replace("$other", world.user(4).as_str())
+                    .replace("$former", world.user(2).as_str())
+                    .replace("$n", &n.to_string())
+            };
+            let mut token = match role {
+                0..4 => Some(world.users[role].1.clone()),
+                4 => None,
+                _ => Some("of.nobody.atall".to_owned()),
+            };
+            if route == "POST /user/logout" && role < 4 {
+                // Of a token of its own, so that the others go on.
+                let fresh = Ask::new("POST", "/user/token").bearer(&token.unwrap());
+                let fresh = world.server.ask(fresh).await.json();
+                token = Some(fresh["token"].as_str().unwrap().to_owned());
+            }
+            let mut ask = Ask::new(method, &fill(&format!("{path}{query}")));
+            if let Some(token) = &token {
+                ask = ask.bearer(token);
+            }
+            if !body.is_null() {
+                ask = ask.json(serde_json::from_str(&fill(&body.to_string())).unwrap());
+            }
+            let reply = world.server.ask(ask).await;
+            if reply.status != expected {
+                let got = String::from_utf8_lossy(&reply.body).into_owned();
+                wrong.push(format!(
+                    "{route} by {}: {} for {expected}: {got}",
+                    ROLES[role], reply.status
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_tell_a_conversation_from_none() {
+    let world = World::new().await;
+    let group = world.group().await.to_string();
+    let nothing = "0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d5e";
+    for (route, query, body, _) in table() {
+        let (method, path) = route.split_once(' ').unwrap();
+        if !path.contains("{id}") {
+            continue;
+        }
+        let mut answers = Vec::new();
+        for id in [&*group, nothing] {
+            let path = path.replace("{id}", id).replace("{user}", world.user(4).as_str());
+            let mut ask = Ask::new(method, &format!("{path}{query}")).bearer(&world.users[3].1);
+            if !body.is_null() {
+                ask = ask.json(body.clone());
+            }
+            let reply = world.server.ask(ask).await;
+            answers.push((reply.status, reply.json()));
+        }
+        assert_eq!(answers[0], answers[1], "{route}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_keeps_an_owner_and_a_direct_conversation_its_users() {
+    let server = Server::new().await;
+    let group = server.group(&["alice", "bob"]).await;
+    let leave =
+        |who: &str| Ask::new("DELETE", &format!("/conversations/{group}/members/{who}")).by(who);
+    assert_eq!(server.ask(leave("alice")).await.code(), "last_owner");
+    server.change(group, Change::SetRole("bob".parse().unwrap(), Role::Owner)).await;
+    assert_eq!(server.ask(leave("alice")).await.status, 204);
+    assert_eq!(server.ask(leave("alice")).await.code(), "not_found");
+    // The last one may: a group without members needs no owner.
+    assert_eq!(server.ask(leave("bob")).await.status, 204);
+
+    let direct = Ask::new("POST", "/conversations").by("alice");
+    let direct = server.ask(direct.json(json!({"kind": "direct", "user": "bob"}))).await.json();
+    let path = format!("/conversations/{}", direct["id"].as_str().unwrap());
+    let left = server.ask(Ask::new("DELETE", &format!("{path}/members/alice")).by("alice")).await;
+    assert_eq!((left.status, left.code()), (422, "invalid".to_owned()));
+    let named = server.ask(Ask::new("PATCH", &path).by("alice").json(json!({"title": "x"}))).await;
+    assert_eq!(named.code(), "invalid");
+    let other = server.ask(Ask::new("PATCH", &path).by("eve").json(json!({"title": "x"}))).await;
+    assert_eq!(other.code(), "not_found");
+}

@@ -1,0 +1,112 @@
+//! As many as there is room for.
+
+use std::time::Duration;
+
+use chat_sdk::{Chat, Limits};
+
+use crate::support::{Ask, Mood, Moody, PATIENCE, Raw, Server, TokenIsUser, native};
+
+const TOKENLESS: fn() -> Ask = || Ask::get("/ws").header("sec-websocket-protocol", "chat.v1");
+
+#[tokio::test]
+async fn a_user_has_so_many_connections_and_a_place_that_is_left_is_free() {
+    let server = Server::with(Limits { connections_per_user_max: 2, ..Limits::default() }).await;
+    let first = server.connect("alice").await;
+    let _second = server.connect("alice").await;
+    let refused = server.ask(native("alice").upgrade()).await;
+    assert_eq!((refused.status, refused.code()), (429, "rate_limited".to_owned()));
+    // Who tells only in the first frame is told only then.
+    let mut late = Raw::open(server.address, TOKENLESS()).await;
+    late.text(r#"{"type":"hello","version":1,"token":"token-alice"}"#).await;
+    assert_eq!(late.close_code().await, Some(1013));
+    server.connect("bob").await;
+    drop(first);
+    drop(late);
+    server.until("there is room", |health| health.connections == 1).await;
+    server.connect("alice").await;
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections() {
+    let server = Server::with(Limits { connections_per_address_max: 2, ..Limits::default() }).await;
+    let _alice = server.connect("alice").await;
+    let silent = Raw::open(server.address, TOKENLESS()).await;
+    assert_eq!(server.ask(native("carol").upgrade()).await.code(), "rate_limited");
+    drop(silent);
+    server.until("there is room", |health| health.connections == 1).await;
+    server.connect("carol").await;
+}
+
+#[tokio::test]
+async fn a_node_has_so_many_connections() {
+    let server = Server::with(Limits { connections_max: 2, ..Limits::default() }).await;
+    let _alice = server.connect("alice").await;
+    let bob = server.connect("bob").await;
+    for _ in 0..5 {
+        let refused = server.ask(native("carol").upgrade()).await;
+        assert_eq!((refused.status, refused.code()), (503, "overloaded".to_owned()));
+    }
+    drop(bob);
+    server.until("there is room", |health| health.connections == 1).await;
+    server.connect("carol").await;
+}
+
+#[tokio::test]
+async fn so_many_connections_may_be_on_their_way_in() {
+    let limits = Limits {
+        handshakes_max: 2,
+        hello_timeout: PATIENCE,
+        store_timeout: Duration::from_secs(30),
+        ..Limits::default()
+    };
+    let store = Moody::new();
+    let server =
+        Server::start(Chat::builder(TokenIsUser).store(store.clone()).limits(limits)).await;
+    let mut alice = Raw::native(server.address, "alice").await;
+    let bob = Raw::native(server.address, "bob").await;
+    assert_eq!(server.ask(native("carol").upgrade()).await.code(), "overloaded");
+    // A welcome is not enough: the way in ends when everything is loaded.
+    store.is(Mood::Hanging);
+    alice.text(r#"{"type":"hello","version":1}"#).await;
+    assert_eq!(alice.json().await["type"], "welcome");
+    assert_eq!(server.ask(native("carol").upgrade()).await.code(), "overloaded");
+    store.is(Mood::Well);
+    assert_eq!(alice.json().await["type"], "synced");
+    server.connect("carol").await;
+    // Who is turned away gives back what was taken for them.
+    for _ in 0..5 {
+        assert_eq!(
+            server
+                .ask(native("carol").upgrade().header("origin", "http://evil.example"))
+                .await
+                .status,
+            403
+        );
+        assert_eq!(server.ask(Ask::get("/ws").upgrade().bearer("nobody")).await.status, 401);
+    }
+    drop(bob);
+    server.until("bob is gone", |health| health.connections == 1).await;
+    server.connect("dave").await;
+}
+
+#[tokio::test]
+async fn a_hundred_that_come_and_go_leave_nothing() {
+    let server = Server::with(Limits { handshakes_max: 200, ..Limits::default() }).await;
+    let coming = (0..100).map(|n| {
+        let address = server.address;
+        tokio::spawn(async move {
+            let mut raw = Raw::native(address, &format!("u{n}")).await;
+            match n % 4 {
+                0 => {}
+                1 => raw.text("{").await,
+                2 => raw.text(r#"{"type":"hello","version":1}"#).await,
+                _ => raw.hello().await,
+            }
+        })
+    });
+    for one in coming.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+    server.until("all are gone", |health| health.connections == 0).await;
+    server.connect("alice").await;
+}

@@ -1,0 +1,28 @@
+//! Raw frames and raw requests at a real port: what PROTOCOL.md promises, seen from outside.
+//!
+//! Nothing here measures speed. Time-outs of the node are shortened by its `Limits` where a test is
+//! about them, and what must come is waited for with `support::PATIENCE`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+// HTTP.
+mod access;
+mod bodies;
+mod paging;
+mod routes;
+// The live connection.
+mod delivery;
+mod handshake;
+mod frames;
+mod commands;
+mod signals;
+mod markers;
+mod resume;
+mod groups;
+mod credentials;
+mod drain;
+mod crowding;
+mod slow_reader;
+mod outage;
+mod original_clients;

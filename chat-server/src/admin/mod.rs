@@ -1,0 +1,4 @@
+//! Commands for whoever runs the server.
+
+pub(crate) mod password;
+pub(crate) mod user;

@@ -1,0 +1,339 @@
+//! The configuration: one struct, made from what was written in the file, the environment and the
+//! flags. Every problem is found before the first is reported, each with its place.
+
+mod flags;
+mod keys;
+mod parse;
+mod print;
+mod values;
+
+use std::{
+    ffi::OsString,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chat_sdk::{Limits, Origins, auth::accounts::SignUp};
+
+pub(crate) use self::{
+    flags::Flags,
+    print::{print_default, print_effective},
+    values::{Problem, Values},
+};
+use self::{parse::Reader, values::Source};
+use crate::{peer::Network, secrets::Secret, telemetry::LogFilter};
+
+/// Everything that can be set, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) store: StoreChoice,
+    pub(crate) auth: Auth,
+    pub(crate) http: Http,
+    pub(crate) metrics: Metrics,
+    pub(crate) log: Log,
+    pub(crate) drain: Drain,
+    pub(crate) limits: Limits,
+}
+
+/// Where conversations are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoreChoice {
+    /// In this SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// Who may come in.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    /// What signs tokens, if somebody says; else it is generated.
+    pub(crate) secret: Option<Secret>,
+    pub(crate) sign_up: SignUp,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) dev_user_ids: bool,
+}
+
+/// The doors.
+#[derive(Debug)]
+pub(crate) struct Http {
+    pub(crate) origins: Origins,
+    pub(crate) trusted_proxies: Vec<Network>,
+    pub(crate) header_timeout: Duration,
+    pub(crate) connections_max: usize,
+}
+
+/// Where metrics are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metrics {
+    /// Nowhere.
+    Off,
+    /// Here, or not at all when something else has the port: nobody asked for it.
+    Try(SocketAddr),
+    /// Here, because somebody said so.
+    At(SocketAddr),
+}
+
+/// What is logged, and how it looks.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) level: LogFilter,
+    pub(crate) format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Auto,
+    Pretty,
+    Json,
+}
+
+/// How long leaving may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Drain {
+    /// Not ready, but everything goes on.
+    pub(crate) notice: Duration,
+    /// Clients move.
+    pub(crate) clients: Duration,
+    /// All of it.
+    pub(crate) limit: Duration,
+}
+
+/// What of [`Drain::limit`] is left for committing, answering and closing.
+const CLOSING_MIN: Duration = Duration::from_secs(2);
+
+/// A configuration that does not hold.
+#[derive(Debug, thiserror::Error)]
+pub(crate) struct Invalid(pub(crate) Vec<Problem>);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// From the process's environment, the flags, and the file that one of them may name.
+    pub(crate) fn load(flags: &Flags) -> Result<(Self, Values), Invalid> {
+        Self::from_sources(flags.file(), std::env::vars_os(), flags)
+    }
+
+    fn from_sources(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: &Flags,
+    ) -> Result<(Self, Values), Invalid> {
+        let mut problems = Vec::new();
+        let values = Values::gather(file, env, flags.given(), &mut problems);
+        let config = Self::read(&mut Reader::new(&values, &mut problems));
+        if problems.is_empty() { Ok((config, values)) } else { Err(Invalid(problems)) }
+    }
+
+    /// The values by their meaning; those without one are among the reader's problems.
+    fn read(from: &mut Reader<'_>) -> Self {
+        let data_dir = from.read("data_dir", parse::path);
+        let config = Self {
+            listen: from.read("listen", parse::plain),
+            public_url: from.read_if_set("public_url", parse::url),
+            store: match from.read("store", parse::store) {
+                parse::Store::InDataDir => StoreChoice::Sqlite(data_dir.join("chat.db")),
+                parse::Store::File(path) => StoreChoice::Sqlite(path),
+            },
+            data_dir,
+            auth: Auth {
+                secret: secret(from),
+                sign_up: from.read("auth.sign_up", parse::sign_up),
+                token_lifetime: from.read("auth.token_lifetime", parse::nonzero_time),
+                dev_user_ids: from.read("auth.dev_user_ids", parse::plain),
+            },
+            http: Http {
+                origins: from.read("http.origins", parse::origins),
+                trusted_proxies: from
+                    .read_if_set("http.trusted_proxies", parse::list)
+                    .unwrap_or_default(),
+                header_timeout: from.read("http.header_timeout", parse::nonzero_time),
+                connections_max: from.read("http.connections_max", parse::at_least_one),
+            },
+            metrics: match from.read("metrics.listen", parse::address_or_off) {
+                None => Metrics::Off,
+                Some(address) if from.source("metrics.listen") == Some(&Source::Default) => {
+                    Metrics::Try(address)
+                }
+                Some(address) => Metrics::At(address),
+            },
+            log: Log {
+                level: from.read("log.level", parse::plain),
+                format: from.read("log.format", parse::log_format),
+            },
+            drain: Drain {
+                notice: from.read("drain.notice", parse::time),
+                clients: from.read("drain.clients", parse::time),
+                limit: from.read("drain.limit", parse::time),
+            },
+            limits: limits(from),
+        };
+        config.check_relations(from);
+        config
+    }
+
+    fn check_relations(&self, from: &mut Reader<'_>) {
+        let Drain { notice, clients, limit } = self.drain;
+        if notice + clients + CLOSING_MIN > limit {
+            from.problem("drain.limit", format_args!(
+                "must be at least {}s longer than drain.notice and drain.clients together, for what is in flight",
+                CLOSING_MIN.as_secs()
+            ));
+        }
+        if self.auth.dev_user_ids && !self.listen.ip().is_loopback() {
+            from.problem("auth.dev_user_ids", format_args!(
+                "would let anybody who reaches {} be anybody; it works on a loopback address only",
+                self.listen
+            ));
+        }
+        if let Err(error) = self.limits.check() {
+            from.problem("limits.text_chars_max", error);
+        }
+    }
+}
+
+/// The secret by its value or from the file that holds it, whichever was said by the stronger
+/// source.
+fn secret(from: &mut Reader<'_>) -> Option<Secret> {
+    let by_value = from.strength("auth.secret");
+    let by_file = from.strength("auth.secret_file");
+    if by_value.is_some() && by_value == by_file {
+        from.problem("auth.secret_file", "is set beside auth.secret; only one of them can count");
+        return None;
+    }
+    if by_value > by_file {
+        from.read_if_set("auth.secret", Secret::from_text)
+    } else {
+        from.read_if_set("auth.secret_file", |path| Secret::from_file(Path::new(path)))
+    }
+}
+
+fn limits(from: &mut Reader<'_>) -> Limits {
+    let text_chars_max: usize = from.read("limits.text_chars_max", parse::at_least_one);
+    let defaults = Limits::default();
+    // The limits in bytes follow from the one in characters, which people think in: two bytes a
+    // character, as in the defaults, and whatever must hold a text grows with it.
+    let text_bytes_max = defaults.text_bytes_max.max(text_chars_max.saturating_mul(2));
+    let envelope = text_bytes_max.saturating_mul(2).saturating_add(4 * 1024);
+    Limits {
+        connections_max: from.read("limits.connections_max", parse::at_least_one),
+        connections_per_user_max: from.read("limits.connections_per_user_max", parse::at_least_one),
+        connections_per_address_max: from
+            .read("limits.connections_per_address_max", parse::at_least_one),
+        heartbeat: from.read("limits.heartbeat", parse::nonzero_time),
+        text_chars_max,
+        text_bytes_max,
+        frame_bytes_max: defaults.frame_bytes_max.max(envelope),
+        body_bytes_max: defaults.body_bytes_max.max(envelope),
+        mailbox_bytes_max: defaults
+            .mailbox_bytes_max
+            .max(text_bytes_max.saturating_mul(7).saturating_add(4 * 1024)),
+        sends_per_second: from.read("limits.sends_per_second", parse::at_least_one),
+        sends_burst: from.read("limits.sends_burst", parse::at_least_one),
+        members_max: from.read("limits.members_max", parse::at_least_one),
+        ..defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(env: &[(&str, &str)]) -> Result<Config, String> {
+        let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::from_sources(None, env, &Flags::default())
+            .map(|(config, _)| config)
+            .map_err(|invalid| invalid.to_string())
+    }
+
+    fn check_refused(env: &[(&str, &str)], expected: &str) {
+        let problems = load(env).unwrap_err();
+        assert!(problems.contains(expected), "{problems}");
+    }
+
+    #[test]
+    fn the_defaults_hold() {
+        let config = load(&[]).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(config.store, StoreChoice::Sqlite("./data/chat.db".into()));
+        assert_eq!(config.metrics, Metrics::Try("127.0.0.1:9090".parse().unwrap()));
+        assert_eq!(config.limits, Limits::default());
+        assert!(!config.auth.dev_user_ids);
+    }
+
+    #[test]
+    fn metrics_that_somebody_asked_for_must_be_there() {
+        let config = load(&[("CHAT_SERVER__METRICS__LISTEN", "127.0.0.1:9090")]).unwrap();
+        assert_eq!(config.metrics, Metrics::At("127.0.0.1:9090".parse().unwrap()));
+        let config = load(&[("CHAT_SERVER__METRICS__LISTEN", "off")]).unwrap();
+        assert_eq!(config.metrics, Metrics::Off);
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let problems = load(&[
+            ("CHAT_SERVER__LISTEN", "here"),
+            ("CHAT_SERVER__LOG__FORMAT", "xml"),
+            ("CHAT_SERVER__DRAIN__LIMIT", "soon"),
+            ("CHAT_SERVER__ZZZ", "1"),
+        ])
+        .unwrap_err();
+        for name in ["LISTEN", "LOG__FORMAT", "DRAIN__LIMIT", "ZZZ"] {
+            assert!(problems.contains(name), "{name} in {problems}");
+        }
+    }
+
+    #[test]
+    fn a_switch_for_development_stays_on_the_machine() {
+        check_refused(
+            &[("CHAT_SERVER__AUTH__DEV_USER_IDS", "true"), ("CHAT_SERVER__LISTEN", "0.0.0.0:80")],
+            "loopback",
+        );
+        assert!(load(&[("CHAT_SERVER__AUTH__DEV_USER_IDS", "true")]).is_ok());
+    }
+
+    #[test]
+    fn leaving_needs_time_for_what_is_in_flight() {
+        check_refused(&[("CHAT_SERVER__DRAIN__LIMIT", "6s")], "drain.limit");
+        assert!(load(&[("CHAT_SERVER__DRAIN__LIMIT", "7s")]).is_ok());
+    }
+
+    #[test]
+    fn a_secret_is_given_once_and_is_long_enough() {
+        let long = "x".repeat(32);
+        check_refused(&[("CHAT_SERVER__AUTH__SECRET", "short")], "32 bytes");
+        check_refused(
+            &[("CHAT_SERVER__AUTH__SECRET", &long), ("CHAT_SERVER__AUTH__SECRET_FILE", "/x")],
+            "only one of them",
+        );
+        check_refused(&[("CHAT_SERVER__AUTH__SECRET_FILE", "/does/not/exist")], "/does/not/exist");
+        assert!(load(&[("CHAT_SERVER__AUTH__SECRET", &long)]).unwrap().auth.secret.is_some());
+    }
+
+    #[test]
+    fn a_problem_with_a_secret_does_not_repeat_it() {
+        let problems = load(&[("CHAT_SERVER__AUTH__SECRET", "hunter2")]).unwrap_err();
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
+
+    #[test]
+    fn longer_messages_widen_what_must_hold_them() {
+        let config = load(&[("CHAT_SERVER__LIMITS__TEXT_CHARS_MAX", "100000")]).unwrap();
+        assert!(config.limits.check().is_ok());
+        assert!(config.limits.frame_bytes_max > 400_000);
+    }
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# What the tests need beside Rust, Node and make: a browser and strace. Installs what is missing with
+# apt where that is possible, and says what to do where it is not.
+set -euo pipefail
+
+packages=()
+command -v strace >/dev/null || packages+=(strace)
+command -v chromium >/dev/null || packages+=(chromium)
+command -v cc >/dev/null || packages+=(gcc libc6-dev)
+# Without them screenshots show boxes.
+if command -v dpkg >/dev/null; then
+  for font in fonts-noto-color-emoji fonts-noto-core; do
+    dpkg -s "$font" >/dev/null 2>&1 || packages+=("$font")
+  done
+fi
+[ ${#packages[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "The tests need: ${packages[*]}. Please install them." >&2
+  exit 1
+fi
+sudo=()
+[ "$(id -u)" -eq 0 ] || sudo=(sudo)
+echo "Installing ${packages[*]}"
+"${sudo[@]}" apt-get update -q
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -q --no-install-recommends "${packages[@]}"
