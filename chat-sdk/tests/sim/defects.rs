@@ -32,8 +32,7 @@ fn every_defect_is_caught() {
         Defect::DropSilently,
         Defect::IgnoreRevocation,
         Defect::Unordered,
-        // `Unbounded` breaks no promise that a history could show: `tests/wire/slow_reader.rs`
-        // weighs the mailboxes, and finds it.
+        Defect::Unbounded,
     ] {
         sabotage::commit(Some(defect));
         let caught = caught(None);

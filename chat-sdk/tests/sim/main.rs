@@ -1,8 +1,9 @@
 //! The whole chat in a simulation, from one seed: nodes, clients, networks, a disk and a bus that
 //! fail, and a checker that knows the promises.
 //!
-//! `SEEDS=1000 cargo test -p chat-sdk --test sim` runs more seeds; `SEED=7` runs that one and prints
-//! its end.
+//! `SEEDS=1000 cargo test -p chat-sdk --test sim` runs more seeds (`FROM=` another than 1); `SEED=7`
+//! runs that one and prints what led to its first violation, with `ALL=1` of all devices, with
+//! `LAST=500` so many entries. A seed means the same run for as long as nobody changes what is drawn.
 
 mod bus;
 mod checker;
