@@ -15,6 +15,7 @@
 //! | V10 | nothing stands in a log that nobody asked for |
 //! | V11 | after the quiet phase everybody is at the head |
 //! | V12 | nothing is left over: every question answered, every connection and task ended |
+//! | V13 | for a reader who stops, a node holds no more than it says |
 //! | V14 | a revoked credential brings nothing more |
 //! | replies | replies come in the order of the commands |
 
@@ -27,6 +28,8 @@ use super::history::{Answer, Ask, Body, Entry, LogEvent, Room, What, user_of};
 pub struct Terms {
     /// How long after a revocation a connection may go on.
     pub revocation: u64,
+    /// How many events may be on their way to a reader who does not read.
+    pub room: u64,
     /// How long a node may not know that a membership has ended, for signals, which are not read
     /// from the store.
     pub stale: u64,
@@ -290,9 +293,9 @@ struct Device {
     due: BTreeMap<Room, u64>,
     hello: usize,
     credential: String,
+    greeted: bool,
     synced: bool,
     connected: bool,
-    resumes_by_token: bool,
 }
 
 fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found) {
@@ -330,7 +333,7 @@ fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found
                 device.credential.clone_from(credential);
                 device.synced = false;
                 device.connected = true;
-                device.resumes_by_token = *token;
+                device.greeted = true;
                 if !token {
                     device.due.clear();
                 }
@@ -403,6 +406,23 @@ fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found
                     found.add("V8", place, format!("{name} sees typing in {room}"));
                 }
             }
+            What::Paused { millis, .. } if device.synced => {
+                let until = history.partition_point(|it| it.at < entry.at + millis);
+                let followed =
+                    logs.0.values().filter(|log| log.member_throughout(user, place, until));
+                let came: u64 = followed.map(|log| log.head_at(until) - log.head_at(place)).sum();
+                // It may also have been behind already.
+                let told = history[device.hello..until].iter().any(|it| match &it.what {
+                    What::FellBehind => true,
+                    What::Ended { device, .. }
+                    | What::Asked { device, ask: Ask::Sync { .. }, .. } => device == name,
+                    _ => false,
+                });
+                if came > terms.room && !told {
+                    let story = format!("{name} did not read, and {came} events waited for it");
+                    found.add("V13", place, story);
+                }
+            }
             What::OutOfTurn { due, got, .. } => {
                 found.add("replies", place, format!("{name}: {got} instead of {due}"));
             }
@@ -456,6 +476,9 @@ fn check_applied(
 
 /// After the quiet phase.
 fn check_arrived(name: &str, device: &Device, logs: &Logs, place: usize, found: &mut Found) {
+    if !device.greeted {
+        return;
+    }
     if !device.connected || !device.synced {
         found.add("V12", place, format!("{name} is not connected"));
         return;
@@ -655,5 +678,282 @@ fn check_remains(history: &[Entry], asked: &BTreeMap<u64, Asked<'_>>, found: &mu
         if let Some(Asked { place, user, ask }) = asked.get(&op) {
             found.add("V12", *place, format!("{user}: no answer in the quiet phase: {ask:?}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms { revocation: 1_000, stale: 1_000, room: 3 };
+
+    /// A history of a group `g` of ann and bob, written as a list of what happened; one entry a
+    /// second.
+    struct Story(Vec<Entry>);
+
+    fn message(seq: u64, from: &str, key: &str) -> LogEvent {
+        let body = Body::Message(key.to_owned());
+        LogEvent { seq, from: Some(from.to_owned()), key: Some(key.to_owned()), body }
+    }
+
+    fn other(seq: u64, from: &str, body: Body) -> LogEvent {
+        LogEvent { seq, from: Some(from.to_owned()), key: None, body }
+    }
+
+    fn created() -> LogEvent {
+        other(1, "ann", Body::Created(vec!["ann".to_owned(), "bob".to_owned()]))
+    }
+
+    impl Story {
+        fn new() -> Self {
+            let mut story = Self(Vec::new());
+            story.commit(created()).hello("bob.1", false).synced("bob.1");
+            story
+        }
+
+        fn add(&mut self, what: What) -> &mut Self {
+            self.0.push(Entry { at: self.0.len() as u64 * 1_000, what });
+            self
+        }
+
+        fn commit(&mut self, event: LogEvent) -> &mut Self {
+            self.add(What::Committed { room: "g".to_owned(), event })
+        }
+
+        fn hello(&mut self, device: &str, token: bool) -> &mut Self {
+            let credential = format!("{device}-0");
+            let (device, resume) = (device.to_owned(), String::new());
+            self.add(What::Hello { device, credential, token, resume })
+        }
+
+        fn synced(&mut self, device: &str) -> &mut Self {
+            self.add(What::Synced { device: device.to_owned(), token: String::new() })
+        }
+
+        fn apply(&mut self, device: &str, event: LogEvent) -> &mut Self {
+            self.add(What::Applied { device: device.to_owned(), room: "g".to_owned(), event })
+        }
+
+        fn ask(&mut self, op: u64, device: &str, ask: Ask) -> &mut Self {
+            self.add(What::Asked { op, device: device.to_owned(), ask })
+        }
+
+        fn ask_to_send(&mut self, op: u64, device: &str, key: &str) -> &mut Self {
+            self.ask(op, device, Ask::Send { key: key.to_owned(), text: key.to_owned() })
+        }
+
+        fn answer(&mut self, op: u64, answer: Answer) -> &mut Self {
+            self.add(What::Answered { op, answer })
+        }
+
+        fn ack(&mut self, op: u64, seq: u64) -> &mut Self {
+            self.answer(op, Answer::Ack { room: "g".to_owned(), seq })
+        }
+
+        /// A message of ann's, asked for, committed and acknowledged.
+        fn said(&mut self, op: u64, seq: u64) -> &mut Self {
+            let key = format!("k{op}");
+            self.ask_to_send(op, "ann.1", &key).commit(message(seq, "ann", &key)).ack(op, seq)
+        }
+
+        /// The rules that are broken, when it ends here.
+        fn broken(&mut self) -> Vec<&'static str> {
+            let events = self.0.iter().filter_map(|entry| match &entry.what {
+                What::Committed { event, .. } => Some(event.clone()),
+                _ => None,
+            });
+            let events = events.collect();
+            self.add(What::Quiet).add(What::Closing);
+            self.add(What::Final { room: "g".to_owned(), events });
+            let mut rules = Vec::new();
+            for violation in check(&self.0, TERMS) {
+                if !rules.contains(&violation.rule) {
+                    rules.push(violation.rule);
+                }
+            }
+            rules
+        }
+    }
+
+    #[test]
+    fn a_history_in_order_is_not_complained_about() {
+        let mut story = Story::new();
+        story.said(1, 2).apply("bob.1", message(2, "ann", "k1")).said(2, 3);
+        story.apply("bob.1", message(3, "ann", "k2"));
+        assert_eq!(story.broken(), [""; 0]);
+    }
+
+    #[test]
+    fn an_acknowledged_message_that_is_not_there_is_v1() {
+        let mut story = Story::new();
+        story.ask_to_send(1, "ann.1", "k1").ack(1, 2);
+        assert_eq!(story.broken(), ["V1"]);
+    }
+
+    #[test]
+    fn one_key_twice_is_v2_and_a_message_that_nobody_sent_is_v10() {
+        let mut story = Story::new();
+        story.said(1, 2).commit(message(3, "ann", "k1")).commit(message(4, "ann", "k9"));
+        for event in [message(2, "ann", "k1"), message(3, "ann", "k1"), message(4, "ann", "k9")] {
+            story.apply("bob.1", event);
+        }
+        assert_eq!(story.broken(), ["V2", "V10"]);
+    }
+
+    #[test]
+    fn a_number_that_is_missing_in_the_log_is_v3() {
+        let mut story = Story::new();
+        story.ask_to_send(1, "ann.1", "k1").commit(message(3, "ann", "k1"));
+        assert!(story.broken().contains(&"V3"));
+    }
+
+    #[test]
+    fn a_later_send_with_a_lower_number_is_v4() {
+        let mut story = Story::new();
+        story.ask_to_send(1, "ann.1", "k1").ask_to_send(2, "ann.1", "k2");
+        story.commit(message(2, "ann", "k2")).commit(message(3, "ann", "k1"));
+        story.apply("bob.1", message(2, "ann", "k2")).apply("bob.1", message(3, "ann", "k1"));
+        // Both were under way at once: either order is right.
+        story.ack(1, 3).ack(2, 2);
+        assert_eq!(story.broken(), [""; 0]);
+
+        let mut story = Story::new();
+        story.ask_to_send(1, "ann.1", "k1").commit(message(2, "ann", "k2"));
+        story.commit(message(3, "ann", "k1")).ack(1, 3).ask_to_send(2, "ann.1", "k2").ack(2, 2);
+        story.apply("bob.1", message(2, "ann", "k2")).apply("bob.1", message(3, "ann", "k1"));
+        assert!(story.broken().contains(&"V4"));
+    }
+
+    #[test]
+    fn a_hole_a_swap_and_a_changed_content_are_v5() {
+        for seqs in [vec![3], vec![3, 2], vec![2, 2]] {
+            let mut story = Story::new();
+            story.said(1, 2).said(2, 3);
+            for seq in seqs {
+                story.apply("bob.1", message(seq, "ann", &format!("k{}", seq - 1)));
+            }
+            assert!(story.broken().contains(&"V5"));
+        }
+        let mut story = Story::new();
+        story.said(1, 2).apply("bob.1", message(2, "ann", "other"));
+        assert_eq!(story.broken(), ["V5"]);
+    }
+
+    #[test]
+    fn synced_without_what_was_there_before_the_hello_is_v6() {
+        let mut story = Story::new();
+        story.said(1, 2).apply("bob.1", message(2, "ann", "k1")).said(2, 3);
+        story.hello("bob.1", true).synced("bob.1").apply("bob.1", message(3, "ann", "k2"));
+        assert_eq!(story.broken(), ["V6"]);
+    }
+
+    #[test]
+    fn a_marker_that_goes_back_is_v7() {
+        let mark = |read| Ask::Mark { room: "g".to_owned(), received: 0, read };
+        let mut story = Story::new();
+        story.said(1, 2).apply("bob.1", message(2, "ann", "k1"));
+        story.ask(2, "bob.1", mark(2)).answer(2, Answer::Marker { received: 2, read: 2 });
+        story.ask(3, "bob.1", mark(1)).answer(3, Answer::Marker { received: 2, read: 2 });
+        assert_eq!(story.broken(), [""; 0]);
+        let mut story = Story::new();
+        story.said(1, 2).apply("bob.1", message(2, "ann", "k1"));
+        story.ask(2, "bob.1", mark(2)).answer(2, Answer::Done);
+        story.ask(3, "bob.1", mark(1)).answer(3, Answer::Marker { received: 1, read: 1 });
+        assert_eq!(story.broken(), ["V7"]);
+    }
+
+    #[test]
+    fn whatever_reaches_one_who_is_not_a_member_is_v8() {
+        let page = || Ask::Page { room: "g".to_owned() };
+        let mut story = Story::new();
+        story.ask(1, "eve.1", page()).answer(1, Answer::Page(vec![created()]));
+        assert_eq!(story.broken(), ["V8"]);
+
+        // Removed: nothing newer, until they are added again.
+        let (removed, added) =
+            (Body::Removed("bob".to_owned()), Body::Added(vec!["bob".to_owned()]));
+        let left = || What::Left { device: "bob.1".to_owned(), room: "g".to_owned() };
+        let mut story = Story::new();
+        story.commit(other(2, "ann", removed.clone())).add(left()).said(1, 3);
+        assert_eq!(story.broken(), [""; 0]);
+        let mut story = Story::new();
+        story.commit(other(2, "ann", removed.clone())).said(1, 3);
+        story.apply("bob.1", other(2, "ann", removed.clone()));
+        story.apply("bob.1", message(3, "ann", "k1")).add(left());
+        assert_eq!(story.broken(), ["V8"]);
+        let mut story = Story::new();
+        story.commit(other(2, "ann", removed.clone())).add(left()).said(1, 3);
+        story.commit(other(4, "ann", added.clone())).apply("bob.1", created());
+        story.apply("bob.1", other(2, "ann", removed)).apply("bob.1", message(3, "ann", "k1"));
+        story.apply("bob.1", other(4, "ann", added));
+        assert_eq!(story.broken(), [""; 0]);
+    }
+
+    #[test]
+    fn an_unread_count_that_is_not_a_recount_is_v9() {
+        for (unread, broken) in [(2, vec![]), (1, vec!["V9"])] {
+            let mut story = Story::new();
+            story.said(1, 2).said(2, 3);
+            story.apply("bob.1", message(2, "ann", "k1")).apply("bob.1", message(3, "ann", "k2"));
+            story.ask(3, "bob.1", Ask::Summary { room: "g".to_owned() });
+            story.answer(3, Answer::Summary { head: 3, received: 0, read: 0, unread });
+            assert_eq!(story.broken(), broken);
+        }
+    }
+
+    #[test]
+    fn one_who_is_not_at_the_head_in_the_end_is_v11() {
+        let mut story = Story::new();
+        story.said(1, 2).apply("bob.1", message(2, "ann", "k1")).said(2, 3);
+        assert_eq!(story.broken(), ["V11"]);
+        // Who began with nothing and got nothing, although there was something.
+        let mut story = Story::new();
+        story.said(1, 2);
+        assert_eq!(story.broken(), ["V11"]);
+    }
+
+    #[test]
+    fn what_is_left_over_is_v12() {
+        let mut story = Story::new();
+        story.add(What::Unanswered { device: "ann.1".to_owned(), key: "k".to_owned() });
+        story.add(What::Remains { node: 0, connections: 1, stuck: 0 });
+        assert_eq!(story.broken(), ["V12"]);
+        let mut story = Story::new();
+        story.add(What::Ended { device: "bob.1".to_owned(), why: "gone".to_owned() });
+        assert_eq!(story.broken(), ["V12"]);
+    }
+
+    #[test]
+    fn a_queue_without_an_end_is_v13() {
+        for (behind, broken) in [(true, vec![]), (false, vec!["V13"])] {
+            let mut story = Story::new();
+            story.add(What::Paused { device: "bob.1".to_owned(), millis: 60_000 });
+            if behind {
+                story.add(What::FellBehind);
+            }
+            for op in 1..=5 {
+                story.said(op, op + 1);
+            }
+            for op in 1..=5 {
+                story.apply("bob.1", message(op + 1, "ann", &format!("k{op}")));
+            }
+            assert_eq!(story.broken(), broken);
+        }
+    }
+
+    #[test]
+    fn an_event_by_a_revoked_credential_is_v14() {
+        let mut story = Story::new();
+        story.add(What::Revoked { credential: "bob.1-0".to_owned() });
+        story.said(1, 2).apply("bob.1", message(2, "ann", "k1"));
+        assert_eq!(story.broken(), ["V14"]);
+    }
+
+    #[test]
+    fn a_reply_out_of_turn_is_told() {
+        let (device, due, got) = ("bob.1".to_owned(), "1".to_owned(), "2".to_owned());
+        let mut story = Story::new();
+        story.add(What::OutOfTurn { device, due, got });
+        assert_eq!(story.broken(), ["replies"]);
     }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, client::IntoClientRequest},
@@ -133,6 +136,7 @@ pub struct Device {
     sends: Rc<RefCell<BTreeMap<String, u64>>>,
     keys: u64,
     credential: Rc<Cell<u32>>,
+    under_way: Rc<Semaphore>,
     /// Whether positions are kept for one token longer than PROTOCOL.md asks for.
     careful: bool,
     audited: bool,
@@ -185,6 +189,7 @@ impl Device {
             sends: Rc::default(),
             keys: 0,
             credential: Rc::default(),
+            under_way: Rc::new(Semaphore::new(3)),
             careful,
             audited: false,
         }
@@ -544,7 +549,7 @@ impl Device {
         let late = |it: &Outgoing| it.tried.is_none_or(|tried| now > tried + patience);
         let keys: Vec<_> = {
             let outbox = self.outbox.borrow();
-            outbox.iter().filter(|(_, it)| late(it)).map(|(key, _)| key.clone()).take(5).collect()
+            outbox.iter().filter(|(_, it)| late(it)).map(|(key, _)| key.clone()).take(25).collect()
         };
         for key in keys {
             let Some(outgoing) = self.outbox.borrow().get(&key).cloned() else { continue };
@@ -614,7 +619,10 @@ impl Device {
     ) -> impl Future<Output = Option<(u16, Value)>> + use<> {
         let node = self.rng.below(self.town.nodes as u64) as usize;
         let token = format!("token-{}", self.credential());
+        let under_way = self.under_way.clone();
         async move {
+            // A few at a time, as a browser does: the simulated listener has a short queue.
+            let _turn = under_way.acquire().await.ok()?;
             let (key, token, path) = (key.as_deref(), &*token, &*path);
             http::ask(http::Request { node, token, method, path, key, body }).await
         }
@@ -685,6 +693,7 @@ impl Device {
                 }
             }
             (Action::Pause(millis), _) => {
+                self.note(What::Paused { device: self.name.clone(), millis });
                 sleep(Duration::from_millis(millis)).await;
                 // Whoever slept must not take the pause for silence of the other side.
                 line.heard = Instant::now();

@@ -2,7 +2,7 @@
 
 use chat_sdk::sabotage::{self, Defect};
 
-use super::{checker, store::Twist, world};
+use super::{store::Twist, world};
 
 /// How many seeds a defect may survive. Found within this many on the day it was measured, times
 /// three.
@@ -11,8 +11,7 @@ const SEEDS_MAX: u64 = 40;
 /// Runs seeds until the checker complains; after how many, and about what.
 fn caught(twist: Option<Twist>) -> Option<(u64, &'static str)> {
     (1..=SEEDS_MAX).find_map(|seed| {
-        let run = world::run(seed, twist);
-        let violations = checker::check(&run.history, world::TERMS);
+        let violations = world::run(seed, twist).violations();
         violations.first().map(|first| (seed, first.rule))
     })
 }
@@ -33,8 +32,7 @@ fn every_defect_is_caught() {
         Defect::DropSilently,
         Defect::IgnoreRevocation,
         Defect::Unordered,
-        // `Unbounded` breaks no promise that a history could show: `tests/wire/slow_reader.rs`
-        // weighs the mailboxes, and finds it.
+        Defect::Unbounded,
     ] {
         sabotage::commit(Some(defect));
         let caught = caught(None);

@@ -68,6 +68,9 @@ pub struct Plan {
     pub in_flight: usize,
     pub tcp_capacity: usize,
     pub commit_writes: usize,
+    /// Everybody talks much and there is little room, so that whoever stops reading has soon missed
+    /// more than a node keeps.
+    pub crowded: bool,
     /// When, in milliseconds; ascending.
     pub faults: Vec<(u64, Fault)>,
 }
@@ -103,17 +106,21 @@ impl Plan {
             reports: *rng.pick(&[0, 200]),
             down: false,
         };
+        let crowded = rng.chance(120);
+        let mailboxes = if crowded { [2_600; 3] } else { [2_600, 8_000, 64_000] };
+        let capacities = if crowded { [64; 2] } else { [64, 128] };
         Self {
             nodes,
             store,
             bus,
             latency: *rng.pick(&[10, 30, 80]),
-            mailbox: *rng.pick(&[2_600, 8_000, 64_000]),
+            mailbox: *rng.pick(&mailboxes),
             replay_max: *rng.pick(&[15, 60, 1_000]),
             replay_page: *rng.pick(&[1, 4, 100]),
             in_flight: *rng.pick(&[2, 32]),
-            tcp_capacity: *rng.pick(&[24, 64]),
+            tcp_capacity: *rng.pick(&capacities),
             commit_writes: *rng.pick(&[2, 256]),
+            crowded,
             faults,
         }
     }

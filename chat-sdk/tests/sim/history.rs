@@ -129,6 +129,13 @@ pub enum What {
         room: Room,
         event: LogEvent,
     },
+    /// Does not read for so many milliseconds.
+    Paused {
+        device: String,
+        millis: u64,
+    },
+    /// A node has no more room for some connection, which is behind from now on.
+    FellBehind,
     /// The next number was not the next.
     Hole {
         device: String,
@@ -202,6 +209,7 @@ impl What {
             | Self::Rewound { device, .. }
             | Self::Began { device, .. }
             | Self::Applied { device, .. }
+            | Self::Paused { device, .. }
             | Self::Hole { device, .. }
             | Self::Left { device, .. }
             | Self::Receipt { device, .. }
@@ -217,6 +225,7 @@ impl What {
             | Self::Healed
             | Self::Quiet
             | Self::Closing
+            | Self::FellBehind
             | Self::Remains { .. } => None,
         }
     }

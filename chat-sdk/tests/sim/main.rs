@@ -1,8 +1,9 @@
 //! The whole chat in a simulation, from one seed: nodes, clients, networks, a disk and a bus that
 //! fail, and a checker that knows the promises.
 //!
-//! `SEEDS=1000 cargo test -p chat-sdk --test sim` runs more seeds; `SEED=7` runs that one and prints
-//! its end.
+//! `SEEDS=1000 cargo test -p chat-sdk --test sim` runs more seeds (`FROM=` another than 1); `SEED=7`
+//! runs that one and prints what led to its first violation, with `ALL=1` of all devices, with
+//! `LAST=500` so many entries. A seed means the same run for as long as nobody changes what is drawn.
 
 mod bus;
 mod checker;
@@ -11,6 +12,7 @@ mod defects;
 mod faults;
 mod history;
 mod http;
+mod meter;
 mod rng;
 mod store;
 mod workload;
@@ -35,7 +37,7 @@ fn number(name: &str) -> Option<u64> {
 /// The story of what went wrong with a seed, if anything did.
 fn judge(seed: u64) -> Option<String> {
     let run = world::run(seed, None);
-    let violations = checker::check(&run.history, world::TERMS);
+    let violations = run.violations();
     let first = violations.first()?;
     let mut story = format!(
         "seed {seed}: {} violations. Again: SEED={seed} cargo test -p chat-sdk --test sim -- seeds\n{:?}\n",

@@ -14,12 +14,18 @@ pub struct Habits {
     pub restless: bool,
     /// Whether groups change.
     pub moving: bool,
+    /// Whether everybody talks much.
+    pub crowded: bool,
 }
 
 impl Habits {
-    pub fn draw(rng: &mut Rng) -> Self {
+    pub fn draw(rng: &mut Rng, crowded: bool) -> Self {
         let pause = *rng.pick(&[300, 600, 1200]);
-        Self { pause, restless: rng.chance(700), moving: rng.chance(700) }
+        let (restless, moving) = (rng.chance(700), rng.chance(700));
+        if crowded {
+            return Self { pause: 300, restless: true, moving, crowded };
+        }
+        Self { pause, restless, moving, crowded }
     }
 }
 
@@ -58,6 +64,7 @@ pub fn next(rng: &mut Rng, habits: &Habits, stranger: bool) -> Action {
         return *rng.pick(&asks);
     }
     match rng.below(1000) {
+        0..200 if habits.crowded => Action::Send(rng.between(5, 25)),
         0..520 => Action::Send(1),
         520..540 => Action::Send(rng.between(5, 25)),
         540..690 => Action::Mark,

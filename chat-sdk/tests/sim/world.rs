@@ -24,10 +24,11 @@ use turmoil::{Sim, net::TcpListener};
 
 use super::{
     bus::{BusWeather, SimBus, Wires},
-    checker::Terms,
+    checker::{self, Terms, Violation},
     client::{Device, Phase, Town},
     faults::{Fault, Plan},
     history::{Entry, Recorder, What, user_of},
+    meter::Meter,
     rng::Rng,
     store::{FlakyStore, StoreWeather, Twist, in_our_words},
     workload::{Habits, STRANGER},
@@ -44,12 +45,20 @@ const QUIET: u64 = 22_000;
 const CLOSING: u64 = 24_500;
 const END: u64 = 32_000;
 
-pub const TERMS: Terms = Terms { revocation: 4_000, stale: 8_000 };
-
 /// What is left of a run.
 pub struct Run {
     pub plan: Plan,
     pub history: Vec<Entry>,
+}
+
+impl Run {
+    /// What is wrong with it.
+    pub fn violations(&self) -> Vec<Violation> {
+        // An event takes about 200 bytes, in a mailbox, or a segment of the simulated network.
+        let room = self.plan.tcp_capacity + self.plan.mailbox / 200 + 20;
+        let terms = Terms { revocation: 4_000, stale: 8_000, room: room as u64 };
+        checker::check(&self.history, terms)
+    }
 }
 
 // --- what a node is given ---
@@ -275,7 +284,7 @@ pub fn run(seed: u64, twist: Option<Twist>) -> Run {
     let wires = Wires::new(plan.nodes, Rng::new(seed, "bus"));
     wires.lock().unwrap().weather = plan.bus;
     let users = USERS.iter().map(ToString::to_string).collect();
-    let habits = Habits::draw(&mut Rng::new(seed, "habits"));
+    let habits = Habits::draw(&mut Rng::new(seed, "habits"), plan.crowded);
     let town = Town::new(recorder.clone(), plan.nodes, users, habits);
     town.rooms.borrow_mut().extend(found(&store, &recorder));
     let seats = (0..plan.nodes)
@@ -317,7 +326,9 @@ pub fn run(seed: u64, twist: Option<Twist>) -> Run {
             Ok(())
         });
     }
-    Driver { sim, city: city.clone(), town: town.clone(), devices, due: BTreeMap::new() }.drive();
+    let meter = Meter(recorder.clone());
+    Driver { sim, city: city.clone(), town: town.clone(), devices, due: BTreeMap::new(), meter }
+        .drive();
 
     let rooms: BTreeSet<_> = {
         let history = recorder.peek(|entry| match &entry.what {
@@ -346,6 +357,7 @@ struct Driver<'a> {
     town: Rc<Town>,
     devices: Vec<String>,
     due: BTreeMap<(u64, usize), Relief>,
+    meter: Meter,
 }
 
 impl Driver<'_> {
@@ -389,7 +401,8 @@ impl Driver<'_> {
                 }
                 _ => {}
             }
-            self.sim.step().expect("no host fails");
+            let sim = &mut self.sim;
+            metrics::with_local_recorder(&self.meter, || sim.step()).expect("no host fails");
             let all_gone = self.city.seats.iter().all(|seat| seat.order.get() == Order::Gone);
             if now >= END || (self.town.phase.get() == Phase::Closing && all_gone) {
                 return;
