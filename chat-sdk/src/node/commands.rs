@@ -218,8 +218,7 @@ fn type_(
     }
     let frame = Encoded::text(&ServerFrame::Typing { conversation, user: user.clone(), on });
     node.signal(conversation, &frame, Some(mailbox));
-    let payload = bytes::Bytes::copy_from_slice(frame.payload());
-    node.send_to_bus(Topic::Conversation(conversation), payload);
+    node.send_to_bus(Topic::Conversation(conversation), frame.json());
     done(id)
 }
 

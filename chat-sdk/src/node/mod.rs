@@ -168,7 +168,7 @@ impl Node {
         self.publish(event.conversation, event.seq, &frame);
         // And one who came just then, by what the store said before it, is behind it now or gone.
         self.end_memberships(event);
-        Bytes::copy_from_slice(frame.payload())
+        frame.json()
     }
 
     /// Those whom this event makes members follow from the first event on.
@@ -243,7 +243,7 @@ impl Node {
         let receipt = ServerFrame::Receipt { conversation, user: user.clone(), marker };
         let frame = Encoded::text(&receipt);
         self.shards.of(conversation).receipt(conversation, &frame);
-        Bytes::copy_from_slice(frame.payload())
+        frame.json()
     }
 
     /// A session whose user is a member since this place follows from the first event on.
@@ -346,14 +346,15 @@ impl Node {
         Ok(())
     }
 
-    /// A call of the store, within its time.
-    pub(crate) async fn in_time<T>(
+    /// What asks the store, or other ports besides, within the time of the store: nothing waits for
+    /// ever.
+    pub(crate) async fn in_time<T, E: From<StoreError>>(
         &self,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.limits.store_timeout, call).await {
+        asking: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        match tokio::time::timeout(self.limits.store_timeout, asking).await {
             Ok(answer) => answer,
-            Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
+            Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed)).into()),
         }
     }
 

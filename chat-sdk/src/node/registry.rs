@@ -54,9 +54,7 @@ impl Registry {
     ) -> Vec<Arc<Mailbox>> {
         let entries = self.users.get(user).into_iter().flatten();
         entries
-            .filter(|entry| {
-                credential.is_none() || entry.identity.credential.as_ref() == credential
-            })
+            .filter(|entry| is_by(&entry.identity, credential))
             .map(|entry| entry.mailbox.clone())
             .collect()
     }
@@ -67,10 +65,8 @@ impl Registry {
         user: &UserId,
         credential: Option<&CredentialId>,
     ) -> impl Iterator<Item = &Arc<Mailbox>> {
-        let theirs = move |identity: &Identity| {
-            identity.user == *user
-                && (credential.is_none() || identity.credential.as_ref() == credential)
-        };
+        let theirs =
+            move |identity: &Identity| identity.user == *user && is_by(identity, credential);
         let newcomers = self.newcomers.iter();
         newcomers.filter(move |(it, _)| it.as_ref().is_some_and(theirs)).map(|(_, it)| it)
     }
@@ -161,6 +157,11 @@ impl Registry {
         let entries = self.users().into_iter().flat_map(|user| &self.users[user]);
         entries.map(|entry| (entry.identity.clone(), entry.mailbox.clone())).collect()
     }
+}
+
+/// Whether somebody is in by this credential; by any, if none is named.
+fn is_by(identity: &Identity, credential: Option<&CredentialId>) -> bool {
+    credential.is_none() || identity.credential.as_ref() == credential
 }
 
 /// A place for a connection in the node's count and its address's; given back when dropped.
@@ -303,7 +304,7 @@ impl Node {
     fn tell_presence(&self, user: &UserId, online: bool) {
         let frame = Encoded::text(&ServerFrame::Presence { user: user.clone(), online });
         lock(&self.presence).tell(user, &frame);
-        self.send_to_bus(Topic::User(user.clone()), bytes::Bytes::copy_from_slice(frame.payload()));
+        self.send_to_bus(Topic::User(user.clone()), frame.json());
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         send::{self, Draft, Sent},
     },
     model::{ConversationId, Event, Marker, Member, Summary, UserId},
-    store::{Events, Mark, Only, Page, StoreError, Write, Written},
+    store::{Events, Mark, Only, Page, Write, Written},
 };
 
 impl Node {
@@ -29,7 +29,7 @@ impl Node {
         }
         let now = self.ports.clock.now();
         let plan = send::plan(&self.ports, &self.peers, &self.limits, now, draft);
-        let writes = self.in_time_for(plan).await?;
+        let writes = self.in_time(plan).await?;
         let committing = self.commit(writes)?;
         let node = self.clone();
         Ok(async move { send::conclude(&node.peers, committing.wait().await?) })
@@ -49,7 +49,7 @@ impl Node {
         with: &UserId,
     ) -> Result<(Event, bool), OpenError> {
         let now = self.ports.clock.now();
-        let writes = self.in_time_for(open::plan_direct(&self.ports, now, by, with)).await?;
+        let writes = self.in_time(open::plan_direct(&self.ports, now, by, with)).await?;
         self.open(writes).await
     }
 
@@ -59,7 +59,7 @@ impl Node {
     ) -> Result<(Event, bool), OpenError> {
         let now = self.ports.clock.now();
         let plan = open::plan_group(&self.ports, &self.limits, now, group);
-        let writes = self.in_time_for(plan).await?;
+        let writes = self.in_time(plan).await?;
         self.open(writes).await
     }
 
@@ -78,7 +78,7 @@ impl Node {
         let now = self.ports.clock.now();
         let (ports, peers, limits) = (&self.ports, &self.peers, &self.limits);
         let plan = members::plan(ports, peers, limits, now, by, conversation, change);
-        let writes = self.in_time_for(plan).await?;
+        let writes = self.in_time(plan).await?;
         members::conclude(self.commit(writes)?.wait().await?)
     }
 
@@ -109,7 +109,7 @@ impl Node {
         limit: NonZeroU16,
     ) -> Result<Events, ReadError> {
         let events = read::page(&self.ports, user, conversation, page, only, limit);
-        self.in_time_for(events).await
+        self.in_time(events).await
     }
 
     pub(crate) async fn page_with(
@@ -119,7 +119,7 @@ impl Node {
         page: Page,
         limit: NonZeroU16,
     ) -> Result<Events, ReadError> {
-        self.in_time_for(read::page_with(&self.ports, user, with, page, limit)).await
+        self.in_time(read::page_with(&self.ports, user, with, page, limit)).await
     }
 
     pub(crate) async fn conversation(
@@ -127,7 +127,7 @@ impl Node {
         user: &UserId,
         conversation: ConversationId,
     ) -> Result<Summary, ReadError> {
-        self.in_time_for(read::conversation(&self.ports, user, conversation)).await
+        self.in_time(read::conversation(&self.ports, user, conversation)).await
     }
 
     pub(crate) async fn members(
@@ -138,17 +138,6 @@ impl Node {
         limit: NonZeroU16,
     ) -> Result<Vec<Member>, ReadError> {
         let members = read::members(&self.ports, user, conversation, after, limit);
-        self.in_time_for(members).await
-    }
-
-    /// What asks the ports, within the time of the store: no request waits for ever.
-    async fn in_time_for<T, E: From<StoreError>>(
-        &self,
-        asking: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        match tokio::time::timeout(self.limits.store_timeout, asking).await {
-            Ok(answer) => answer,
-            Err(why) => Err(StoreError::Unavailable(Box::new(why)).into()),
-        }
+        self.in_time(members).await
     }
 }

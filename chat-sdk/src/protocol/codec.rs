@@ -102,6 +102,12 @@ impl Encoded {
         self.0.get(header..).unwrap_or_default()
     }
 
+    /// The same as bytes of their own, shared with the frame: what the bus carries.
+    #[must_use]
+    pub fn json(&self) -> Bytes {
+        self.0.slice_ref(self.payload())
+    }
+
     /// How many bytes it takes on the socket.
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // No frame is empty.

@@ -1,14 +1,9 @@
 //! A store under test, whatever its type: the cases are compiled once, and not for each store.
 
-use std::{any::Any, future::Future, num::NonZeroU16, ops::Deref, pin::Pin, sync::Arc};
+use std::{any::Any, future::Future, ops::Deref, pin::Pin, sync::Arc};
 
 use super::{super::report::Boxed, Restore, StoreFactory};
-use crate::{
-    model::{ConversationId, Epoch, Event, Member, Memberships, Seq, Summary, Timestamp, UserId},
-    store::{Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written},
-};
-
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+use crate::erased::DynStore;
 
 /// A [`Restore`] of a type that only its store knows.
 pub(super) type AnyBackup = Box<dyn Any + Send>;
@@ -34,6 +29,10 @@ impl Shelf {
         Self(Arc::clone(&self.0))
     }
 
+    pub(super) async fn backup(&self) -> Option<AnyBackup> {
+        self.0.backup().await
+    }
+
     pub(super) async fn reopen(self) -> Option<Self> {
         self.alone().reopen().await
     }
@@ -48,58 +47,16 @@ impl Shelf {
 }
 
 impl Deref for Shelf {
-    type Target = dyn AnyStore;
+    type Target = dyn DynStore;
 
     fn deref(&self) -> &Self::Target {
-        &**self.0
+        self.0.store()
     }
 }
 
-/// The [`Store`] with its futures boxed, and what its factory can do with it.
-pub(super) trait AnyStore: Send + Sync {
-    fn epoch(&self) -> Answer<'_, Epoch>;
-    fn write(&self, batch: Vec<Write>) -> Answer<'_, Vec<Written>>;
-    fn memberships<'a>(
-        &'a self,
-        user: &'a UserId,
-        since: Option<&'a Checkpoint>,
-    ) -> Answer<'a, Memberships>;
-    fn heads<'a>(&'a self, conversations: &'a [ConversationId]) -> Answer<'a, Heads>;
-    fn read<'a>(
-        &'a self,
-        reader: Reader<'a>,
-        conversation: ConversationId,
-        after: Seq,
-        upto: Seq,
-        limit: NonZeroU16,
-    ) -> Answer<'a, Option<Vec<Event>>>;
-    fn page<'a>(
-        &'a self,
-        reader: Reader<'a>,
-        conversation: ConversationId,
-        page: Page,
-        only: Only,
-        limit: NonZeroU16,
-    ) -> Answer<'a, Option<Events>>;
-    fn conversations<'a>(
-        &'a self,
-        user: &'a UserId,
-        after: Option<(Timestamp, ConversationId)>,
-        limit: NonZeroU16,
-    ) -> Answer<'a, Vec<Summary>>;
-    fn conversation<'a>(
-        &'a self,
-        user: &'a UserId,
-        conversation: ConversationId,
-    ) -> Answer<'a, Option<Summary>>;
-    fn members<'a>(
-        &'a self,
-        reader: Reader<'a>,
-        conversation: ConversationId,
-        after: Option<&'a UserId>,
-        limit: NonZeroU16,
-    ) -> Answer<'a, Option<Vec<Member>>>;
-
+/// A store, and what its factory can do with it.
+trait AnyStore: Send + Sync {
+    fn store(&self) -> &(dyn DynStore + 'static);
     fn backup(&self) -> Pin<Box<dyn Future<Output = Option<AnyBackup>> + Send + '_>>;
     fn reopen(self: Box<Self>) -> Boxed<Option<Shelf>>;
     fn restore(self: Box<Self>, backup: AnyBackup) -> Boxed<Shelf>;
@@ -123,73 +80,8 @@ struct Opened<F: StoreFactory> {
 }
 
 impl<F: StoreFactory> AnyStore for Opened<F> {
-    fn epoch(&self) -> Answer<'_, Epoch> {
-        Box::pin(self.store.epoch())
-    }
-
-    fn write(&self, batch: Vec<Write>) -> Answer<'_, Vec<Written>> {
-        Box::pin(self.store.write(batch))
-    }
-
-    fn memberships<'a>(
-        &'a self,
-        user: &'a UserId,
-        since: Option<&'a Checkpoint>,
-    ) -> Answer<'a, Memberships> {
-        Box::pin(self.store.memberships(user, since))
-    }
-
-    fn heads<'a>(&'a self, conversations: &'a [ConversationId]) -> Answer<'a, Heads> {
-        Box::pin(self.store.heads(conversations))
-    }
-
-    fn read<'a>(
-        &'a self,
-        reader: Reader<'a>,
-        conversation: ConversationId,
-        after: Seq,
-        upto: Seq,
-        limit: NonZeroU16,
-    ) -> Answer<'a, Option<Vec<Event>>> {
-        Box::pin(self.store.read(reader, conversation, after, upto, limit))
-    }
-
-    fn page<'a>(
-        &'a self,
-        reader: Reader<'a>,
-        conversation: ConversationId,
-        page: Page,
-        only: Only,
-        limit: NonZeroU16,
-    ) -> Answer<'a, Option<Events>> {
-        Box::pin(self.store.page(reader, conversation, page, only, limit))
-    }
-
-    fn conversations<'a>(
-        &'a self,
-        user: &'a UserId,
-        after: Option<(Timestamp, ConversationId)>,
-        limit: NonZeroU16,
-    ) -> Answer<'a, Vec<Summary>> {
-        Box::pin(self.store.conversations(user, after, limit))
-    }
-
-    fn conversation<'a>(
-        &'a self,
-        user: &'a UserId,
-        conversation: ConversationId,
-    ) -> Answer<'a, Option<Summary>> {
-        Box::pin(self.store.conversation(user, conversation))
-    }
-
-    fn members<'a>(
-        &'a self,
-        reader: Reader<'a>,
-        conversation: ConversationId,
-        after: Option<&'a UserId>,
-        limit: NonZeroU16,
-    ) -> Answer<'a, Option<Vec<Member>>> {
-        Box::pin(self.store.members(reader, conversation, after, limit))
+    fn store(&self) -> &(dyn DynStore + 'static) {
+        &self.store
     }
 
     fn backup(&self) -> Pin<Box<dyn Future<Output = Option<AnyBackup>> + Send + '_>> {
