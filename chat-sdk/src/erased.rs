@@ -3,13 +3,18 @@
 //! Hosts implement the public traits with plain `async fn`; a blanket implementation boxes the
 //! futures here. No port lies on the fan-out path, so the box costs one allocation per question.
 
-use std::{future::Future, num::NonZeroU16, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    num::{NonZeroU16, NonZeroUsize},
+    pin::Pin,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
 use crate::{
     auth::{AuthError, Authenticator, Credentials},
-    bus::{Bus, BusError, Heard, Topic},
+    bus::{Budget, Bus, BusError, Heard, Topic},
     directory::Directory,
     env::{Clock, Random},
     model::{
@@ -50,6 +55,7 @@ impl<T: Authenticator> DynAuthenticator for T {
 }
 
 pub(crate) trait DynStore: Send + Sync {
+    fn lanes(&self) -> NonZeroUsize;
     fn epoch(&self) -> Stored<'_, Epoch>;
     fn write(&self, batch: Vec<Write>) -> Stored<'_, Vec<Written>>;
     fn memberships<'a>(
@@ -95,6 +101,9 @@ pub(crate) trait DynStore: Send + Sync {
 }
 
 impl<T: Store> DynStore for T {
+    fn lanes(&self) -> NonZeroUsize {
+        Store::lanes(self)
+    }
     fn epoch(&self) -> Stored<'_, Epoch> {
         Box::pin(Store::epoch(self))
     }
@@ -161,6 +170,8 @@ pub(crate) trait DynBus: Send + Sync {
     fn publish(&self, messages: Vec<(Topic, Bytes)>) -> Boxed<'_, Result<(), BusError>>;
     fn follow(&self, topics: Vec<Topic>) -> Boxed<'_, Result<(), BusError>>;
     fn unfollow(&self, topics: Vec<Topic>) -> Boxed<'_, Result<(), BusError>>;
+    fn take(&self, budget: Budget, wanted: u32) -> Boxed<'_, Result<u32, BusError>>;
+    fn check(&self) -> Boxed<'_, Result<(), BusError>>;
     fn next(&self) -> Boxed<'_, Heard>;
 }
 
@@ -173,6 +184,12 @@ impl<T: Bus> DynBus for T {
     }
     fn unfollow(&self, topics: Vec<Topic>) -> Boxed<'_, Result<(), BusError>> {
         Box::pin(Bus::unfollow(self, topics))
+    }
+    fn take(&self, budget: Budget, wanted: u32) -> Boxed<'_, Result<u32, BusError>> {
+        Box::pin(Bus::take(self, budget, wanted))
+    }
+    fn check(&self) -> Boxed<'_, Result<(), BusError>> {
+        Box::pin(Bus::check(self))
     }
     fn next(&self) -> Boxed<'_, Heard> {
         Box::pin(Bus::next(self))

@@ -22,6 +22,19 @@ pub enum Topic {
     Conversation(ConversationId),
     /// For nodes on which this user has a session or is watched.
     User(UserId),
+    /// For every node; always followed.
+    Nodes,
+}
+
+/// Something that all nodes of a chat share out among themselves: so many a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Budgets of different names have nothing to do with each other. Letters, digits and `-`.
+    pub name: &'static str,
+    /// How many may be taken a second, over time.
+    pub per_second: u32,
+    /// How many may be taken at once after a pause.
+    pub burst: u32,
 }
 
 /// What a node hears.
@@ -62,6 +75,22 @@ pub trait Bus: Send + Sync + 'static {
 
     /// It no longer does.
     fn unfollow(&self, topics: Vec<Topic>) -> impl Future<Output = Result<(), BusError>> + Send;
+
+    /// Takes at most `wanted` out of a budget that all nodes share; how many it may be. By default
+    /// all: a bus that cannot count for all nodes leaves each to its own measure, as does an error.
+    fn take(
+        &self,
+        budget: Budget,
+        wanted: u32,
+    ) -> impl Future<Output = Result<u32, BusError>> + Send {
+        let _ = budget;
+        async move { Ok(wanted) }
+    }
+
+    /// Whether it works at the moment: for people who look. Nothing is decided by it.
+    fn check(&self) -> impl Future<Output = Result<(), BusError>> + Send {
+        async { Ok(()) }
+    }
 
     /// What comes next. Called by one task of the node at a time; waits when there is nothing.
     /// Dropping the future loses nothing.

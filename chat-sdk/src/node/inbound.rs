@@ -76,7 +76,7 @@ pub(super) async fn subscribe(node: Arc<Node>) {
             .iter()
             .filter_map(|topic| match topic {
                 Topic::Conversation(conversation) => Some(*conversation),
-                Topic::User(_) => None,
+                Topic::User(_) | Topic::Nodes => None,
             })
             .collect();
         let bus = &node.ports.bus;

@@ -9,7 +9,10 @@ mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-use std::{future::Future, num::NonZeroU16};
+use std::{
+    future::Future,
+    num::{NonZeroU16, NonZeroUsize},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -239,6 +242,13 @@ pub struct Heads {
 ///
 /// `chat_sdk::conformance::store` holds all of this against any implementation.
 pub trait Store: Send + Sync + 'static {
+    /// How many batches are worth committing at the same time: a node has so many writers, each
+    /// for its share of the conversations. One by default, which is right where a commit locks
+    /// everything. Asked once.
+    fn lanes(&self) -> NonZeroUsize {
+        NonZeroUsize::MIN
+    }
+
     /// The name of this life of the data.
     fn epoch(&self) -> impl Future<Output = Result<Epoch, StoreError>> + Send;
 
