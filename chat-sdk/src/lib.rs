@@ -58,6 +58,8 @@ pub mod auth;
 pub mod directory;
 pub mod policy;
 pub mod env;
+#[cfg(any(feature = "client", feature = "postgres"))]
+mod tls;
 mod erased;
 mod conversation;
 mod node;
@@ -72,6 +74,8 @@ pub mod sabotage;
 
 #[cfg(feature = "sqlite")]
 pub use crate::store::SqliteStore;
+#[cfg(any(feature = "client", feature = "postgres"))]
+pub use crate::tls::{TlsError, TlsRoots};
 pub use crate::{
     auth::{AuthError, Authenticator, Credentials, FromExtension},
     bus::{Bus, LocalBus},

@@ -12,8 +12,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sabotage", &[]),
     ("model", &[]),
     ("env", &["model"]),
+    ("tls", &[]),
     // The stores of ours keep accounts too: that port is in `auth`.
-    ("store", &["model", "env", "auth::accounts", "sabotage"]),
+    ("store", &["model", "env", "auth::accounts", "sabotage", "tls"]),
     ("events", &["model"]),
     ("policy", &["model"]),
     ("bus", &["model", "store"]),
