@@ -79,6 +79,9 @@ pub enum StartError {
 pub struct Health {
     /// Whether the store answers, or why not.
     pub store: Result<(), String>,
+    /// Whether the bus works, or why not. Without it nodes hear of each other's messages late, but
+    /// all goes on.
+    pub bus: Result<(), String>,
     /// Whether the node takes no new connections because it is leaving.
     pub draining: bool,
     /// Live connections.
@@ -211,9 +214,10 @@ impl Chat {
         Events(self.node().events.subscribe())
     }
 
-    /// Ends the live connections of a user on this node, all or those of one credential, and says
-    /// how many there were. To be called when a credential is revoked; that it is refused from then
-    /// on is the authenticator's part.
+    /// Ends the live connections of a user on every node, all or those of one credential, and says
+    /// how many there were on this one. To be called when a credential is revoked; that it is refused
+    /// from then on is the authenticator's part. A node that the bus does not reach finds out when it
+    /// asks the authenticator again ([`Limits::credential_check`]).
     pub fn disconnect(&self, user: &UserId, credential: Option<&CredentialId>) -> usize {
         self.node().disconnect(user, credential)
     }
@@ -221,9 +225,16 @@ impl Chat {
     /// How the chat is now. Asks the store.
     pub async fn check(&self) -> Health {
         let node = self.node();
-        let store = node.in_time(node.ports.store.epoch()).await;
+        let (store, bus) = tokio::join!(
+            node.in_time(node.ports.store.epoch()),
+            tokio::time::timeout(node.limits.store_timeout, node.ports.bus.check())
+        );
         Health {
             store: store.map(|_| ()).map_err(|why| why.to_string()),
+            bus: match bus {
+                Ok(works) => works.map_err(|why| why.to_string()),
+                Err(_) => Err("no answer".to_owned()),
+            },
             draining: node.is_draining(),
             connections: node.connections(),
             waiting_bytes: node.waiting_bytes(),

@@ -96,6 +96,9 @@ pub struct Limits {
     pub membership_check: Duration,
     /// How often live credentials are asked about again.
     pub credential_check: Duration,
+    /// How long a node believes what another said of its users without hearing of it; each says
+    /// three times as often that it lives.
+    pub node_lease: Duration,
     /// How long a user still counts as online after their last connection ended: a reload or a
     /// change of network is no departure.
     pub presence_grace: Duration,
@@ -111,8 +114,12 @@ pub struct Limits {
     // --- leaving ---
     /// How long before its end a credential is announced as expiring.
     pub expiry_notice: Duration,
-    /// Over how long clients are told to move when a node drains.
+    /// Over how long clients are told to move when a node drains, if the budget allows it.
     pub drain_window: Duration,
+    /// Clients that all nodes of a chat together tell to move, a second: what the nodes that stay
+    /// can take in beside their work. A node with more than its share drains for longer, up to its
+    /// deadline.
+    pub moves_per_second: u32,
 }
 
 impl Default for Limits {
@@ -154,6 +161,7 @@ impl Default for Limits {
             position_check: Duration::from_secs(10),
             membership_check: Duration::from_secs(60),
             credential_check: Duration::from_secs(30),
+            node_lease: Duration::from_secs(15),
             presence_grace: Duration::from_secs(5),
 
             commit_writes_max: 256,
@@ -162,6 +170,7 @@ impl Default for Limits {
 
             expiry_notice: Duration::from_secs(60),
             drain_window: Duration::from_secs(5),
+            moves_per_second: 1_000,
         }
     }
 }
@@ -199,8 +208,10 @@ impl Limits {
             (self.sends_per_second > 0 && self.sends_burst > 0, "somebody must be able to send"),
             (self.commands_in_flight_max > 0, "a command must be able to run"),
             (self.commit_writes_max > 0, "a commit must hold something"),
+            (self.moves_per_second > 0, "somebody must be able to move"),
             (!self.heartbeat.is_zero(), "a heartbeat must take time"),
             (!self.position_check.is_zero(), "a position check must take time"),
+            (!self.node_lease.is_zero(), "a lease must hold for a time"),
             (!self.membership_check.is_zero(), "a membership check must take time"),
         ];
         match relations.iter().find(|(holds, _)| !holds) {

@@ -34,6 +34,8 @@ pub enum Defect {
     AnswerBeforeCommit = 1 << 11,
     /// SQLite does not wait for the disk.
     NoFlush = 1 << 12,
+    /// A revocation does not reach the other nodes, neither at once nor later.
+    LoseRevocation = 1 << 20,
 }
 
 #[cfg(feature = "sabotage")]
@@ -56,6 +58,7 @@ impl Defect {
             Unbounded,
             AnswerBeforeCommit,
             NoFlush,
+            LoseRevocation,
         ];
         all.into_iter().find(|defect| format!("{defect:?}") == name)
     }

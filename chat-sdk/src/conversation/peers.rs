@@ -39,6 +39,11 @@ impl Peers {
         remembered.insert(conversation, pair);
     }
 
+    /// Everything that was remembered is of a life that is over.
+    pub fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// What is remembered or, else, what the first event says. `None`: there is no such
     /// conversation.
     pub(crate) async fn of(

@@ -181,6 +181,11 @@ impl Feeds {
         ended
     }
 
+    /// Nobody follows any longer, whatever they think: their mailboxes are about to end.
+    pub fn end(&mut self, conversation: ConversationId) {
+        self.feeds.remove(&conversation);
+    }
+
     /// Publishes one number of a conversation.
     pub fn publish(
         &mut self,

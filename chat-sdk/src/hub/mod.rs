@@ -10,5 +10,5 @@ pub mod presence;
 pub use self::{
     feed::{Enrolled, Feeds, Followed, Hole, Published, Rejoin},
     mailbox::{Mailbox, Push, Taken},
-    presence::Presence,
+    presence::{NodeId, Presence},
 };

@@ -275,12 +275,13 @@ impl<T: Transport> Connection<T> {
             self.legacy = Some(Box::new(Legacy::new(identity.user.clone(), salt)));
         }
         let limits = &self.node.limits;
+        let epoch = self.node.epoch();
         Ok(Welcome {
             version: VERSION,
             session: format!("{session:016x}"),
             user: identity.user.clone(),
-            epoch: self.node.epoch.clone(),
-            resumed: resume.is_some_and(|resume| resume.epoch == self.node.epoch),
+            resumed: resume.is_some_and(|resume| resume.epoch == epoch),
+            epoch,
             heartbeat_ms: limits.heartbeat.as_millis() as u64,
             typing_ms: limits.typing_interval.as_millis() as u64,
             limits: (&**limits).into(),
@@ -410,17 +411,11 @@ impl<T: Transport> Connection<T> {
     }
 
     fn watch(&mut self, users: Vec<UserId>) {
-        let mut presence = lock(&self.node.presence);
-        for user in &self.watched {
-            presence.unwatch(user, &self.mailbox);
-        }
-        for user in &users {
-            presence.watch(user, &self.mailbox);
-            let online = presence.is_online(user);
+        let online = self.node.watch(&self.mailbox, &users, &self.watched);
+        for (user, online) in users.iter().zip(online) {
             let frame = ServerFrame::Presence { user: user.clone(), online };
             self.mailbox.put(Encoded::text(&frame));
         }
-        drop(presence);
         self.watched = users;
     }
 

@@ -1,11 +1,24 @@
 //! Leaving: tell everybody when to move, let them, then end what is left.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use tokio::time::Instant;
 use tracing::info;
 
-use super::{Node, lock};
-use crate::protocol::{CloseCode, Encoded, ServerFrame};
+use super::{Node, hints::Hint, lock};
+use crate::{
+    bus::{Budget, Topic},
+    hub::Mailbox,
+    protocol::{CloseCode, Encoded, ServerFrame},
+};
+
+/// How often some more clients are told to move; they spread over this time by themselves.
+const TICK: Duration = Duration::from_millis(100);
+/// So many are told at once in any case: a handful is no herd.
+const AT_ONCE_MIN: usize = 5;
 
 /// How long the last connections get to take their close frame.
 const LINGER: Duration = Duration::from_secs(3);
@@ -38,21 +51,17 @@ impl Node {
         let connections = mailboxes.len();
         info!(connections, "draining");
 
-        let window = self.limits.drain_window.min(deadline / 2);
-        for mailbox in &mailboxes {
-            let frame = ServerFrame::Drain {
-                after_ms: self.random_below(window).as_millis() as u64,
-                deadline_ms: deadline.as_millis() as u64,
-            };
-            mailbox.put(Encoded::text(&frame));
-        }
-        drop(mailboxes);
         // Who is not let in yet has nothing here to wait for.
         for mailbox in lock(&self.registry).newcomers() {
             mailbox.close(CloseCode::Restart);
         }
         self.sockets.close();
-        let _ = tokio::time::timeout(deadline, self.sockets.wait()).await;
+        let ends = Instant::now() + deadline;
+        let moving = async {
+            self.tell_to_move(mailboxes, ends).await;
+            self.sockets.wait().await;
+        };
+        let _ = tokio::time::timeout_at(ends, moving).await;
 
         let left = lock(&self.registry).all();
         for mailbox in &left {
@@ -62,7 +71,9 @@ impl Node {
         drop(left);
         let _ = tokio::time::timeout(LINGER, self.sockets.wait()).await;
 
-        // The writer finishes its queue; the others stop where they are.
+        // Those that are still here are on no node from now on, until they say otherwise.
+        self.send_hint(Topic::Nodes, &Hint::Ended { node: self.id });
+        // The writers and the way to the bus finish their queues; the others stop where they are.
         self.stop.cancel();
         self.tasks.close();
         let _ = tokio::time::timeout(LINGER + self.limits.store_timeout, self.tasks.wait()).await;
@@ -70,6 +81,37 @@ impl Node {
         let moved = connections.saturating_sub(closed);
         info!(connections, moved, closed, stuck, "drained");
         ShutdownReport { connections, moved, closed, stuck }
+    }
+
+    /// Tells one after the other, over the window, and no more of them than the other nodes can
+    /// take in: what all nodes tell together comes out of one budget.
+    async fn tell_to_move(&self, mailboxes: Vec<Arc<Mailbox>>, ends: Instant) {
+        let window = self.limits.drain_window.min((ends - Instant::now()) / 2);
+        let ticks = window.as_millis().div_ceil(TICK.as_millis()).max(1);
+        let at_once = mailboxes.len().div_ceil(ticks as usize).max(AT_ONCE_MIN);
+        let per_second = self.limits.moves_per_second;
+        let budget = Budget { name: "moves", per_second, burst: per_second.div_ceil(10) };
+        let mut mailboxes = mailboxes.into_iter();
+        while !mailboxes.as_slice().is_empty() {
+            let wanted = at_once.min(mailboxes.len());
+            let take = self.ports.bus.take(budget, wanted as u32);
+            let granted = match tokio::time::timeout(TICK, take).await {
+                Ok(Ok(granted)) => wanted.min(granted as usize),
+                // Nobody counts for all: one's own measure, then.
+                Ok(Err(_)) | Err(_) => wanted,
+            };
+            for mailbox in mailboxes.by_ref().take(granted) {
+                let left = ends.saturating_duration_since(Instant::now());
+                let frame = ServerFrame::Drain {
+                    after_ms: self.random_below(TICK.min(left / 2)).as_millis() as u64,
+                    deadline_ms: left.as_millis() as u64,
+                };
+                mailbox.put(Encoded::text(&frame));
+            }
+            if !mailboxes.as_slice().is_empty() {
+                tokio::time::sleep(TICK).await;
+            }
+        }
     }
 
     fn random_below(&self, window: Duration) -> Duration {

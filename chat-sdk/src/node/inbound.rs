@@ -9,12 +9,14 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
-use super::{Node, lock, position_check};
+use super::{Node, hints::Hint, lock, position_check};
 use crate::{
     bus::{Heard, Topic},
     protocol::{Encoded, ServerFrame, codec::decode_server},
 };
 
+/// After which time a bus that could not be told of topics is told again.
+const TELL_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 /// How many messages go to the bus in one call.
 const BATCH_MAX: usize = 256;
 
@@ -53,6 +55,16 @@ impl Topics {
         self.change(topic, false);
     }
 
+    /// The bus could not be told: to be told again, unless there is a newer word.
+    fn put_back(&self, wanted: Vec<Topic>, unwanted: Vec<Topic>) {
+        let mut changes = lock(&self.changes);
+        let old = wanted.into_iter().map(|topic| (topic, true));
+        for (topic, wanted) in old.chain(unwanted.into_iter().map(|topic| (topic, false))) {
+            changes.entry(topic).or_insert(wanted);
+        }
+        self.changed.notify_one();
+    }
+
     fn change(&self, topic: Topic, wanted: bool) {
         lock(&self.changes).insert(topic, wanted);
         self.changed.notify_one();
@@ -80,11 +92,21 @@ pub(super) async fn subscribe(node: Arc<Node>) {
             })
             .collect();
         let bus = &node.ports.bus;
-        for told in [bus.unfollow(unwanted).await, bus.follow(wanted).await] {
-            if let Err(why) = told {
-                warn!(error = &why as &dyn std::error::Error, "bus not told of topics");
+        let told = match bus.unfollow(unwanted.clone()).await {
+            Ok(()) => bus.follow(wanted.clone()).await,
+            Err(why) => Err(why),
+        };
+        if let Err(why) = told {
+            warn!(error = &why as &dyn std::error::Error, "bus not told of topics");
+            node.topics.put_back(wanted, unwanted);
+            tokio::select! {
+                biased;
+                () = node.stop.cancelled() => return,
+                () = tokio::time::sleep(TELL_AGAIN) => {}
             }
+            continue;
         }
+        node.ask_for(&wanted);
         if !new.is_empty()
             && let Err(why) = position_check::compare(&node, &new).await
         {
@@ -108,12 +130,19 @@ pub(super) async fn listen(node: Arc<Node>) {
                 metrics::counter!("chat_bus_losses_total").increment(1);
                 node.check_now.notify_one();
                 node.doubts.raise_all();
+                node.credentials_in_doubt.notify_one();
+                node.ask_again();
             }
         }
     }
 }
 
 fn hear(node: &Arc<Node>, topic: &Topic, bytes: &Bytes) {
+    match Hint::decode(bytes) {
+        None => {}
+        Some(Ok(hint)) => return node.hear_hint(hint),
+        Some(Err(why)) => return debug!(?topic, %why, "unknown hint on the bus"),
+    }
     let frame = std::str::from_utf8(bytes).ok().and_then(|text| decode_server(text).ok());
     match frame.flatten() {
         Some(ServerFrame::Event(event)) => {
@@ -124,11 +153,6 @@ fn hear(node: &Arc<Node>, topic: &Topic, bytes: &Bytes) {
         }
         Some(frame @ ServerFrame::Typing { conversation, .. }) => {
             node.signal(conversation, &Encoded::text(&frame), None);
-        }
-        Some(frame @ ServerFrame::Presence { .. }) => {
-            if let ServerFrame::Presence { user, .. } = &frame {
-                lock(&node.presence).tell(user, &Encoded::text(&frame));
-            }
         }
         // Of a newer node, or damaged: the position check knows better.
         _ => debug!(?topic, "unknown message on the bus"),

@@ -33,7 +33,7 @@ impl Node {
     ) -> Result<Joined, StoreError> {
         // Taken before anything is read, so that it lies before everything that is followed now.
         let token = self.last_checkpoint();
-        let resume = resume.filter(|resume| resume.epoch == self.epoch);
+        let resume = resume.filter(|resume| resume.epoch == self.epoch());
         let (since, positions) = match resume {
             Some(resume) => (resume.token, resume.positions),
             None => (None, std::collections::BTreeMap::new()),

@@ -1,9 +1,10 @@
 //! Group commit: whatever waits when the last commit ends is committed together.
 //!
-//! One task writes, so the events of a conversation are published in the order of their numbers,
-//! and a connection that ends in the middle of a send cannot end the send.
+//! A few tasks write, each for its share of the conversations, so the events of one are written and
+//! published in the order in which they were asked for, and a connection that ends in the middle of
+//! a send cannot end the send.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
@@ -23,10 +24,10 @@ pub(super) struct Unit {
     answer: oneshot::Sender<Result<Vec<Written>, StoreError>>,
 }
 
-/// The way to the writer.
+/// The way to the writers.
 #[derive(Debug)]
 pub(super) struct LogWriter {
-    queue: mpsc::Sender<Unit>,
+    lanes: Box<[mpsc::Sender<Unit>]>,
 }
 
 /// A commit that is on its way. Dropping it does not take it back.
@@ -44,19 +45,25 @@ impl Committing {
 }
 
 impl LogWriter {
-    pub(super) fn new(queue_max: usize) -> (Self, mpsc::Receiver<Unit>) {
-        let (queue, receiver) = mpsc::channel(queue_max);
-        (Self { queue }, receiver)
+    pub(super) fn new(lanes: NonZeroUsize, queue_max: usize) -> (Self, Vec<mpsc::Receiver<Unit>>) {
+        let each = (queue_max / lanes).max(1);
+        let (lanes, queues): (Vec<_>, _) = (0..lanes.get()).map(|_| mpsc::channel(each)).unzip();
+        (Self { lanes: lanes.into() }, queues)
     }
 
-    /// Puts writes into the queue, in the order of the calls. Refuses rather than waits.
+    /// Puts the writes of one conversation into its queue, in the order of the calls. Refuses rather
+    /// than waits.
     pub(super) fn commit(&self, writes: Vec<Write>) -> Result<Committing, CommitError> {
         let (answer, receiver) = oneshot::channel();
-        if writes.is_empty() {
+        let Some(conversation) = writes.first().map(Write::conversation) else {
             let _ = answer.send(Ok(Vec::new()));
             return Ok(Committing(receiver));
-        }
-        self.queue.try_send(Unit { writes, answer }).map_err(|why| match why {
+        };
+        debug_assert!(writes.iter().all(|write| write.conversation() == conversation));
+        // Ids are hashes or end in randomness: these bytes are spread evenly.
+        let spread = u16::from_le_bytes([conversation.as_bytes()[13], conversation.as_bytes()[14]]);
+        let lane = &self.lanes[usize::from(spread) % self.lanes.len()];
+        lane.try_send(Unit { writes, answer }).map_err(|why| match why {
             mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => CommitError::ShuttingDown,
         })?;
@@ -64,7 +71,7 @@ impl LogWriter {
     }
 }
 
-/// The writer. Ends when the node stops and the queue is empty.
+/// One of the writers. Ends when the node stops and the queue is empty.
 pub(super) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Unit>) {
     let mut units = Vec::new();
     loop {

@@ -6,7 +6,9 @@
 mod catch_up;
 mod commands;
 pub(crate) mod connection;
+mod credentials;
 mod drain;
+mod hints;
 mod inbound;
 mod join;
 mod log_writer;
@@ -32,7 +34,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, warn};
+use tracing::warn;
 
 pub use self::drain::ShutdownReport;
 use self::{
@@ -44,10 +46,10 @@ use crate::{
     bus::Topic,
     conversation::Peers,
     erased::Ports,
-    hub::{Enrolled, Followed, Hole, Mailbox, Presence, Published},
+    hub::{Enrolled, Followed, Hole, Mailbox, NodeId, Presence, Published},
     limits::Limits,
-    model::{Body, ConversationId, CredentialId, Epoch, Event, Identity, Marker, Seq, UserId},
-    protocol::{CloseCode, Encoded, ServerFrame},
+    model::{Body, ConversationId, Epoch, Event, Identity, Marker, Seq, UserId},
+    protocol::{Encoded, ServerFrame},
     sabotage::{self, Defect},
     store::{Checkpoint, Reader, StoreError},
 };
@@ -61,13 +63,14 @@ pub(crate) struct Node {
     pub(crate) ports: Ports,
     pub(crate) limits: Arc<Limits>,
     pub(crate) peers: Peers,
-    pub(crate) epoch: Epoch,
+    pub(super) id: NodeId,
+    epoch: Mutex<Epoch>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Sockets between upgrade and the end of their join.
     pub(crate) handshakes: Arc<Semaphore>,
     shards: Shards,
     // Std mutexes, each held for a look-up or a change and never across an await. None is taken
-    // while another is held, but mailboxes under any of them.
+    // while another is held, but mailboxes and the bus's topics under any of them.
     registry: Mutex<Registry>,
     presence: Mutex<Presence>,
     rates: Mutex<Rates>,
@@ -78,6 +81,7 @@ pub(crate) struct Node {
     /// Rung when the bus lost something: compare heads now.
     check_now: Notify,
     doubts: Doubts,
+    credentials_in_doubt: Notify,
     began: Instant,
     connections: AtomicUsize,
     draining: AtomicBool,
@@ -104,11 +108,14 @@ impl Node {
     pub(crate) async fn start(ports: Ports, limits: Limits) -> Result<Arc<Self>, StoreError> {
         let limits = Arc::new(limits);
         let epoch = ports.store.epoch().await?;
-        let (writer, queue) = LogWriter::new(limits.commit_queue_max);
+        let (writer, queues) = LogWriter::new(ports.store.lanes(), limits.commit_queue_max);
+        let mut id = [0; 8];
+        ports.random.fill(&mut id);
         let (bus_out, bus_queue) = mpsc::channel(BUS_QUEUE);
         let node = Arc::new(Self {
             peers: Peers::default(),
-            epoch,
+            id: NodeId(u64::from_le_bytes(id)),
+            epoch: Mutex::new(epoch),
             events: broadcast::Sender::new(limits.events_backlog),
             handshakes: Arc::new(Semaphore::new(limits.handshakes_max)),
             shards: Shards::default(),
@@ -121,6 +128,7 @@ impl Node {
             topics: Topics::default(),
             check_now: Notify::new(),
             doubts: Doubts::default(),
+            credentials_in_doubt: Notify::new(),
             began: Instant::now(),
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -130,14 +138,23 @@ impl Node {
             ports,
             limits,
         });
-        node.tasks.spawn(log_writer::run(node.clone(), queue));
+        for queue in queues {
+            node.tasks.spawn(log_writer::run(node.clone(), queue));
+        }
         node.tasks.spawn(inbound::publish(node.clone(), bus_queue));
         node.tasks.spawn(inbound::subscribe(node.clone()));
         node.tasks.spawn(inbound::listen(node.clone()));
         node.tasks.spawn(position_check::run(node.clone()));
         node.tasks.spawn(membership_check::run(node.clone()));
+        node.tasks.spawn(credentials::run(node.clone()));
+        node.tasks.spawn(hints::live(node.clone()));
         node.tasks.spawn(registry::keep_house(node.clone()));
         Ok(node)
+    }
+
+    /// The life of the store, as far as this node knows.
+    pub(crate) fn epoch(&self) -> Epoch {
+        lock(&self.epoch).clone()
     }
 
     /// Time since the node began: what the pure rooms take for the time.
@@ -212,8 +229,8 @@ impl Node {
         let conversation = event.conversation;
         let mailboxes = lock(&self.registry).mailboxes(user);
         for mailbox in mailboxes {
-            let expelled = self.shards.of(conversation).expel(conversation, &mailbox, event.seq);
-            if let Some(ended) = expelled {
+            let mut feeds = self.shards.of(conversation);
+            if let Some(ended) = feeds.expel(conversation, &mailbox, event.seq) {
                 if ended {
                     self.topics.unfollow(Topic::Conversation(conversation));
                 }
@@ -275,11 +292,12 @@ impl Node {
         mailbox: &Arc<Mailbox>,
         since: Seq,
     ) {
-        let enrolled = self.shards.of(conversation).enrol(conversation, mailbox, since);
-        if let Enrolled::Behind { new } = enrolled {
+        let mut feeds = self.shards.of(conversation);
+        if let Enrolled::Behind { new } = feeds.enrol(conversation, mailbox, since) {
             if new {
                 self.topics.follow(Topic::Conversation(conversation));
             }
+            drop(feeds);
             mailbox.fell_behind(conversation, Seq::ZERO);
             lock(&self.registry).note_following(user, mailbox, self.now());
         }
@@ -287,7 +305,9 @@ impl Node {
 
     /// Begins to follow, and tells the bus if nobody here did before.
     fn follow(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>, at: Seq) -> Followed {
-        let followed = self.shards.of(conversation).follow(conversation, mailbox, at);
+        // Under the feed's lock, so that the last word to the bus is the one that holds.
+        let mut feeds = self.shards.of(conversation);
+        let followed = feeds.follow(conversation, mailbox, at);
         if followed == (Followed::Live { new: true }) {
             self.topics.follow(Topic::Conversation(conversation));
         }
@@ -296,7 +316,8 @@ impl Node {
 
     /// Ceases to follow, and tells the bus if nobody here does any more.
     fn unfollow(&self, conversation: ConversationId, mailbox: &Arc<Mailbox>) {
-        if self.shards.of(conversation).unfollow(conversation, mailbox) {
+        let mut feeds = self.shards.of(conversation);
+        if feeds.unfollow(conversation, mailbox) {
             self.topics.unfollow(Topic::Conversation(conversation));
         }
     }
@@ -372,21 +393,6 @@ impl Node {
 
     fn replay_page(&self) -> std::num::NonZeroU16 {
         std::num::NonZeroU16::new(self.limits.replay_page).unwrap_or(std::num::NonZeroU16::MIN)
-    }
-
-    /// Ends the live connections of a user: all, or those of one credential.
-    pub(crate) fn disconnect(&self, user: &UserId, credential: Option<&CredentialId>) -> usize {
-        if sabotage::on(Defect::IgnoreRevocation) {
-            return 0;
-        }
-        let registry = lock(&self.registry);
-        let mailboxes = registry.mailboxes_by(user, credential);
-        for mailbox in mailboxes.iter().chain(registry.newcomers_by(user, credential)) {
-            mailbox.close(CloseCode::Revoked);
-        }
-        drop(registry);
-        debug!(%user, connections = mailboxes.len(), "disconnected");
-        mailboxes.len()
     }
 
     /// The last position, for somebody who joins now and reads everything after it was taken.

@@ -9,7 +9,9 @@ use tracing::warn;
 
 use super::{Node, Position, lock};
 use crate::{
-    model::ConversationId,
+    bus::Topic,
+    model::{ConversationId, Epoch},
+    protocol::CloseCode,
     sabotage::{self, Defect},
     store::{Checkpoint, StoreError},
 };
@@ -36,12 +38,36 @@ async fn check(node: &Arc<Node>) -> Result<(), StoreError> {
     if sabotage::on(Defect::NoPositionCheck) {
         return Ok(());
     }
+    let epoch = node.in_time(node.ports.store.epoch()).await?;
+    if epoch != node.epoch() {
+        node.begin_life(epoch);
+    }
     let since = node.now();
     let followed = node.shards.conversations();
     if let Some(checkpoint) = compare(node, &followed).await? {
         *lock(&node.checkpoint) = Some(Position { checkpoint, since });
     }
     Ok(())
+}
+
+impl Node {
+    /// The store was restored from a backup while this node was running: numbers mean something else
+    /// now. Everybody comes again, and is told so by the epoch in their welcome.
+    fn begin_life(&self, epoch: Epoch) {
+        warn!(epoch = epoch.as_str(), "the store has begun a new life: all connections are closed");
+        *lock(&self.epoch) = epoch;
+        *lock(&self.checkpoint) = None;
+        self.peers.forget();
+        for conversation in self.shards.conversations() {
+            let mut feeds = self.shards.of(conversation);
+            feeds.end(conversation);
+            self.topics.unfollow(Topic::Conversation(conversation));
+        }
+        let registry = lock(&self.registry);
+        for mailbox in registry.all().iter().chain(registry.newcomers()) {
+            mailbox.close(CloseCode::Restart);
+        }
+    }
 }
 
 /// Compares these conversations with the store and fills what is missing. The moment up to which

@@ -7,15 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tracing::info;
-
 use super::{Node, Position, lock};
 use crate::{
     bus::Topic,
-    hub::Mailbox,
+    hub::{Mailbox, Presence},
     model::{CredentialId, Identity, UserId},
-    protocol::{CloseCode, Encoded, ServerFrame},
-    sabotage::{self, Defect},
     store::Checkpoint,
 };
 
@@ -153,7 +149,7 @@ impl Registry {
     }
 
     /// Who is behind each, in the same order.
-    fn identities(&self) -> Vec<(Identity, Arc<Mailbox>)> {
+    pub(super) fn identities(&self) -> Vec<(Identity, Arc<Mailbox>)> {
         let entries = self.users().into_iter().flat_map(|user| &self.users[user]);
         entries.map(|entry| (entry.identity.clone(), entry.mailbox.clone())).collect()
     }
@@ -264,9 +260,16 @@ impl Node {
             };
             registry.users.entry(identity.user.clone()).or_default().push(entry);
         }
-        if lock(&self.presence).arrive(&identity.user) {
+        let mut presence = lock(&self.presence);
+        let online = presence.is_online(&identity.user);
+        if presence.arrive(&identity.user) {
+            // Under the lock, so that the last word to the bus is the one that holds.
             self.topics.follow(Topic::User(identity.user.clone()));
-            self.tell_presence(&identity.user, true);
+            if !online {
+                self.tell_all(&presence, std::slice::from_ref(&identity.user), true);
+            }
+            drop(presence);
+            self.say_presence(&identity.user, true);
         }
         true
     }
@@ -290,21 +293,49 @@ impl Node {
             }
         }
         for conversation in mailbox.end() {
-            if self.shards.of(conversation).forget(conversation, mailbox) {
+            let mut feeds = self.shards.of(conversation);
+            if feeds.forget(conversation, mailbox) {
                 self.topics.unfollow(Topic::Conversation(conversation));
             }
         }
         let mut presence = lock(&self.presence);
         for user in watched {
             presence.unwatch(user, mailbox);
+            self.forget_user(&presence, user);
         }
         presence.depart(user, self.now(), self.limits.presence_grace);
     }
 
-    fn tell_presence(&self, user: &UserId, online: bool) {
-        let frame = Encoded::text(&ServerFrame::Presence { user: user.clone(), online });
-        lock(&self.presence).tell(user, &frame);
-        self.send_to_bus(Topic::User(user.clone()), frame.json());
+    /// Ceases to listen for a user who does not concern this node any more.
+    fn forget_user(&self, presence: &Presence, user: &UserId) {
+        if !presence.concerns(user) {
+            self.topics.unfollow(Topic::User(user.clone()));
+        }
+    }
+
+    /// This connection watches these users and no longer those: how each of them is now.
+    pub(super) fn watch(
+        &self,
+        mailbox: &Arc<Mailbox>,
+        users: &[UserId],
+        before: &[UserId],
+    ) -> Vec<bool> {
+        let mut presence = lock(&self.presence);
+        let online = users
+            .iter()
+            .map(|user| {
+                if presence.watch(user, mailbox) {
+                    // Once the bus listens, the other nodes are asked.
+                    self.topics.follow(Topic::User(user.clone()));
+                }
+                presence.is_online(user)
+            })
+            .collect();
+        for user in before {
+            presence.unwatch(user, mailbox);
+            self.forget_user(&presence, user);
+        }
+        online
     }
 }
 
@@ -322,42 +353,32 @@ fn subnet(address: IpAddr) -> IpAddr {
 /// How often departures are looked at.
 const PRESENCE_TICK: Duration = Duration::from_secs(1);
 
-/// Departures and credentials, until the node stops.
+/// Departures, here and elsewhere, until the node stops.
 pub(super) async fn keep_house(node: Arc<Node>) {
-    let mut credentials_checked = node.now();
     loop {
         tokio::select! {
             biased;
             () = node.stop.cancelled() => return,
             () = tokio::time::sleep(PRESENCE_TICK) => {}
         }
-        let gone = lock(&node.presence).expire(node.now());
+        let gone = {
+            let mut presence = lock(&node.presence);
+            let lapsed = presence.lapse(node.now());
+            node.tell_all(&presence, &lapsed, false);
+            let gone = presence.expire(node.now());
+            for user in &gone {
+                node.forget_user(&presence, user);
+                if !presence.is_online(user) {
+                    node.tell_all(&presence, std::slice::from_ref(user), false);
+                }
+            }
+            metrics::gauge!("chat_users_online").set(presence.online() as f64);
+            metrics::gauge!("chat_other_nodes").set(presence.others() as f64);
+            gone
+        };
         for user in gone {
-            node.topics.unfollow(Topic::User(user.clone()));
-            node.tell_presence(&user, false);
+            node.say_presence(&user, false);
         }
         metrics::gauge!("chat_connections").set(node.connections() as f64);
-        metrics::gauge!("chat_users_online").set(lock(&node.presence).online() as f64);
-        if node.now() - credentials_checked >= node.limits.credential_check {
-            check_credentials(&node).await;
-            credentials_checked = node.now();
-        }
-    }
-}
-
-/// A revocation that this node was not told of ends the connection at the next look.
-async fn check_credentials(node: &Arc<Node>) {
-    let identities = lock(&node.registry).identities();
-    for (identity, mailbox) in identities {
-        if identity.by_switch {
-            continue;
-        }
-        // Who cannot be asked about stays: an authenticator that hangs is no revocation.
-        let asking = node.ports.authenticator.still_valid(&identity);
-        let valid = tokio::time::timeout(node.limits.store_timeout, asking).await.unwrap_or(true);
-        if !valid && !sabotage::on(Defect::IgnoreRevocation) {
-            info!(user = %identity.user, "credential no longer valid");
-            mailbox.close(CloseCode::Revoked);
-        }
     }
 }

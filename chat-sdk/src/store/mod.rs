@@ -58,6 +58,18 @@ pub enum Write {
     Mark(Mark),
 }
 
+impl Write {
+    /// Which conversation it is about.
+    #[must_use]
+    pub const fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Open(open) => open.conversation,
+            Self::Append(append) => append.conversation,
+            Self::Mark(mark) => mark.conversation,
+        }
+    }
+}
+
 /// Creates a conversation with its first event ([`Body::Created`], `seq` 1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open {

@@ -17,7 +17,8 @@ async fn a_node_that_leaves_says_so_serves_who_is_there_and_lets_nobody_in() {
     let leaving = tokio::spawn(async move { chat.shutdown(PATIENCE).await });
     for client in [&mut alice, &mut bob, &mut carol] {
         let drain = client.next_of("drain").await;
-        assert_eq!(drain["deadline_ms"], PATIENCE.as_millis() as u64);
+        let deadline = drain["deadline_ms"].as_u64().unwrap();
+        assert!(deadline <= PATIENCE.as_millis() as u64, "{deadline}");
         assert!(
             drain["after_ms"].as_u64().unwrap()
                 <= Limits::default().drain_window.as_millis() as u64

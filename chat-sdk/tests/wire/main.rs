@@ -24,5 +24,6 @@ mod credentials;
 mod drain;
 mod crowding;
 mod slow_reader;
+mod nodes;
 mod outage;
 mod original_clients;
