@@ -68,6 +68,8 @@ pub struct Plan {
     pub in_flight: usize,
     pub tcp_capacity: usize,
     pub commit_writes: usize,
+    /// Batches that a node commits at the same time.
+    pub lanes: usize,
     /// Everybody talks much and there is little room, so that whoever stops reading has soon missed
     /// more than a node keeps.
     pub crowded: bool,
@@ -120,6 +122,7 @@ impl Plan {
             in_flight: *rng.pick(&[2, 32]),
             tcp_capacity: *rng.pick(&capacities),
             commit_writes: *rng.pick(&[2, 256]),
+            lanes: *rng.pick(&[1, 3]),
             crowded,
             faults,
         }

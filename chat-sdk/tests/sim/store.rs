@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroUsize},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -52,6 +52,7 @@ pub struct FlakyStore {
     pub rng: Arc<Mutex<Rng>>,
     pub recorder: Recorder,
     pub twist: Option<Twist>,
+    pub lanes: NonZeroUsize,
     pub twisted: Arc<Mutex<BTreeMap<(ConversationId, UserId), Marker>>>,
 }
 
@@ -170,6 +171,10 @@ pub fn in_our_words(event: &Event) -> LogEvent {
 }
 
 impl Store for FlakyStore {
+    fn lanes(&self) -> NonZeroUsize {
+        self.lanes
+    }
+
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         self.call(self.disk.epoch()).await
     }

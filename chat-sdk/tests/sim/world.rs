@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroUsize},
     rc::Rc,
     sync::{
         Arc, Mutex,
@@ -279,6 +279,7 @@ pub fn run(seed: u64, twist: Option<Twist>) -> Run {
         rng: Arc::new(Mutex::new(Rng::new(seed, "store"))),
         recorder: recorder.clone(),
         twist,
+        lanes: NonZeroUsize::new(plan.lanes).unwrap(),
         twisted: Arc::default(),
     };
     let wires = Wires::new(plan.nodes, Rng::new(seed, "bus"));
