@@ -28,6 +28,9 @@ pub use crate::{
     node::ShutdownReport,
 };
 
+/// Time for the bus to say how it is. Below that of most probes, so that they hear of the store.
+const BUS_PATIENCE: Duration = Duration::from_millis(500);
+
 /// A running chat: the handle that a host keeps. A cheap clone, without type parameters.
 ///
 /// Everything a connected client can do, a host can do with it, as any user or as the system, and
@@ -227,7 +230,7 @@ impl Chat {
         let node = self.node();
         let (store, bus) = tokio::join!(
             node.in_time(node.ports.store.epoch()),
-            tokio::time::timeout(node.limits.store_timeout, node.ports.bus.check())
+            tokio::time::timeout(BUS_PATIENCE, node.ports.bus.check())
         );
         Health {
             store: store.map(|_| ()).map_err(|why| why.to_string()),

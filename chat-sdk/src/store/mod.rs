@@ -8,6 +8,8 @@ mod checkpoint;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "accounts")]
+pub mod transfer;
 
 use std::{
     future::Future,

@@ -251,11 +251,8 @@ impl AccountsBuilder {
             .audience(self.audience)
             .clock(self.clock.clone())
             .random(self.random.clone());
-        let setup_code = if self.store.has_admin().await? {
-            None
-        } else {
-            Some(random_word(&*self.random, SETUP_CODE_CHARS))
-        };
+        let setup_code =
+            if self.store.has_admin().await? { None } else { Some(setup_code(&self.secret)) };
         let limits = self.limits;
         let threads = limits.hashing_threads.unwrap_or_else(Pool::threads_default);
         let pool = Pool::start(threads, limits.hashing_queue).map_err(StartError::Thread)?;
@@ -370,8 +367,8 @@ impl Accounts {
 
     /// The code with which the first administrator can be made, as long as none is known of.
     ///
-    /// It is made anew at each start and kept nowhere; every node has its own. Show it where only
-    /// who runs the server can see it.
+    /// It follows from the secret, so every node with the same one has the same code, and whichever
+    /// is reached takes it. Show it where only who runs the server can see it.
     #[must_use]
     pub fn setup_code(&self) -> Option<String> {
         let code = lock(&self.shared.setup_code).clone()?;
@@ -742,9 +739,20 @@ fn name_hash(name_key: &str) -> NameHash {
     *digest.as_ref().first_chunk().expect("SHA-256 has 32 bytes")
 }
 
+/// The code that goes with a secret, and does not tell anything of it.
+fn setup_code(secret: &[u8]) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    let tag = ring::hmac::sign(&key, b"the first administrator");
+    word(tag.as_ref().iter().copied().take(SETUP_CODE_CHARS))
+}
+
 fn random_word(random: &dyn Random, chars: usize) -> String {
     let mut bytes = vec![0; chars];
     random.fill(&mut bytes);
+    word(bytes)
+}
+
+fn word(bytes: impl IntoIterator<Item = u8>) -> String {
     // 32 divides 256, so every character is equally likely.
     bytes.into_iter().map(|byte| char::from(BASE32[usize::from(byte) % 32])).collect()
 }

@@ -21,6 +21,8 @@ macro_rules! account_columns {
     };
 }
 
+pub(super) use account_columns;
+
 impl AccountStore for SqliteStore {
     async fn create_account(
         &self,
@@ -251,7 +253,7 @@ fn by_user(connection: &Connection, user: &UserId) -> rusqlite::Result<Option<Ac
         .optional()
 }
 
-fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         user: row::user(row, 0)?,
         name: row.get(1)?,

@@ -7,6 +7,8 @@
 mod accounts;
 mod connect;
 mod error;
+#[cfg(feature = "accounts")]
+mod export;
 mod read;
 mod readers;
 mod row;
