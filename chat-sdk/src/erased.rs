@@ -63,6 +63,7 @@ pub(crate) trait DynStore: Send + Sync {
         user: &'a UserId,
         since: Option<&'a Checkpoint>,
     ) -> Stored<'a, Memberships>;
+    fn moved<'a>(&'a self, users: &'a [UserId], since: &'a Checkpoint) -> Stored<'a, Vec<UserId>>;
     fn heads<'a>(&'a self, conversations: &'a [ConversationId]) -> Stored<'a, Heads>;
     fn read<'a>(
         &'a self,
@@ -116,6 +117,9 @@ impl<T: Store> DynStore for T {
         since: Option<&'a Checkpoint>,
     ) -> Stored<'a, Memberships> {
         Box::pin(Store::memberships(self, user, since))
+    }
+    fn moved<'a>(&'a self, users: &'a [UserId], since: &'a Checkpoint) -> Stored<'a, Vec<UserId>> {
+        Box::pin(Store::moved(self, users, since))
     }
     fn heads<'a>(&'a self, conversations: &'a [ConversationId]) -> Stored<'a, Heads> {
         Box::pin(Store::heads(self, conversations))

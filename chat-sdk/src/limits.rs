@@ -92,7 +92,8 @@ pub struct Limits {
     /// lost something without knowing.
     pub position_check: Duration,
     /// How often a node asks the store whether everybody connected here follows what they are a
-    /// member of, in case the news of a membership was lost: one query a user.
+    /// member of, in case the news of a membership was lost: one query for a thousand users, and
+    /// one for each who came into a conversation or left one since.
     pub membership_check: Duration,
     /// How often live credentials are asked about again.
     pub credential_check: Duration,

@@ -73,6 +73,8 @@ enum Defect {
     TextTrimmed,
     TextInLowerCase,
     // Lives
+    /// Who moved is asked of the last moment.
+    MovesOfToday,
     EpochOfTheDay,
     EpochNewAtRestart,
     EverythingForgottenAtRestart,
@@ -125,6 +127,7 @@ const CAUGHT: &[(Defect, &str)] = &[
     (Defect::CheckpointAfterHeads, "memberships::heads_and_checkpoint_are_of_one_moment"),
     (Defect::TextTrimmed, "text::spaces_and_line_ends_come_back"),
     (Defect::TextInLowerCase, "text::plain_text_comes_back"),
+    (Defect::MovesOfToday, "memberships::who_came_or_left_since_has_moved"),
     (Defect::EpochOfTheDay, "restart::the_epoch_stays_the_same"),
     (Defect::EpochNewAtRestart, "restart::the_epoch_survives"),
     (Defect::EverythingForgottenAtRestart, "restart::the_log_survives"),
@@ -354,6 +357,14 @@ impl Store for Broken {
             };
         }
         Ok(memberships)
+    }
+
+    async fn moved(&self, users: &[UserId], since: &Checkpoint) -> Result<Vec<UserId>, StoreError> {
+        if self.is(Defect::MovesOfToday) {
+            let now = self.store.heads(&[]).await?.checkpoint;
+            return self.store.moved(users, &now).await;
+        }
+        self.store.moved(users, since).await
     }
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {

@@ -20,7 +20,7 @@ use super::{Node, lock};
 use crate::{
     model::{Body, UserId},
     policy::Verdict,
-    store::{StoreError, Write},
+    store::{Checkpoint, StoreError, Write},
 };
 
 /// Of whom it is not certain that they follow everything.
@@ -71,8 +71,21 @@ pub(super) fn newcomers(writes: &[Write]) -> Vec<UserId> {
     users.flatten().cloned().collect()
 }
 
+/// How many users are asked about in one query.
+const USERS_MAX: usize = 1_000;
+
+/// What is known from the last time that everybody was looked after.
+#[derive(Debug, Default)]
+struct Round {
+    /// Up to here, memberships have been looked at of everybody who was connected.
+    settled: Option<Checkpoint>,
+    /// Those who were about to join then: what they joined by may be older.
+    joining: BTreeSet<UserId>,
+}
+
 /// Looks after everybody until the node stops.
 pub(super) async fn run(node: Arc<Node>) {
+    let mut round = Round::default();
     loop {
         tokio::select! {
             biased;
@@ -80,24 +93,70 @@ pub(super) async fn run(node: Arc<Node>) {
             () = node.doubts.rung.notified() => {}
             () = tokio::time::sleep(node.limits.membership_check) => node.doubts.raise_all(),
         }
-        let users = match std::mem::take(&mut *lock(&node.doubts.about)) {
-            About::Some(users) => users,
-            About::Everybody => lock(&node.registry).everybody(),
+        let about = std::mem::take(&mut *lock(&node.doubts.about));
+        let looked = match about {
+            About::Some(users) => look_after(&node, users).await,
+            About::Everybody => look_after_everybody(&node, &mut round).await,
         };
-        // One after the other: no hurry, and no herd at the store's door.
-        let mut users = users.into_iter();
-        while let Some(user) = users.next() {
-            let Err(why) = check(&node, &user).await else { continue };
+        if let Err(why) = looked {
             warn!(error = &why as &dyn std::error::Error, "membership check failed");
-            node.doubts.raise(std::iter::once(user).chain(users));
             tokio::select! {
                 biased;
                 () = node.stop.cancelled() => return,
                 () = tokio::time::sleep(node.limits.position_check) => {}
             }
-            break;
         }
     }
+}
+
+/// One after the other: no hurry, and no herd at the store's door.
+async fn look_after(node: &Arc<Node>, users: BTreeSet<UserId>) -> Result<(), StoreError> {
+    let mut users = users.into_iter();
+    while let Some(user) = users.next() {
+        if let Err(why) = check(node, &user).await {
+            node.doubts.raise(std::iter::once(user).chain(users));
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+/// Most have not moved since they were looked after the last time, and are vouched for at the cost
+/// of one query for a thousand.
+async fn look_after_everybody(node: &Arc<Node>, round: &mut Round) -> Result<(), StoreError> {
+    // Before anything is asked: what is found out is of this moment or of a later one.
+    let position = lock(&node.checkpoint).clone();
+    let (everybody, joining) = {
+        let registry = lock(&node.registry);
+        (registry.everybody(), registry.joining())
+    };
+    let mut suspects = std::mem::replace(&mut round.joining, joining);
+    match (&round.settled, &position) {
+        (Some(since), Some(position)) => {
+            let everybody: Vec<_> = everybody.into_iter().collect();
+            for users in everybody.chunks(USERS_MAX) {
+                let moved = node.in_time(node.ports.store.moved(users, since)).await;
+                match moved {
+                    Ok(moved) => suspects.extend(moved),
+                    Err(why) => {
+                        round.joining.extend(suspects);
+                        node.doubts.raise_all();
+                        return Err(why);
+                    }
+                }
+                let mut registry = lock(&node.registry);
+                for user in users.iter().filter(|user| !suspects.contains(*user)) {
+                    registry.vouch(user, position);
+                }
+            }
+        }
+        (None, _) | (_, None) => suspects = everybody,
+    }
+    let looked = look_after(node, suspects).await;
+    if looked.is_ok() {
+        round.settled = position.map(|position| position.checkpoint);
+    }
+    looked
 }
 
 /// Lets the connections of a user follow what they are a member of and do not follow. Where nothing

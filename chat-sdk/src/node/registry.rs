@@ -141,7 +141,13 @@ impl Registry {
         self.users.keys().cloned().collect()
     }
 
-    /// The same, in order.
+    /// Everybody with a connection that is not through its join.
+    pub(super) fn joining(&self) -> BTreeSet<UserId> {
+        let joining = |entries: &Vec<Entry>| entries.iter().any(|it| it.follows_since.is_none());
+        self.users.iter().filter(|(_, it)| joining(it)).map(|(user, _)| user.clone()).collect()
+    }
+
+    /// The same as [`everybody`](Self::everybody), in order.
     fn users(&self) -> Vec<&UserId> {
         let mut users: Vec<_> = self.users.keys().collect();
         users.sort_unstable();

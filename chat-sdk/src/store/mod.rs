@@ -283,6 +283,18 @@ pub trait Store: Send + Sync + 'static {
         since: Option<&Checkpoint>,
     ) -> impl Future<Output = Result<Memberships, StoreError>> + Send;
 
+    /// Those of these users who came into a conversation or left one after this checkpoint, in any
+    /// order. May name more; never fewer. By default all of them. A checkpoint that is not one of
+    /// this store's is before everything.
+    fn moved(
+        &self,
+        users: &[UserId],
+        since: &Checkpoint,
+    ) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send {
+        let _ = since;
+        async { Ok(users.to_vec()) }
+    }
+
     /// The heads of these conversations, and the checkpoint of that moment. Those that do not
     /// exist are left out.
     fn heads(

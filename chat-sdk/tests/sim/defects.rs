@@ -42,7 +42,7 @@ fn every_defect_is_caught() {
             missed.push(format!("{defect:?}"));
         }
     }
-    for twist in [Twist::LastWriterWins, Twist::LeakPages, Twist::LeakMembers] {
+    for twist in [Twist::LastWriterWins, Twist::LeakPages, Twist::LeakMembers, Twist::ForgetMoves] {
         let caught = caught(Some(twist));
         println!("{twist:?}: {caught:?}");
         if caught.is_none() {

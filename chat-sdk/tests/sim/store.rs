@@ -43,6 +43,8 @@ pub enum Twist {
     LeakPages,
     /// Members are told to anybody.
     LeakMembers,
+    /// Nobody ever moved.
+    ForgetMoves,
 }
 
 #[derive(Clone)]
@@ -205,6 +207,13 @@ impl Store for FlakyStore {
         since: Option<&Checkpoint>,
     ) -> Result<Memberships, StoreError> {
         self.call(self.disk.memberships(user, since)).await
+    }
+
+    async fn moved(&self, users: &[UserId], since: &Checkpoint) -> Result<Vec<UserId>, StoreError> {
+        if self.twist == Some(Twist::ForgetMoves) {
+            return Ok(Vec::new());
+        }
+        self.call(self.disk.moved(users, since)).await
     }
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {

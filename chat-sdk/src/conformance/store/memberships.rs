@@ -38,10 +38,51 @@ pub(super) fn cases() -> Cases {
         a_checkpoint_of_nothing_counts_as_none,
         a_checkpoint_of_another_store_counts_as_none,
         heads_and_checkpoint_are_of_one_moment,
+        who_came_or_left_since_has_moved,
+        after_a_checkpoint_of_nothing_everybody_has_moved,
         no_change_is_missed_in_a_random_history_1,
         no_change_is_missed_in_a_random_history_2,
         no_change_is_missed_in_a_random_history_3,
     ]
+}
+
+async fn who_came_or_left_since_has_moved(trial: Trial) {
+    let w = trial.world().await;
+    let id = w.group(&["ann", "bob", "eve"]).await;
+    let everybody = ["ann", "bob", "eve", "joe", "sue"].map(user);
+    let steps: [(&str, Body, &[&str]); 5] = [
+        ("ann", added(&["joe"]), &["joe"]),
+        ("bob", Body::Left, &["bob"]),
+        ("ann", removed("eve"), &["eve"]),
+        ("ann", added(&["bob", "eve"]), &["bob", "eve"]),
+        ("ann", added(&["sue"]), &["sue"]),
+    ];
+    let beginning = w.checkpoint().await;
+    for (by, body, moved) in steps {
+        let checkpoint = w.checkpoint().await;
+        w.put(id, by, body).await.expect("they may");
+        for who in moved {
+            let named = w.store.moved(&everybody, &checkpoint).await.expect("the store reads");
+            assert!(named.contains(&user(who)), "{who} is not among {named:?}");
+            // Only those are answered for who were asked about.
+            let asked = [user(who)];
+            let named = w.store.moved(&asked, &beginning).await.expect("the store reads");
+            assert_eq!(named, asked);
+        }
+    }
+    assert_eq!(w.store.moved(&[], &beginning).await.expect("the store reads"), []);
+}
+
+async fn after_a_checkpoint_of_nothing_everybody_has_moved(trial: Trial) {
+    let w = trial.world().await;
+    w.group(&["ann", "bob"]).await;
+    let users = ["ann", "bob"].map(user);
+    for odd in ["", "x", "1", "999999999-0123456789ab"] {
+        let mut named =
+            w.store.moved(&users, &Checkpoint(odd.to_owned())).await.expect("the store reads");
+        named.sort_unstable();
+        assert_eq!(named, users, "{odd:?}");
+    }
 }
 
 async fn without_a_checkpoint_nothing_changed_and_nothing_was_left(trial: Trial) {

@@ -128,6 +128,13 @@ impl Store for MemoryStore {
         Ok(self.lock().memberships(user, since))
     }
 
+    async fn moved(&self, users: &[UserId], since: &Checkpoint) -> Result<Vec<UserId>, StoreError> {
+        let data = self.lock();
+        let Some(since) = data.stamps.stamp(since, data.stamp) else { return Ok(users.to_vec()) };
+        let moved = |user: &&UserId| data.seats_of(user).any(|(_, _, seat)| seat.since > since);
+        Ok(users.iter().filter(moved).cloned().collect())
+    }
+
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {
         let data = self.lock();
         let asked: BTreeSet<_> = conversations.iter().copied().collect();

@@ -380,6 +380,11 @@ impl Store for SqliteStore {
         self.query(move |connection| read::memberships(connection, &user, since.as_ref())).await
     }
 
+    async fn moved(&self, users: &[UserId], since: &Checkpoint) -> Result<Vec<UserId>, StoreError> {
+        let (users, since) = (users.to_vec(), since.clone());
+        self.query(move |connection| read::moved(connection, users, &since)).await
+    }
+
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {
         let conversations = conversations.to_vec();
         self.query(move |connection| read::heads(connection, conversations)).await

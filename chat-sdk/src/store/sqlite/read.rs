@@ -101,6 +101,28 @@ pub(super) fn memberships(
     Ok(memberships)
 }
 
+pub(super) fn moved(
+    connection: &Connection,
+    mut users: Vec<UserId>,
+    since: &Checkpoint,
+) -> rusqlite::Result<Vec<UserId>> {
+    let (stamps, last) = moment(connection)?;
+    let Some(since) = stamps.stamp(since, last).map(row::stamp) else { return Ok(users) };
+    let mut later =
+        connection.prepare_cached("SELECT 1 FROM members WHERE user = ?1 AND since > ?2")?;
+    let mut failed = None;
+    users.retain(|user| {
+        later.exists(params![user.as_str(), since]).unwrap_or_else(|why| {
+            failed = Some(why);
+            false
+        })
+    });
+    match failed {
+        None => Ok(users),
+        Some(why) => Err(why),
+    }
+}
+
 /// Whether the conversation exists and this reader may see it.
 fn readable(
     connection: &Connection,
