@@ -15,7 +15,10 @@ pub(crate) struct Banner {
     /// What it listens on.
     pub(crate) listen: SocketAddr,
     pub(crate) store: String,
-    pub(crate) data_dir: PathBuf,
+    /// To other servers, if there may be some.
+    pub(crate) bus: Option<String>,
+    /// If anything is kept on this machine.
+    pub(crate) data_dir: Option<PathBuf>,
     pub(crate) metrics: MetricsAt,
     /// The one-time code for the first administrator, while there is none.
     pub(crate) setup_code: Option<String>,
@@ -65,8 +68,13 @@ impl fmt::Display for Banner {
         } else {
             writeln!(f, "  Listening    {}", self.listen)?;
         }
-        writeln!(f, "  Data         {}", self.data_dir.display())?;
+        if let Some(data_dir) = &self.data_dir {
+            writeln!(f, "  Data         {}", data_dir.display())?;
+        }
         writeln!(f, "  Store        {}", self.store)?;
+        if let Some(bus) = &self.bus {
+            writeln!(f, "  Bus          {bus}")?;
+        }
         let metrics = match self.metrics {
             MetricsAt::Off => "off".to_owned(),
             MetricsAt::At(address) => format!("http://{}/metrics", reachable(address)),

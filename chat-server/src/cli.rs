@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -14,6 +16,7 @@ Examples:
   CHAT_SERVER__LISTEN=[::]:80 chat-server      settings from the environment
   chat-server config print --sources           what is set, and where
   chat-server user create alice --admin        asks for a password
+  chat-server export chat.jsonl                everything, for moving to another store
 
 Flags win over the environment, the environment over the file, the file over the defaults.
 Exit codes: 0 done, 1 failed, 2 a mistake in the command line or the configuration.";
@@ -39,6 +42,23 @@ pub(crate) enum Command {
     /// Prints their passwords, which are new each time. Everything is gone when it ends. A data
     /// folder can be given; it must be empty, and stays.
     Demo,
+    /// Write everything into a new file: accounts, conversations, markers
+    ///
+    /// For moving to another store. Works beside a running server, and then misses what is said after
+    /// it began. The file holds password hashes; it can be read by you alone.
+    Export {
+        /// Where to; - for standard output
+        file: PathBuf,
+    },
+    /// Take everything out of a file that was exported, into a new store
+    ///
+    /// Every number, key and marker is the same; devices load their conversations anew. No server may
+    /// run on the store meanwhile. What is there already is compared, so an import that was interrupted
+    /// can be repeated.
+    Import {
+        /// Where from; - for standard input
+        file: PathBuf,
+    },
     /// Manage accounts; works beside a running server
     #[command(subcommand)]
     User(UserCommand),

@@ -26,6 +26,7 @@ use crate::{
     node::Node,
     secrets::hex,
     serve::Server,
+    stored::Stored,
     telemetry,
 };
 
@@ -53,7 +54,9 @@ pub(crate) fn run(settings: &Flags) -> anyhow::Result<ExitCode> {
 
 /// A demonstration does not mix with anybody's data.
 fn refuse_what_is_in_use(config: &Config) -> anyhow::Result<()> {
-    let StoreChoice::Sqlite(database) = &config.store;
+    let StoreChoice::Sqlite(database) = &config.store else {
+        bail!("a demonstration keeps its data in SQLite: leave `store` as it is");
+    };
     let is_used = fs::read_dir(&config.data_dir).is_ok_and(|mut entries| entries.next().is_some());
     if is_used || database.exists() {
         bail!(
@@ -113,6 +116,7 @@ async fn fill(node: &Node) -> anyhow::Result<Vec<LogIn>> {
         users.push(node.accounts().create_user(name, Some(display_name), &password, role).await?);
         log_ins.push(LogIn { name: name.to_owned(), password });
     }
+    let Stored::Sqlite(store) = node.store() else { bail!("not in SQLite") };
     let now = SystemClock.now();
     let [alice, bob, carol] = <[UserId; 3]>::try_from(users).expect("three users were made");
 
@@ -120,13 +124,13 @@ async fn fill(node: &Node) -> anyhow::Result<Vec<LogIn>> {
     let script = script::group();
     let members = vec![alice.clone(), bob.clone(), carol.clone()];
     let open = opening(group, Kind::Group, Some(Title::new("Boathouse")?), &members);
-    tell(node.store(), open, &members, &script, now).await?;
+    tell(store, open, &members, &script, now).await?;
 
     let direct = ConversationId::direct(&alice, &bob);
     let script = script::direct();
     let members = vec![alice.clone(), bob.clone()];
     let open = opening(direct, Kind::Direct, None, &members);
-    tell(node.store(), open, &members, &script, now).await?;
+    tell(store, open, &members, &script, now).await?;
     Ok(log_ins)
 }
 

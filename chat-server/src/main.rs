@@ -17,6 +17,7 @@ mod peer;
 mod router;
 mod secrets;
 mod serve;
+mod stored;
 mod telemetry;
 
 use std::{
@@ -55,6 +56,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Demo) => demo::run(&settings),
         Some(Command::User(command)) => {
             admin::user::run(command, &Config::load(&settings)?.0)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Export { file }) => {
+            admin::transfer::export(&file, &Config::load(&settings)?.0)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Import { file }) => {
+            admin::transfer::import(&file, &Config::load(&settings)?.0)?;
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Config(command)) => configuration(&command, &settings),

@@ -5,14 +5,17 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 pub(crate) use chat_sdk::ChatBody;
-use chat_sdk::{Chat, RemoteAddr, SqliteStore, auth::Accounts};
+use chat_sdk::{
+    Chat, Health, RedisBus, RemoteAddr, TlsRoots,
+    auth::Accounts,
+    bus::{RedisOptions, RedisOptionsError},
+};
 use http::{Request, Response};
 use hyper::{body::Incoming, service::Service};
 
 use crate::{
-    config::{Config, StoreChoice},
-    data_dir::DataDir,
-    secrets::Secret,
+    config::{Config, RedisChoice},
+    stored::Stored,
 };
 
 /// A running chat; a cheap clone.
@@ -20,46 +23,49 @@ use crate::{
 pub(crate) struct Node {
     chat: Chat,
     accounts: Accounts,
-    store: SqliteStore,
+    store: Stored,
 }
 
-/// Accounts and where they are kept, without a chat around them.
-pub(crate) async fn open_accounts(config: &Config) -> anyhow::Result<(Accounts, SqliteStore)> {
-    let secret = match &config.auth.secret {
-        Some(secret) => secret.clone(),
-        None => Secret::kept_in(&DataDir::open(&config.data_dir)?.secret_path())?,
+/// Redis need not be there yet.
+fn listen_to(choice: &RedisChoice) -> Result<RedisBus, RedisOptionsError> {
+    let mut options = RedisOptions {
+        urls: choice.urls.iter().map(|url| url.reveal().to_owned()).collect(),
+        prefix: choice.prefix.clone(),
+        ..RedisOptions::default()
     };
-    let StoreChoice::Sqlite(path) = &config.store;
-    let store = SqliteStore::open(path)
-        .await
-        .with_context(|| format!("cannot open the store {}", path.display()))?;
-    let accounts = Accounts::builder(store.clone(), secret.bytes())
-        .sign_up(config.auth.sign_up)
-        .token_lifetime(config.auth.token_lifetime)
-        .start()
-        .await
-        .context("cannot open the accounts")?;
-    Ok((accounts, store))
+    if let Some(authorities) = &choice.authorities {
+        options.tls = TlsRoots::Pem(authorities.clone());
+    }
+    RedisBus::connect_with(options)
 }
 
 impl Node {
     /// Opens the store and starts the chat.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
-        let (accounts, store) = open_accounts(config).await?;
+        let store = Stored::open(config).await?;
+        let accounts = store.accounts(config).await?;
         let limits = chat_sdk::Limits {
             // Told to move within the time that they have for it.
             drain_window: config.drain.clients,
             ..config.limits.clone()
         };
-        let chat = Chat::builder(accounts.clone())
+        let builder = Chat::builder(accounts.clone())
             .accounts(accounts.clone())
-            .store(store.clone())
             .origins(config.http.origins.clone())
             .limits(limits)
-            .dev_user_ids(config.auth.dev_user_ids)
-            .start()
-            .await
-            .context("cannot start the chat")?;
+            .dev_user_ids(config.auth.dev_user_ids);
+        let builder = match &store {
+            Stored::Sqlite(store) => builder.store(store.clone()),
+            Stored::Postgres(store) => builder.store(store.clone()),
+        };
+        let builder = match &config.bus {
+            None => builder,
+            Some(choice) => {
+                let bus = listen_to(choice);
+                builder.bus(bus.with_context(|| format!("cannot use {choice}"))?)
+            }
+        };
+        let chat = builder.start().await.context("cannot start the chat")?;
         Ok(Self { chat, accounts, store })
     }
 
@@ -67,7 +73,7 @@ impl Node {
         &self.accounts
     }
 
-    pub(crate) const fn store(&self) -> &SqliteStore {
+    pub(crate) const fn store(&self) -> &Stored {
         &self.store
     }
 
@@ -82,9 +88,9 @@ impl Node {
         response
     }
 
-    /// Whether the store answers, or why not.
-    pub(crate) async fn check_store(&self) -> Result<(), String> {
-        self.chat.check().await.store
+    /// How the chat is, and what it stands on.
+    pub(crate) async fn check(&self) -> Health {
+        self.chat.check().await
     }
 
     /// Lets clients move for this long, commits and answers what is in flight, and ends the chat.
@@ -96,7 +102,7 @@ impl Node {
         }
     }
 
-    /// Takes everything into the file. Nothing can be written or read afterwards.
+    /// Finishes what was begun in the store. Nothing can be written or read afterwards.
     pub(crate) async fn close_store(&self) {
         self.store.close().await;
     }

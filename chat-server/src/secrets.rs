@@ -50,6 +50,13 @@ impl Secret {
         Ok(Self(text.as_bytes().to_vec()))
     }
 
+    /// A fresh one, as somebody would write it down.
+    pub(crate) fn fresh_text() -> String {
+        let mut key = [0; 32];
+        SystemRandom::default().fill(&mut key);
+        hex(&key)
+    }
+
     /// From a file that somebody provides. Who may read it is theirs to say: Kubernetes mounts
     /// secrets with mode 0644 into a container where nobody else is.
     pub(crate) fn from_file(path: &Path) -> Result<Self, SecretError> {
@@ -82,13 +89,12 @@ impl Secret {
 /// Writes a fresh secret, so that the file either is not there or holds all of it, and so that of
 /// two processes that start at once the first one's stays.
 fn generate(path: &Path) -> io::Result<()> {
-    let mut random = [0; 40];
-    SystemRandom::default().fill(&mut random);
-    let (name, key) = random.split_at(8);
-    let draft = path.with_extension(format!("{}.new", hex(name)));
+    let mut name = [0; 8];
+    SystemRandom::default().fill(&mut name);
+    let draft = path.with_extension(format!("{}.new", hex(&name)));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     let written = file
-        .write_all(format!("{}\n", hex(key)).as_bytes())
+        .write_all(format!("{}\n", Secret::fresh_text()).as_bytes())
         .and_then(|()| file.sync_all())
         .and_then(|()| match fs::hard_link(&draft, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

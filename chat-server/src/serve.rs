@@ -40,8 +40,8 @@ const SCRAPERS_MAX: usize = 32;
 /// A server that has everything it needs and does not let anybody in yet.
 pub(crate) struct Server {
     config: Config,
-    data: DataDir,
-    _occupied: Occupied,
+    /// Of a store that is one server's.
+    data: Option<(DataDir, Occupied)>,
     node: Node,
     listener: TcpListener,
     metrics: MetricsAt,
@@ -54,13 +54,19 @@ impl Server {
     pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
         // From here on a signal is an orderly end, however early it comes.
         let signals = Signals::new().context("cannot listen for signals")?;
-        let data = DataDir::open(&config.data_dir)?;
-        let occupied = data.occupy()?;
+        let data = match &config.store {
+            StoreChoice::Sqlite(_) => {
+                let data = DataDir::open(&config.data_dir)?;
+                let occupied = data.occupy()?;
+                Some((data, occupied))
+            }
+            StoreChoice::Postgres(_) => None,
+        };
         let listener = bind(config.listen).await?;
         // Before the chat, so that it counts from its first step.
         let (metrics, scraping) = open_metrics(config.metrics, config.http.header_timeout).await?;
         let node = Node::start(&config).await?;
-        Ok(Self { config, data, _occupied: occupied, node, listener, metrics, scraping, signals })
+        Ok(Self { config, data, node, listener, metrics, scraping, signals })
     }
 
     /// The chat.
@@ -103,8 +109,10 @@ impl Server {
                 StoreChoice::Sqlite(path) => {
                     format!("SQLite, {}", std::path::absolute(path)?.display())
                 }
+                StoreChoice::Postgres(choice) => format!("PostgreSQL, {}", choice.url),
             },
-            data_dir: self.data.path().to_owned(),
+            bus: self.config.bus.as_ref().map(|bus| format!("Redis, {bus}")),
+            data_dir: self.data.as_ref().map(|(data, _)| data.path().to_owned()),
             metrics: self.metrics,
             setup_code: self.node.accounts().setup_code(),
             has_front_end: EMBEDDED.is_there(),

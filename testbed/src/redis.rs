@@ -59,6 +59,12 @@ impl Redis {
         self.port
     }
 
+    /// Its process, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process().as_ref().map(Child::id)
+    }
+
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {

@@ -10,7 +10,7 @@ use chat_sdk::{
 };
 
 use super::password;
-use crate::{cli::UserCommand, config::Config, node};
+use crate::{cli::UserCommand, config::Config, stored::Stored};
 
 /// Accounts read at a time.
 const PAGE: usize = 500;
@@ -25,8 +25,9 @@ pub(crate) fn run(command: UserCommand, config: &Config) -> anyhow::Result<()> {
         }
     };
     crate::run_async(async {
-        let (accounts, store) = node::open_accounts(config).await?;
-        let done = carry_out(command, &accounts, &password).await;
+        let store = Stored::open(config).await?;
+        let done = async { carry_out(command, &store.accounts(config).await?, &password).await };
+        let done = done.await;
         store.close().await;
         done
     })

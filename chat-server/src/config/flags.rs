@@ -59,7 +59,7 @@ fn argument(heading: &'static str, key: &'static Key) -> Option<Arg> {
     Some(match key.form {
         Form::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
         Form::List => argument.value_delimiter(None),
-        Form::Plain | Form::Secret => argument,
+        Form::Plain | Form::Secret | Form::Url => argument,
     })
 }
 

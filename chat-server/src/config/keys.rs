@@ -27,6 +27,9 @@ pub(crate) enum Form {
     Switch,
     /// Several, separated by commas; in the file also an array.
     List,
+    /// Where something is reached, maybe with a password: that is not shown, and refused in a flag.
+    /// Each has a twin `<name>_file`.
+    Url,
     /// No flag, because everybody on the machine can read a command line; never shown. Each has a
     /// twin `<name>_file`.
     Secret,
@@ -85,8 +88,29 @@ pub(crate) const GROUPS: &[Group] = &[
                 "store",
                 "STORE",
                 "sqlite",
+                Form::Url,
+                "Where conversations are kept: sqlite (chat.db in the data folder), sqlite:FILE, or postgres://USER@HOST/DATABASE, which several servers can share",
+            ),
+            key(
+                "store_file",
+                "FILE",
+                "",
                 Form::Plain,
-                "Where conversations are kept: sqlite (chat.db in the data folder), sqlite:FILE",
+                "File that holds store, for a URL with a password",
+            ),
+            key(
+                "bus",
+                "BUS",
+                "local",
+                Form::Url,
+                "How the servers of one chat tell each other what happens: local (there is one server), redis://HOST, or the URLs of a Redis Cluster's nodes with commas between them",
+            ),
+            key(
+                "bus_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "File that holds bus, for a URL with a password",
             ),
         ],
     },
@@ -121,6 +145,46 @@ pub(crate) const GROUPS: &[Group] = &[
                 "false",
                 Form::Switch,
                 "Lets anybody be anybody with /ws?user_id=: for development, and only on a loopback address",
+            ),
+        ],
+    },
+    Group {
+        title: "PostgreSQL and Redis",
+        keys: &[
+            key(
+                "postgres.ca_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "Certificates (PEM) of the authorities that may vouch for PostgreSQL; the machine's, if not set",
+            ),
+            key(
+                "postgres.write_connections",
+                "NUMBER",
+                "4",
+                Form::Plain,
+                "Connections of this server that write: so many batches of messages are committed at a time",
+            ),
+            key(
+                "postgres.read_connections",
+                "NUMBER",
+                "8",
+                Form::Plain,
+                "Connections of this server for everything else",
+            ),
+            key(
+                "redis.ca_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "Certificates (PEM) of the authorities that may vouch for Redis; the machine's, if not set",
+            ),
+            key(
+                "redis.prefix",
+                "TEXT",
+                "chat",
+                Form::Plain,
+                "What the names of channels and keys begin with; chats that share a Redis need different ones",
             ),
         ],
     },
@@ -259,6 +323,13 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Messages that a user may send at once after a pause",
             ),
             key("limits.members_max", "NUMBER", "10000", Form::Plain, "Members of one group"),
+            key(
+                "limits.moves_per_second",
+                "NUMBER",
+                "1000",
+                Form::Plain,
+                "Clients that all servers of a chat together tell to move while they restart, a second",
+            ),
         ],
     },
 ];
@@ -282,7 +353,9 @@ impl Key {
     /// Its flag without the dashes: `log-level`. A secret has none.
     pub(crate) fn flag(&self) -> Option<String> {
         match self.form {
-            Form::Plain | Form::Switch | Form::List => Some(self.name.replace(['.', '_'], "-")),
+            Form::Plain | Form::Switch | Form::List | Form::Url => {
+                Some(self.name.replace(['.', '_'], "-"))
+            }
             Form::Secret => None,
         }
     }
@@ -322,7 +395,7 @@ mod tests {
 
     #[test]
     fn every_secret_has_a_file_twin() {
-        for key in all().filter(|key| key.form == Form::Secret) {
+        for key in all().filter(|key| matches!(key.form, Form::Secret | Form::Url)) {
             assert!(find(&format!("{}_file", key.name)).is_some(), "{}", key.name);
         }
     }

@@ -11,6 +11,7 @@ use std::{
     ffi::OsString,
     fmt,
     net::SocketAddr,
+    num::NonZeroU16,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) data_dir: PathBuf,
     pub(crate) store: StoreChoice,
+    /// `None`: there is one server.
+    pub(crate) bus: Option<RedisChoice>,
     pub(crate) auth: Auth,
     pub(crate) http: Http,
     pub(crate) metrics: Metrics,
@@ -45,6 +48,60 @@ pub(crate) struct Config {
 pub(crate) enum StoreChoice {
     /// In this SQLite file.
     Sqlite(PathBuf),
+    /// In this database.
+    Postgres(PostgresChoice),
+}
+
+/// A PostgreSQL to be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PostgresChoice {
+    pub(crate) url: Url,
+    /// PEM.
+    pub(crate) authorities: Option<Vec<u8>>,
+    pub(crate) write_connections: NonZeroU16,
+    pub(crate) read_connections: NonZeroU16,
+}
+
+/// A Redis to be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RedisChoice {
+    /// Several: a cluster.
+    pub(crate) urls: Vec<Url>,
+    /// PEM.
+    pub(crate) authorities: Option<Vec<u8>>,
+    pub(crate) prefix: String,
+}
+
+impl fmt::Display for RedisChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, url) in self.urls.iter().enumerate() {
+            write!(f, "{}{url}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// Where something is reached. Does not show its password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Url(String);
+
+impl Url {
+    /// All of it, for whom connects.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(parse::without_password(&self.0).as_deref().unwrap_or(&self.0))
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Who may come in.
@@ -145,10 +202,25 @@ impl Config {
         let config = Self {
             listen: from.read("listen", parse::plain),
             public_url: from.read_if_set("public_url", parse::url),
-            store: match from.read("store", parse::store) {
-                parse::Store::InDataDir => StoreChoice::Sqlite(data_dir.join("chat.db")),
-                parse::Store::File(path) => StoreChoice::Sqlite(path),
+            store: match value_or_file(from, "store", "store_file", parse::store) {
+                None | Some(parse::Store::InDataDir) => {
+                    StoreChoice::Sqlite(data_dir.join("chat.db"))
+                }
+                Some(parse::Store::File(path)) => StoreChoice::Sqlite(path),
+                Some(parse::Store::Postgres(url)) => StoreChoice::Postgres(PostgresChoice {
+                    url,
+                    authorities: from.read_if_set("postgres.ca_file", parse::file),
+                    write_connections: from.read("postgres.write_connections", parse::plain),
+                    read_connections: from.read("postgres.read_connections", parse::plain),
+                }),
             },
+            bus: value_or_file(from, "bus", "bus_file", parse::bus).flatten().map(|urls| {
+                RedisChoice {
+                    urls,
+                    authorities: from.read_if_set("redis.ca_file", parse::file),
+                    prefix: from.read("redis.prefix", parse::prefix),
+                }
+            }),
             data_dir,
             auth: Auth {
                 secret: secret(from),
@@ -194,6 +266,12 @@ impl Config {
                 CLOSING_MIN.as_secs()
             ));
         }
+        if self.bus.is_some() && !matches!(self.store, StoreChoice::Postgres(_)) {
+            from.problem(
+                "bus",
+                "is for several servers, and they need a store that they share: PostgreSQL",
+            );
+        }
         if self.auth.dev_user_ids && !self.listen.ip().is_loopback() {
             from.problem("auth.dev_user_ids", format_args!(
                 "would let anybody who reaches {} be anybody; it works on a loopback address only",
@@ -206,20 +284,46 @@ impl Config {
     }
 }
 
-/// The secret by its value or from the file that holds it, whichever was said by the stronger
-/// source.
-fn secret(from: &mut Reader<'_>) -> Option<Secret> {
-    let by_value = from.strength("auth.secret");
-    let by_file = from.strength("auth.secret_file");
+/// Which of two settings counts that say the same, by its value or by a file that holds it: the one
+/// that was said by the stronger source. True: the file.
+fn is_in_file(from: &mut Reader<'_>, value: &str, file: &str) -> Option<bool> {
+    let (by_value, by_file) = (from.strength(value), from.strength(file));
     if by_value.is_some() && by_value == by_file {
-        from.problem("auth.secret_file", "is set beside auth.secret; only one of them can count");
+        from.problem(file, format_args!("is set beside {value}; only one of them can count"));
         return None;
     }
-    if by_value > by_file {
-        from.read_if_set("auth.secret", Secret::from_text)
-    } else {
+    Some(by_value < by_file)
+}
+
+fn secret(from: &mut Reader<'_>) -> Option<Secret> {
+    if is_in_file(from, "auth.secret", "auth.secret_file")? {
         from.read_if_set("auth.secret_file", |path| Secret::from_file(Path::new(path)))
+    } else {
+        from.read_if_set("auth.secret", Secret::from_text)
     }
+}
+
+/// A URL, which may have a password: that is not for the command line.
+fn value_or_file<T>(
+    from: &mut Reader<'_>,
+    name: &str,
+    file: &str,
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> Option<T> {
+    if is_in_file(from, name, file)? {
+        return from.read_if_set(file, |path| {
+            let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+            parse(text.trim()).map_err(str::to_owned)
+        });
+    }
+    let in_flag = matches!(from.source(name), Some(Source::Flag(_)));
+    from.read_if_set(name, |text| {
+        if in_flag && parse::without_password(text).is_some() {
+            return Err("has a password, and everybody on this machine can read a command line; \
+                 say it in the environment or in a file");
+        }
+        parse(text)
+    })
 }
 
 fn limits(from: &mut Reader<'_>) -> Limits {
@@ -245,6 +349,7 @@ fn limits(from: &mut Reader<'_>) -> Limits {
         sends_per_second: from.read("limits.sends_per_second", parse::at_least_one),
         sends_burst: from.read("limits.sends_burst", parse::at_least_one),
         members_max: from.read("limits.members_max", parse::at_least_one),
+        moves_per_second: from.read("limits.moves_per_second", parse::at_least_one),
         ..defaults
     }
 }
@@ -322,6 +427,57 @@ mod tests {
         );
         check_refused(&[("CHAT_SERVER__AUTH__SECRET_FILE", "/does/not/exist")], "/does/not/exist");
         assert!(load(&[("CHAT_SERVER__AUTH__SECRET", &long)]).unwrap().auth.secret.is_some());
+    }
+
+    #[test]
+    fn several_servers_share_a_database() {
+        let store = ("CHAT_SERVER__STORE", "postgres://chat@db/chat");
+        let bus = ("CHAT_SERVER__BUS", "redis://one:7000, rediss://two:7000");
+        check_refused(&[bus], "PostgreSQL");
+        let config = load(&[store, bus]).unwrap();
+        assert_eq!(config.bus.unwrap().urls.len(), 2);
+        let StoreChoice::Postgres(choice) = config.store else { panic!("PostgreSQL") };
+        assert_eq!((choice.write_connections.get(), choice.read_connections.get()), (4, 8));
+        check_refused(&[("CHAT_SERVER__STORE", "mysql://db")], "postgres://");
+        check_refused(&[store, ("CHAT_SERVER__BUS", "nats://x")], "redis://HOST");
+        check_refused(&[store, ("CHAT_SERVER__POSTGRES__CA_FILE", "/does/not/exist")], "CA_FILE");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_never_shown() {
+        let url = "postgres://chat:hunter2@db:5432/chat?sslmode=require";
+        let config = load(&[("CHAT_SERVER__STORE", url)]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+        for broken in [
+            "mysql://chat:hunter2@db",
+            "postgres:chat:hunter2@db",
+            "redis://:hunter2@db",
+            "mysql://chat:hunter2/or@more@db",
+            "mysql://db?user=chat&password=hunter2",
+        ] {
+            for name in ["CHAT_SERVER__STORE", "CHAT_SERVER__BUS"] {
+                if let Err(problems) = load(&[(name, broken)]) {
+                    assert!(!problems.contains("hunter2"), "{problems}");
+                }
+            }
+        }
+        let flags = Flags::default().or("store", url);
+        let refused = Config::from_sources(None, [], &flags).unwrap_err().to_string();
+        assert!(refused.contains("command line") && !refused.contains("hunter2"), "{refused}");
+    }
+
+    #[test]
+    fn a_url_with_a_password_may_stand_in_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "postgres://chat:hunter2@db/chat\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let config = load(&[("CHAT_SERVER__STORE_FILE", path)]).unwrap();
+        let StoreChoice::Postgres(choice) = config.store else { panic!("PostgreSQL") };
+        assert_eq!(choice.url.reveal(), "postgres://chat:hunter2@db/chat");
+        check_refused(
+            &[("CHAT_SERVER__STORE_FILE", path), ("CHAT_SERVER__STORE", "sqlite")],
+            "only one of them",
+        );
     }
 
     #[test]

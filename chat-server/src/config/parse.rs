@@ -5,7 +5,7 @@ use std::{fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Dura
 use chat_sdk::{Origins, auth::accounts::SignUp};
 
 use super::{
-    LogFormat, Problem, Values,
+    LogFormat, Problem, Url, Values,
     keys::{self, Form},
     values::Source,
 };
@@ -45,7 +45,8 @@ impl<'a> Reader<'a> {
             Ok(meaning) => Some(meaning),
             Err(error) => {
                 let secret = keys::find(name).is_some_and(|key| key.form == Form::Secret);
-                let shown = if secret { String::new() } else { format!(" = {:?}", value.text) };
+                let text = without_password(&value.text).unwrap_or_else(|| value.text.clone());
+                let shown = if secret { String::new() } else { format!(" = {text:?}") };
                 self.problems
                     .push(Problem::new(&value.source, format_args!("{name}{shown}: {error}")));
                 None
@@ -83,17 +84,76 @@ pub(super) fn path(text: &str) -> Result<PathBuf, &'static str> {
     if text.is_empty() { Err("is empty") } else { Ok(text.into()) }
 }
 
+/// The parts of a URL before, of, and after its password, if it has one. What cannot be read is
+/// rather taken for a password than shown.
+fn password(url: &str) -> Option<(&str, &str, &str)> {
+    if url.starts_with("sqlite") {
+        return None;
+    }
+    let start = url.find("://").map_or(0, |at| at + "://".len());
+    let end = start + url[start..].find(['/', '?', '#']).unwrap_or(url.len() - start);
+    let end = start + url[start..end].rfind('@').or_else(|| url[start..].rfind('@'))?;
+    let colon = start + url[start..end].find(':')?;
+    Some((&url[..=colon], &url[colon + 1..end], &url[end..]))
+}
+
+/// As it may be shown, if it has a password (or several have). Also one that stands in the query,
+/// as PostgreSQL allows.
+pub(super) fn without_password(urls: &str) -> Option<String> {
+    let hide = |url: &str| match password(url) {
+        Some((before, _, after)) => format!("{before}***{after}"),
+        None => match url.split_once("password=") {
+            Some((before, _)) => format!("{before}password=***"),
+            None => url.to_owned(),
+        },
+    };
+    let shown = urls.split(',').map(hide).collect::<Vec<_>>().join(",");
+    (shown != urls).then_some(shown)
+}
+
 /// What the setting `store` may say.
 pub(super) enum Store {
     InDataDir,
     File(PathBuf),
+    Postgres(Url),
 }
 
 pub(super) fn store(text: &str) -> Result<Store, &'static str> {
     match text.split_once(':') {
         None if text == "sqlite" => Ok(Store::InDataDir),
         Some(("sqlite", file)) if !file.is_empty() => Ok(Store::File(file.into())),
-        Some(_) | None => Err("expected sqlite or sqlite:FILE"),
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+            Ok(Store::Postgres(Url(text.to_owned())))
+        }
+        Some(_) | None => Err("expected sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE"),
+    }
+}
+
+/// The URLs of a bus; `None`: there is one server.
+pub(super) fn bus(text: &str) -> Result<Option<Vec<Url>>, &'static str> {
+    if text == "local" {
+        return Ok(None);
+    }
+    let urls: Vec<_> = text.split(',').map(|url| Url(url.trim().to_owned())).collect();
+    let redis = |url: &Url| url.0.starts_with("redis://") || url.0.starts_with("rediss://");
+    if urls.iter().all(redis) {
+        Ok(Some(urls))
+    } else {
+        Err("expected local, redis://HOST or rediss://HOST, several with commas between them")
+    }
+}
+
+/// What stands in the file with this name.
+pub(super) fn file(path: &str) -> Result<Vec<u8>, std::io::Error> {
+    std::fs::read(path)
+}
+
+pub(super) fn prefix(text: &str) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected 1 to 64 letters, digits, `-`, `_` or `.`")
     }
 }
 

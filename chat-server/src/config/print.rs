@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{
     Values,
     keys::{Form, GROUPS, Key},
+    parse::without_password,
     values::Source,
 };
 
@@ -19,6 +20,10 @@ pub(crate) fn print_effective(
         let source = value.map_or(&Source::Default, |value| &value.source);
         let (lead, shown) = match value {
             Some(_) if key.form == Form::Secret => ("# ", quoted("[redacted]")),
+            Some(value) if key.form == Form::Url => match without_password(&value.text) {
+                Some(shown) => ("# ", quoted(&shown)),
+                None => ("", quoted(&value.text)),
+            },
             Some(value) => ("", literal(key, &value.text)),
             None => ("# ", quoted("")),
         };
@@ -73,7 +78,7 @@ fn literal(key: &Key, text: &str) -> String {
         }
         Form::Switch if matches!(text, "true" | "false") => text.to_owned(),
         Form::Plain if text.parse::<u64>().is_ok() => text.to_owned(),
-        Form::Plain | Form::Switch | Form::Secret => quoted(text),
+        Form::Plain | Form::Switch | Form::Secret | Form::Url => quoted(text),
     }
 }
 
@@ -120,16 +125,19 @@ mod tests {
         let env = [
             ("CHAT_SERVER__AUTH__SECRET", secret),
             ("CHAT_SERVER__HTTP__TRUSTED_PROXIES", "10.0.0.0/8,::1"),
+            ("CHAT_SERVER__STORE", "postgres://chat:hunter2@db/chat"),
+            ("CHAT_SERVER__BUS", "redis://cache"),
             ("CHAT_SERVER__DATA_DIR", "a \"b\" \\c"),
         ];
         let env = env.map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let values = Values::gather(None::<&Path>, env, [], &mut Vec::new());
         let text = printed(|out| print_effective(out, &values, true));
-        assert!(!text.contains(secret), "{text}");
+        assert!(!text.contains(secret) && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("# store = \"postgres://chat:***@db/chat\""), "{text}");
         assert!(text.contains("# environment CHAT_SERVER__AUTH__SECRET"), "{text}");
         assert!(text.contains("# default"), "{text}");
         let reread = reread(&text);
-        for name in ["http.trusted_proxies", "data_dir"] {
+        for name in ["http.trusted_proxies", "data_dir", "bus"] {
             assert_eq!(reread.get(name).unwrap().text, values.get(name).unwrap().text);
         }
     }

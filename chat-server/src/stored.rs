@@ -1,0 +1,95 @@
+//! Where everything is kept: the stores that the server knows, and the secret beside them.
+
+use anyhow::Context;
+use chat_sdk::{
+    PostgresStore, SqliteStore, TlsRoots,
+    auth::{Accounts, accounts::AccountStore},
+    store::PostgresOptions,
+};
+
+use crate::{
+    config::{Config, PostgresChoice, StoreChoice},
+    data_dir::DataDir,
+    secrets::Secret,
+};
+
+/// How the secret is called among what the database keeps beside the chat.
+const SECRET: &str = "auth.secret";
+
+/// An open store.
+#[derive(Clone)]
+pub(crate) enum Stored {
+    /// One server's.
+    Sqlite(SqliteStore),
+    /// Any number of servers'.
+    Postgres(PostgresStore),
+}
+
+impl Stored {
+    /// Opens what the configuration names.
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+        match &config.store {
+            StoreChoice::Sqlite(path) => SqliteStore::open(path)
+                .await
+                .with_context(|| format!("cannot open the store {}", path.display()))
+                .map(Self::Sqlite),
+            StoreChoice::Postgres(choice) => connect(choice)
+                .await
+                .with_context(|| format!("cannot open the store {}", choice.url))
+                .map(Self::Postgres),
+        }
+    }
+
+    /// Finishes what was begun. Nothing can be written or read afterwards.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close().await,
+        }
+    }
+
+    /// The accounts that are kept in it.
+    pub(crate) async fn accounts(&self, config: &Config) -> anyhow::Result<Accounts> {
+        match self {
+            Self::Sqlite(store) => {
+                let secret = match &config.auth.secret {
+                    Some(secret) => secret.clone(),
+                    None => Secret::kept_in(&DataDir::open(&config.data_dir)?.secret_path())?,
+                };
+                accounts(store.clone(), &secret, config).await
+            }
+            Self::Postgres(store) => {
+                let secret = match &config.auth.secret {
+                    Some(secret) => secret.clone(),
+                    // All servers have to have the same.
+                    None => {
+                        let kept = store.keep(SECRET, &Secret::fresh_text()).await;
+                        Secret::from_text(&kept.context("cannot read the signing secret")?)?
+                    }
+                };
+                accounts(store.clone(), &secret, config).await
+            }
+        }
+    }
+}
+
+async fn connect(choice: &PostgresChoice) -> anyhow::Result<PostgresStore> {
+    let mut options = PostgresOptions::default();
+    options.write_connections = choice.write_connections;
+    options.read_connections = choice.read_connections;
+    options.roots = choice.authorities.clone().map(TlsRoots::Pem);
+    Ok(PostgresStore::connect_with(choice.url.reveal(), options).await?)
+}
+
+async fn accounts(
+    store: impl AccountStore,
+    secret: &Secret,
+    config: &Config,
+) -> anyhow::Result<Accounts> {
+    Accounts::builder(store, secret.bytes())
+        .sign_up(config.auth.sign_up)
+        .token_lifetime(config.auth.token_lifetime)
+        .start()
+        .await
+        .context("cannot open the accounts")
+}
