@@ -399,6 +399,9 @@ impl Bus for RedisBus {
             return Err(Trouble::NoServer(routes.orphans()).into());
         }
         let checks = routes.masters().iter().map(|master| async {
+            if !master.subscriber.is_connected() {
+                return Err(Trouble::Subscription(master.publisher.address().clone()));
+            }
             // To where nobody listens: that we may publish is only seen by doing it.
             let mut batch = Pipeline::with_capacity(1);
             if let Some(part) = master.subscriber.parts().first() {
@@ -407,11 +410,7 @@ impl Bus for RedisBus {
                 let published = shared.publish(&master.publisher, &batch).await;
                 published.map_err(|why| Trouble::Publishing(Box::new(why)))?;
             }
-            if master.subscriber.is_connected() {
-                Ok(())
-            } else {
-                Err(Trouble::Subscription(master.publisher.address().clone()))
-            }
+            Ok(())
         });
         join_all(checks).await.into_iter().collect::<Result<(), Trouble>>()?;
         Ok(())

@@ -293,6 +293,12 @@ impl OneEar {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn left(&self, channel: &[u8]) {
+        if !self.leaving().remove(channel) {
+            self.taken_back.cancel();
+        }
+    }
+
     fn message(&self, channel: Vec<u8>, sealed: Vec<u8>) {
         self.heard.store(true, Ordering::Relaxed);
         let shared = &self.shared;
@@ -326,11 +332,7 @@ impl Ear for OneEar {
                 PushKind::Unsubscribe | PushKind::SUnsubscribe,
                 Some(Value::BulkString(channel)),
                 _,
-            ) => {
-                if !self.leaving().remove(&channel) {
-                    self.taken_back.cancel();
-                }
-            }
+            ) => self.left(&channel),
             // Confirmations, and the end, which the connection tells itself.
             _ => {}
         }
