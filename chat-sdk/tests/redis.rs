@@ -719,9 +719,9 @@ async fn when_one_master_dies_the_others_go_on() {
     for (dead, kill) in [(0, true), (1, false)] {
         let node = &cluster.nodes()[dead];
         if kill {
-            node.kill()
+            node.kill();
         } else {
-            node.pause()
+            node.pause();
         }
         publish_error(&one, &topics[dead]).await;
         unheard(&two).await;
@@ -736,9 +736,9 @@ async fn when_one_master_dies_the_others_go_on() {
             assert!(matches!(heard, Heard::Message(of, _) if of != topics[dead]));
         }
         if kill {
-            node.start_again()
+            node.start_again();
         } else {
-            node.resume()
+            node.resume();
         }
         told(&two).await;
         reaches(&one, &two, &topics[dead]).await;
