@@ -32,15 +32,15 @@
 //! | [`Directory`] | who exists, what are they called? | [`Anybody`], [`Accounts`](auth::Accounts) |
 //! | [`Policy`] | may A do this? | [`MembersOnly`] |
 //! | [`Store`] | keep this | [`MemoryStore`], [`SqliteStore`] |
-//! | [`Bus`] | tell the other nodes | [`LocalBus`] |
+//! | [`Bus`] | tell the other nodes | [`LocalBus`], `RedisBus` |
 //!
 //! [`Chat`] is the handle, [`ChatService`] is what is mounted. The wire is described in
 //! `PROTOCOL.md`, the inside in `ARCHITECTURE.md`, both beside this crate.
 //!
 //! # Features
 //!
-//! `sqlite`, `jwt` and `accounts` are on by default; `conformance` has the contract tests of the
-//! ports for an implementation of your own.
+//! `sqlite`, `jwt` and `accounts` are on by default; `redis` has the bus for several nodes;
+//! `conformance` has the contract tests of the ports for an implementation of your own.
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
@@ -58,7 +58,7 @@ pub mod auth;
 pub mod directory;
 pub mod policy;
 pub mod env;
-#[cfg(any(feature = "client", feature = "postgres"))]
+#[cfg(any(feature = "client", feature = "postgres", feature = "redis"))]
 mod tls;
 mod erased;
 mod conversation;
@@ -72,9 +72,11 @@ pub mod conformance;
 #[doc(hidden)]
 pub mod sabotage;
 
+#[cfg(feature = "redis")]
+pub use crate::bus::RedisBus;
 #[cfg(feature = "sqlite")]
 pub use crate::store::SqliteStore;
-#[cfg(any(feature = "client", feature = "postgres"))]
+#[cfg(any(feature = "client", feature = "postgres", feature = "redis"))]
 pub use crate::tls::{TlsError, TlsRoots};
 pub use crate::{
     auth::{AuthError, Authenticator, Credentials, FromExtension},

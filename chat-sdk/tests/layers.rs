@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["model", "env", "auth::accounts", "sabotage", "tls"]),
     ("events", &["model"]),
     ("policy", &["model"]),
-    ("bus", &["model", "store"]),
+    ("bus", &["model", "store", "env", "tls"]),
     ("directory", &["model", "store"]),
     ("auth", &["model", "store", "env", "directory"]),
     ("protocol", &["model", "limits", "store"]),

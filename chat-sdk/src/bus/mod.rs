@@ -3,12 +3,16 @@
 //! A hint and never the truth: whatever it loses is found again by comparing numbers with the store.
 
 mod local;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::future::Future;
 
 use bytes::Bytes;
 
 pub use self::local::LocalBus;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisBus, RedisOptions, RedisOptionsError};
 use crate::{
     model::{ConversationId, UserId},
     store::BoxError,

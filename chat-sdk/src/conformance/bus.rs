@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::report::{self, Case, Report, cases};
 use crate::{
-    bus::{Bus, Heard, Topic},
+    bus::{Budget, Bus, Heard, Topic},
     model::{ConversationId, UserId},
 };
 
@@ -50,6 +50,8 @@ fn all<F: BusFactory>() -> report::Cases<F> {
         a_wait_given_up_loses_nothing,
         without_a_message_there_is_nothing_to_hear,
         a_flood_that_nobody_hears_is_bounded_and_its_loss_is_told,
+        no_more_is_given_than_was_wanted,
+        a_bus_that_works_says_so,
     ]
 }
 
@@ -197,9 +199,16 @@ async fn a_wait_given_up_loses_nothing<F: BusFactory>(trial: Trial<F>) {
 async fn without_a_message_there_is_nothing_to_hear<F: BusFactory>(trial: Trial<F>) {
     let nodes = trial.factory.nodes(2).await;
     nodes[1].follow(vec![conversation(1)]).await.expect("the bus works");
-    while let Ok(heard) = timeout(QUIET, nodes[1].next()).await {
-        // A connection that has just been made may say that it knows of nothing before.
-        assert_eq!(heard, Heard::Lost, "nobody published anything");
+    without_a_sound(&nodes[1..]).await;
+}
+
+/// Nobody published anything.
+async fn without_a_sound<B: Bus>(nodes: &[B]) {
+    for node in nodes {
+        while let Ok(heard) = timeout(QUIET, node.next()).await {
+            // A connection that has just been made may say that it knows of nothing before.
+            assert_eq!(heard, Heard::Lost, "nobody published anything");
+        }
     }
 }
 
@@ -236,4 +245,26 @@ async fn a_flood_that_nobody_hears_is_bounded_and_its_loss_is_told<F: BusFactory
     assert!(told || missing == 0, "{missing} are missing, and nothing is told");
     // And it is still a bus.
     reaches(&nodes[0], &nodes[1], &conversation(1), &Bytes::from_static(b"after the flood")).await;
+}
+
+async fn no_more_is_given_than_was_wanted<F: BusFactory>(trial: Trial<F>) {
+    let nodes = trial.factory.nodes(2).await;
+    let budget = Budget { name: "conformance", per_second: 10, burst: 20 };
+    for wanted in [0, 1, 5, 1, 1_000_000, u32::MAX, 0, 7] {
+        for node in &nodes {
+            let given = node.take(budget, wanted).await.expect("the bus works");
+            assert!(given <= wanted, "{given} of {wanted}");
+        }
+    }
+    // The first of a budget is there for whoever asks first.
+    let other = Budget { name: "conformance-2", ..budget };
+    assert_eq!(nodes[0].take(other, 3).await.expect("the bus works"), 3);
+}
+
+async fn a_bus_that_works_says_so<F: BusFactory>(trial: Trial<F>) {
+    let nodes = trial.factory.nodes(2).await;
+    for node in &nodes {
+        node.check().await.expect("the bus works");
+    }
+    without_a_sound(&nodes).await;
 }
