@@ -34,6 +34,8 @@ pub enum Defect {
     AnswerBeforeCommit = 1 << 11,
     /// SQLite does not wait for the disk.
     NoFlush = 1 << 12,
+    /// PostgreSQL takes numbers without the conversation's lock.
+    SeqOutsideLock = 1 << 13,
 }
 
 #[cfg(feature = "sabotage")]
@@ -56,6 +58,7 @@ impl Defect {
             Unbounded,
             AnswerBeforeCommit,
             NoFlush,
+            SeqOutsideLock,
         ];
         all.into_iter().find(|defect| format!("{defect:?}") == name)
     }
