@@ -31,7 +31,7 @@
 //! | [`Authenticator`] | who is this? | [`FromExtension`], [`Jwt`](auth::Jwt), [`Accounts`](auth::Accounts) |
 //! | [`Directory`] | who exists, what are they called? | [`Anybody`], [`Accounts`](auth::Accounts) |
 //! | [`Policy`] | may A do this? | [`MembersOnly`] |
-//! | [`Store`] | keep this | [`MemoryStore`], [`SqliteStore`] |
+//! | [`Store`] | keep this | [`MemoryStore`], [`SqliteStore`], `PostgresStore` |
 //! | [`Bus`] | tell the other nodes | [`LocalBus`], `RedisBus` |
 //!
 //! [`Chat`] is the handle, [`ChatService`] is what is mounted. The wire is described in
@@ -39,8 +39,9 @@
 //!
 //! # Features
 //!
-//! `sqlite`, `jwt` and `accounts` are on by default; `redis` has the bus for several nodes;
-//! `conformance` has the contract tests of the ports for an implementation of your own.
+//! `sqlite`, `jwt` and `accounts` are on by default; `postgres` has the store and `redis` the bus for
+//! several nodes; `client` has a typed client; `conformance` has the contract tests of the ports for
+//! an implementation of your own.
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
@@ -74,6 +75,8 @@ pub mod sabotage;
 
 #[cfg(feature = "redis")]
 pub use crate::bus::RedisBus;
+#[cfg(feature = "postgres")]
+pub use crate::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use crate::store::SqliteStore;
 #[cfg(any(feature = "client", feature = "postgres", feature = "redis"))]

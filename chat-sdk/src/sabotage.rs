@@ -34,6 +34,8 @@ pub enum Defect {
     AnswerBeforeCommit = 1 << 11,
     /// SQLite does not wait for the disk.
     NoFlush = 1 << 12,
+    /// PostgreSQL takes numbers without the conversation's lock.
+    SeqOutsideLock = 1 << 13,
     /// A revocation does not reach the other nodes, neither at once nor later.
     LoseRevocation = 1 << 20,
 }
@@ -58,6 +60,7 @@ impl Defect {
             Unbounded,
             AnswerBeforeCommit,
             NoFlush,
+            SeqOutsideLock,
             LoseRevocation,
         ];
         all.into_iter().find(|defect| format!("{defect:?}") == name)

@@ -5,13 +5,17 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    process::Command,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chat_sdk::{
     Epoch, LocalBus, MemoryStore,
     conformance::{self, AccountStoreFactory, BusFactory, Restore, StoreFactory},
-    store::{Durability, SqliteOptions, SqliteStore},
+    store::{Durability, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore},
 };
 
 struct InMemory;
@@ -99,6 +103,71 @@ impl StoreFactory for SqliteFiles {
     }
 }
 
+/// Stores in schemas of one database, which are made faster than databases are.
+struct Postgres;
+
+static SERVER: LazyLock<testbed::Postgres> = LazyLock::new(testbed::Postgres::start);
+
+impl Postgres {
+    async fn open_at(schema: &str) -> PostgresStore {
+        let mut options = PostgresOptions::default();
+        options.schema = schema.to_owned();
+        PostgresStore::connect_with(&SERVER.url("postgres"), options).await.unwrap()
+    }
+
+    fn schema_of(store: &PostgresStore) -> String {
+        store.schema().to_owned()
+    }
+}
+
+impl StoreFactory for Postgres {
+    type Store = PostgresStore;
+
+    async fn open(&self) -> PostgresStore {
+        static SCHEMAS: AtomicU64 = AtomicU64::new(0);
+        Self::open_at(&format!("store {}", SCHEMAS.fetch_add(1, Ordering::Relaxed))).await
+    }
+
+    async fn reopen(&self, store: PostgresStore) -> Option<PostgresStore> {
+        store.close().await;
+        Some(Self::open_at(&Self::schema_of(&store)).await)
+    }
+
+    async fn backup(&self, store: &PostgresStore) -> Option<Restore<PostgresStore>> {
+        let schema = Self::schema_of(store);
+        let dump = Command::new("pg_dump")
+            .args(["--schema", &format!("\"{schema}\""), &SERVER.url("postgres")])
+            .output()
+            .unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        let dump = String::from_utf8(dump.stdout).unwrap();
+        Some(Box::new(move |store| {
+            Box::pin(async move {
+                store.close().await;
+                let schema = Self::schema_of(&store);
+                SERVER.sql("postgres", &format!("DROP SCHEMA \"{schema}\" CASCADE"));
+                SERVER.script("postgres", &dump);
+                // In the database that it was made of, which cannot be noticed.
+                let store = Self::open_at(&schema).await;
+                store.new_epoch().await.unwrap();
+                store
+            })
+        }))
+    }
+}
+
+impl AccountStoreFactory for Postgres {
+    type Store = PostgresStore;
+
+    async fn open(&self) -> PostgresStore {
+        StoreFactory::open(self).await
+    }
+
+    async fn reopen(&self, store: PostgresStore) -> Option<PostgresStore> {
+        StoreFactory::reopen(self, store).await
+    }
+}
+
 impl AccountStoreFactory for InMemory {
     type Store = MemoryStore;
 
@@ -140,6 +209,16 @@ async fn the_sqlite_store_in_memory_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sqlite_store_in_a_file_keeps_the_contract() {
     conformance::store(SqliteFiles::new("conformance")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_postgres_store_keeps_the_contract() {
+    conformance::store(Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_in_postgres_keep_the_contract() {
+    conformance::account_store(Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -114,6 +114,18 @@ impl Postgres {
             .args(["-c", sql]))
     }
 
+    /// Runs a script through `psql`, as `pg_dump` writes them.
+    pub fn script(&self, database: &str, script: &str) {
+        let file = self.folder.join("script.sql");
+        fs::write(&file, script).expect("the script can be written");
+        let psql = program("psql", FOLDERS, HINT);
+        run(Command::new(psql)
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d"])
+            .arg(self.url(database))
+            .arg("-f")
+            .arg(file));
+    }
+
     /// The process that all the others belong to.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

@@ -34,6 +34,12 @@ impl Stamps {
     }
 }
 
+/// The number in a checkpoint, whosever it is: for asking first and judging it by what comes back.
+#[cfg(feature = "postgres")]
+pub(super) fn number(checkpoint: &Checkpoint) -> Option<u64> {
+    checkpoint.0.split_once('-')?.0.parse().ok()
+}
+
 /// A name for a new life.
 pub(super) fn random_epoch() -> Epoch {
     let mut bytes = [0; 8];

@@ -6,6 +6,8 @@
 mod account_search;
 mod checkpoint;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "accounts")]
@@ -19,6 +21,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::memory::{MemoryBackup, MemoryStore};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresError, PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{Durability, SqliteError, SqliteOptions, SqliteStore};
 use crate::model::{

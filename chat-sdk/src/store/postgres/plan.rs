@@ -1,0 +1,491 @@
+//! What a batch does, worked out in memory between two waits for the database: first what has to
+//! be known, then, from what was found under the locks, the answers and what changes. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::{
+    model::{
+        Body, ClientKey, ConversationId, Event, Kind, Marker, Role, Seq, Timestamp, Title, UserId,
+    },
+    store::{Append, Mark, Open, Refusal, Write, Written},
+};
+
+/// What has to be known to apply a batch.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Questions {
+    /// All conversations of the batch: they are locked in this order.
+    pub(super) conversations: BTreeSet<ConversationId>,
+    /// Those to be opened, each as the first one of the batch says it.
+    pub(super) opens: BTreeMap<ConversationId, (Kind, Option<Title>)>,
+    /// Keys that may have been used.
+    pub(super) keys: BTreeSet<(ConversationId, Option<UserId>, ClientKey)>,
+    /// Those whose role or marker matters.
+    pub(super) seats: BTreeSet<(ConversationId, UserId)>,
+    /// Where it matters how many members and owners there are.
+    pub(super) counts: BTreeSet<ConversationId>,
+}
+
+impl Questions {
+    pub(super) fn of(batch: &[Write]) -> Self {
+        let mut asked = Self::default();
+        for write in batch {
+            match write {
+                Write::Open(open) => {
+                    asked.conversations.insert(open.conversation);
+                    asked
+                        .opens
+                        .entry(open.conversation)
+                        .or_insert_with(|| (open.kind, open.title.clone()));
+                }
+                Write::Append(append) => asked.of_append(append),
+                Write::Mark(mark) => {
+                    asked.conversations.insert(mark.conversation);
+                    asked.seats.insert((mark.conversation, mark.user.clone()));
+                }
+            }
+        }
+        asked
+    }
+
+    fn of_append(&mut self, append: &Append) {
+        let Append { conversation, by, requires: _, key, at: _, body } = append;
+        self.conversations.insert(*conversation);
+        if let Some(key) = key {
+            self.keys.insert((*conversation, by.clone(), key.clone()));
+        }
+        let mut seat = |user: &UserId| self.seats.insert((*conversation, user.clone()));
+        by.iter().for_each(|by| {
+            seat(by);
+        });
+        match body {
+            Body::Added { users } => users.iter().for_each(|user| {
+                seat(user);
+            }),
+            Body::Removed { user } | Body::Role { user, role: _ } => {
+                seat(user);
+                self.counts.insert(*conversation);
+            }
+            Body::Left => {
+                self.counts.insert(*conversation);
+            }
+            Body::Created { .. } | Body::Message { .. } | Body::Title { .. } | Body::Other(_) => {}
+        }
+    }
+}
+
+/// What the database answered, and then what it holds after each write.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those that exist.
+    pub(super) conversations: HashMap<ConversationId, Place>,
+    /// The first events of those to be opened that exist already.
+    pub(super) firsts: HashMap<ConversationId, Event>,
+    pub(super) keyed: HashMap<(ConversationId, Option<UserId>, ClientKey), Event>,
+    pub(super) seats: HashMap<(ConversationId, UserId), Seat>,
+}
+
+/// A conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) head: Seq,
+    /// Where they were asked for; `members` is at least right about whether anybody remains.
+    pub(super) members: u64,
+    pub(super) owners: u64,
+}
+
+/// One who is or was a member.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seat {
+    /// `None`: not a member any more.
+    pub(super) role: Option<Role>,
+    pub(super) marker: Marker,
+}
+
+/// What is to be written.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Changes {
+    /// In the order of their numbers within each conversation.
+    pub(super) events: Vec<Event>,
+    pub(super) conversations: BTreeMap<ConversationId, Touched>,
+    pub(super) seats: BTreeMap<(ConversationId, UserId), Seated>,
+}
+
+/// A conversation that changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Touched {
+    pub(super) head: Seq,
+    /// `None`: there is no new event.
+    pub(super) updated_at: Option<Timestamp>,
+    /// `None`: as before.
+    pub(super) title: Option<Title>,
+}
+
+/// A seat as it is now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seated {
+    pub(super) seat: Seat,
+    /// Whether they came or went.
+    pub(super) since: bool,
+}
+
+/// Applies the writes one after the other.
+pub(super) fn apply(found: Found, batch: Vec<Write>) -> (Vec<Written>, Changes) {
+    let mut plan = Plan { found, changes: Changes::default() };
+    let answers = batch
+        .into_iter()
+        .map(|write| match write {
+            Write::Open(open) => plan.open(open),
+            Write::Append(append) => plan.append(append).unwrap_or_else(Written::Refused),
+            Write::Mark(mark) => plan.mark(&mark).unwrap_or_else(Written::Refused),
+        })
+        .collect();
+    (answers, plan.changes)
+}
+
+struct Plan {
+    found: Found,
+    changes: Changes,
+}
+
+impl Plan {
+    fn open(&mut self, open: Open) -> Written {
+        if let Some(event) = self.found.firsts.get(&open.conversation) {
+            return Written::Event { event: event.clone(), fresh: false };
+        }
+        let Open { conversation, kind, title, by, key, members, at } = open;
+        let owner = match kind {
+            Kind::Direct => None,
+            Kind::Group => by.as_ref().filter(|by| members.contains(by)).or(members.first()),
+        };
+        self.found.conversations.insert(conversation, Place::default());
+        for user in &members {
+            let role = if Some(user) == owner { Role::Owner } else { Role::Member };
+            if self.seat(conversation, user).role.is_none() {
+                self.put(conversation, user, Some(role));
+            }
+        }
+        let body = Body::Created { kind, title, members };
+        let event = self.push(conversation, by, key, at, body);
+        self.found.firsts.insert(conversation, event.clone());
+        Written::Event { event, fresh: true }
+    }
+
+    fn append(&mut self, append: Append) -> Result<Written, Refusal> {
+        let Append { conversation, by, requires, key, at, body } = append;
+        if !self.found.conversations.contains_key(&conversation) {
+            return Err(Refusal::NotMember);
+        }
+        let role = match &by {
+            Some(user) => Some(self.seat(conversation, user).role.ok_or(Refusal::NotMember)?),
+            None => None,
+        };
+        if let Some(key) = &key
+            && let Some(event) = self.found.keyed.get(&(conversation, by.clone(), key.clone()))
+        {
+            return if event.body == body {
+                Ok(Written::Event { event: event.clone(), fresh: false })
+            } else {
+                Err(Refusal::KeyConflict)
+            };
+        }
+        if role.is_some_and(|role| role < requires) {
+            return Err(Refusal::NotOwner);
+        }
+        self.check(conversation, by.as_ref(), &body)?;
+
+        match &body {
+            Body::Added { users } => {
+                for user in users {
+                    if self.seat(conversation, user).role.is_none() {
+                        self.put(conversation, user, Some(Role::Member));
+                    }
+                }
+            }
+            Body::Removed { user } => self.put(conversation, user, None),
+            Body::Left => {
+                if let Some(user) = &by {
+                    self.put(conversation, user, None);
+                }
+            }
+            Body::Role { user, role } => self.put(conversation, user, Some(*role)),
+            Body::Title { title } => {
+                self.touched(conversation).title = Some(title.clone());
+            }
+            Body::Created { .. } | Body::Message { .. } | Body::Other(_) => {}
+        }
+        let event = self.push(conversation, by, key, at, body);
+        Ok(Written::Event { event, fresh: true })
+    }
+
+    fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
+        let Mark { conversation, user, marker } = mark;
+        let place = self.found.conversations.get(conversation).ok_or(Refusal::NotMember)?;
+        let head = place.head;
+        let seat = self.seat(*conversation, user);
+        seat.role.ok_or(Refusal::NotMember)?;
+        let marker = seat.marker.merge(*marker, head);
+        let moved = marker != seat.marker;
+        if moved {
+            self.seated(*conversation, user, Seat { marker, ..seat }).since |= false;
+            self.touched(*conversation);
+        }
+        Ok(Written::Marker { marker, moved })
+    }
+
+    /// Whether the change of membership that `body` means is possible.
+    fn check(
+        &self,
+        conversation: ConversationId,
+        by: Option<&UserId>,
+        body: &Body,
+    ) -> Result<(), Refusal> {
+        // Who is a member no more, or with which role, once it is done.
+        let (target, then) = match body {
+            Body::Removed { user } => (Some(user), None),
+            Body::Left => (by, None),
+            Body::Role { user, role } => (Some(user), Some(*role)),
+            Body::Created { .. }
+            | Body::Message { .. }
+            | Body::Added { .. }
+            | Body::Title { .. }
+            | Body::Other(_) => return Ok(()),
+        };
+        let now = target.and_then(|target| self.seat(conversation, target).role);
+        let now = now.ok_or(Refusal::NoSuchMember)?;
+        let place = self.found.conversations.get(&conversation).copied().unwrap_or_default();
+        let is_owner = |role: Option<Role>| u64::from(role == Some(Role::Owner));
+        let members = (place.members + u64::from(then.is_some())).saturating_sub(1);
+        let owners = (place.owners + is_owner(then)).saturating_sub(is_owner(Some(now)));
+        if members > 0 && owners == 0 {
+            return Err(Refusal::LastOwner);
+        }
+        Ok(())
+    }
+
+    fn seat(&self, conversation: ConversationId, user: &UserId) -> Seat {
+        self.found.seats.get(&(conversation, user.clone())).copied().unwrap_or_default()
+    }
+
+    /// Gives somebody this role, or none; their marker stays.
+    fn put(&mut self, conversation: ConversationId, user: &UserId, role: Option<Role>) {
+        let before = self.seat(conversation, user);
+        if let Some(place) = self.found.conversations.get_mut(&conversation) {
+            let owner = |role: Option<Role>| u64::from(role == Some(Role::Owner));
+            let member = |role: Option<Role>| u64::from(role.is_some());
+            // Where nobody asked for the numbers they begin at zero and mean nothing.
+            place.members = (place.members + member(role)).saturating_sub(member(before.role));
+            place.owners = (place.owners + owner(role)).saturating_sub(owner(before.role));
+        }
+        let came_or_went = before.role.is_some() != role.is_some();
+        self.seated(conversation, user, Seat { role, ..before }).since |= came_or_went;
+    }
+
+    fn seated(&mut self, conversation: ConversationId, user: &UserId, seat: Seat) -> &mut Seated {
+        let name = (conversation, user.clone());
+        self.found.seats.insert(name.clone(), seat);
+        let seated = self.changes.seats.entry(name).or_default();
+        seated.seat = seat;
+        seated
+    }
+
+    fn touched(&mut self, conversation: ConversationId) -> &mut Touched {
+        let head = self.found.conversations.get(&conversation).map_or(Seq::ZERO, |it| it.head);
+        let touched = self.changes.conversations.entry(conversation).or_default();
+        touched.head = head;
+        touched
+    }
+
+    fn push(
+        &mut self,
+        conversation: ConversationId,
+        from: Option<UserId>,
+        key: Option<ClientKey>,
+        at: Timestamp,
+        body: Body,
+    ) -> Event {
+        let place = self.found.conversations.entry(conversation).or_default();
+        place.head = place.head.next();
+        let event =
+            Event { conversation, seq: place.head, at, from: from.clone(), key: key.clone(), body };
+        if let Some(key) = key {
+            self.found.keyed.insert((conversation, from, key), event.clone());
+        }
+        self.touched(conversation).updated_at = Some(at);
+        self.changes.events.push(event.clone());
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Text;
+
+    const ID: ConversationId = ConversationId::from_bytes([7; 16]);
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    fn message(text: &str) -> Body {
+        Body::Message { text: Text::new(text).unwrap() }
+    }
+
+    fn append(by: &str, key: Option<&str>, body: Body) -> Write {
+        Write::Append(Append {
+            conversation: ID,
+            by: Some(user(by)),
+            requires: Role::Member,
+            key: key.map(|key| ClientKey::new(key).unwrap()),
+            at: Timestamp::from_millis(9),
+            body,
+        })
+    }
+
+    fn open(members: &[&str]) -> Write {
+        Write::Open(Open {
+            conversation: ID,
+            kind: Kind::Group,
+            title: None,
+            by: Some(user(members[0])),
+            key: None,
+            members: members.iter().map(|name| user(name)).collect(),
+            at: Timestamp::from_millis(5),
+        })
+    }
+
+    /// A group of `members` with this head, whose first member is its owner.
+    fn there(head: u64, members: &[&str]) -> Found {
+        let mut found = Found::default();
+        let place = Place { head: Seq::new(head), members: members.len() as u64, owners: 1 };
+        found.conversations.insert(ID, place);
+        for (index, name) in members.iter().enumerate() {
+            let role = if index == 0 { Role::Owner } else { Role::Member };
+            let seat = Seat { role: Some(role), marker: Marker::default() };
+            found.seats.insert((ID, user(name)), seat);
+        }
+        found
+    }
+
+    /// The answers, short: the number and whether it is new, or the refusal.
+    fn answers(found: Found, batch: Vec<Write>) -> Vec<Result<(u64, bool), Refusal>> {
+        let short = |written| match written {
+            Written::Event { event, fresh } => Ok((event.seq.get(), fresh)),
+            Written::Marker { marker, moved } => Ok((marker.received.get(), moved)),
+            Written::Refused(refusal) => Err(refusal),
+        };
+        apply(found, batch).0.into_iter().map(short).collect()
+    }
+
+    #[test]
+    fn writes_take_effect_one_after_the_other() {
+        let batch = vec![
+            append("ann", None, message("too early")),
+            open(&["ann", "bob"]),
+            append("ann", Some("k"), message("hi")),
+            append("ann", Some("k"), message("hi")),
+            append("ann", Some("k"), message("other")),
+            append("bob", Some("k"), message("hi")),
+            open(&["eve"]),
+            append("eve", None, message("hi")),
+        ];
+        let expected = [
+            Err(Refusal::NotMember),
+            Ok((1, true)),
+            Ok((2, true)),
+            Ok((2, false)),
+            Err(Refusal::KeyConflict),
+            Ok((3, true)),
+            Ok((1, false)),
+            Err(Refusal::NotMember),
+        ];
+        assert_eq!(answers(Found::default(), batch), expected);
+    }
+
+    #[test]
+    fn a_key_of_the_database_takes_no_number_and_changes_nothing() {
+        let mut found = there(5, &["ann"]);
+        let body = message("hi");
+        let first = Event {
+            conversation: ID,
+            seq: Seq::new(3),
+            at: Timestamp::default(),
+            from: Some(user("ann")),
+            key: ClientKey::new("k").ok(),
+            body: body.clone(),
+        };
+        let name = (ID, Some(user("ann")), ClientKey::new("k").unwrap());
+        found.keyed.insert(name, first.clone());
+        let (answers, changes) = apply(found, vec![append("ann", Some("k"), body)]);
+        assert_eq!(answers, [Written::Event { event: first, fresh: false }]);
+        assert_eq!(changes, Changes::default());
+    }
+
+    #[test]
+    fn the_last_owner_stays_while_there_are_others() {
+        let batch = || {
+            vec![
+                append("ann", None, Body::Left),
+                append("ann", None, Body::Role { user: user("bob"), role: Role::Owner }),
+                append("ann", None, Body::Left),
+                append("ann", None, message("gone")),
+                append("bob", None, Body::Left),
+            ]
+        };
+        let expected = [
+            Err(Refusal::LastOwner),
+            Ok((2, true)),
+            Ok((3, true)),
+            Err(Refusal::NotMember),
+            Ok((4, true)),
+        ];
+        assert_eq!(answers(there(1, &["ann", "bob"]), batch()), expected);
+    }
+
+    #[test]
+    fn who_comes_back_in_one_batch_came_and_keeps_their_marker() {
+        let mark = Write::Mark(Mark {
+            conversation: ID,
+            user: user("bob"),
+            marker: Marker { received: Seq::new(9), read: Seq::new(1) },
+        });
+        let batch = vec![
+            mark,
+            append("bob", None, Body::Left),
+            append("ann", None, Body::Added { users: vec![user("bob"), user("ann")] }),
+        ];
+        let (answers, changes) = apply(there(2, &["ann", "bob"]), batch);
+        let marker = Marker { received: Seq::new(2), read: Seq::new(1) };
+        assert_eq!(answers[0], Written::Marker { marker, moved: true });
+        let seat = Seat { role: Some(Role::Member), marker };
+        let expected = [((ID, user("bob")), Seated { seat, since: true })];
+        assert_eq!(changes.seats, BTreeMap::from(expected));
+        let touched = &changes.conversations[&ID];
+        assert_eq!((touched.head.get(), touched.updated_at), (4, Some(Timestamp::from_millis(9))));
+    }
+
+    #[test]
+    fn a_marker_that_stays_changes_nothing() {
+        let mark = |user_: &str| {
+            Write::Mark(Mark { conversation: ID, user: user(user_), marker: Marker::default() })
+        };
+        let (answers, changes) = apply(there(2, &["ann"]), vec![mark("ann"), mark("bob")]);
+        assert_eq!(answers[0], Written::Marker { marker: Marker::default(), moved: false });
+        assert_eq!(answers[1], Written::Refused(Refusal::NotMember));
+        assert_eq!(changes, Changes::default());
+    }
+
+    #[test]
+    fn what_has_to_be_known_follows_from_the_batch() {
+        let asked = Questions::of(&[
+            open(&["ann"]),
+            append("ann", Some("k"), message("hi")),
+            append("bob", None, Body::Removed { user: user("eve") }),
+        ]);
+        assert_eq!(asked.conversations, BTreeSet::from([ID]));
+        assert_eq!(asked.counts, BTreeSet::from([ID]));
+        assert_eq!(asked.keys.len(), 1);
+        let seats = ["ann", "bob", "eve"].map(|name| (ID, user(name)));
+        assert_eq!(asked.seats, BTreeSet::from(seats));
+    }
+}

@@ -1,0 +1,435 @@
+//! The queries. Each is one statement, so what it answers is of one moment: who may read is asked
+//! in the same one as what is read.
+
+use std::num::NonZeroU16;
+
+use tokio_postgres::{Row, types::ToSql};
+
+use super::{
+    error::defect,
+    life::{Flushed, MOMENT_COLUMNS, Moment, moment_columns},
+    row::{self, event_columns, place},
+};
+use crate::{
+    model::{
+        ConversationId, Event, Kind, Marker, Member, Membership, Memberships, Seq, Summary,
+        Timestamp, UserId,
+    },
+    store::{Checkpoint, Events, Heads, Only, Page, Reader, StoreError, checkpoint},
+};
+
+/// How far back from the head the event before a checkpoint is looked for. Who missed more is told
+/// that they missed all of it.
+macro_rules! look_back {
+    () => {
+        "4096"
+    };
+}
+
+/// Whether the conversation $1 exists and the reader $2 may see it; the system is called ''.
+macro_rules! readable {
+    () => {
+        "SELECT CASE WHEN $2::text = ''
+            THEN EXISTS (SELECT FROM {schema}.chat_conversations WHERE id = $1)
+            ELSE EXISTS (SELECT FROM {schema}.chat_members
+                WHERE conversation = $1 AND member = $2 AND role IS NOT NULL)
+            END AS readable"
+    };
+}
+
+/// A statement and its parameters.
+pub(super) struct Query {
+    pub(super) sql: &'static str,
+    pub(super) params: Vec<Box<dyn ToSql + Send + Sync>>,
+}
+
+/// Puts a statement and its parameters together.
+macro_rules! query {
+    ($sql:expr $(, $param:expr)* $(,)?) => {
+        Query { sql: $sql, params: vec![$(Box::new($param)),*] }
+    };
+}
+pub(super) use query;
+
+pub(super) fn heads(asked: &[ConversationId]) -> Query {
+    let asked: Vec<_> = asked.iter().copied().map(row::id).collect();
+    query!(
+        concat!(
+            "SELECT ",
+            moment_columns!(),
+            ", c.id, c.head, c.changed FROM {schema}.chat_life l
+            LEFT JOIN {schema}.chat_conversations c ON c.id = ANY($1::uuid[])"
+        ),
+        asked,
+    )
+}
+
+pub(super) fn heads_of(rows: &[Row], flushed: &Flushed) -> Result<Heads, StoreError> {
+    let moment = Moment::of(rows.first().ok_or_else(|| defect("chat_life has lost its row"))?)?;
+    let mut heads = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row::get::<Option<uuid::Uuid>>(row, MOMENT_COLUMNS)?.is_some() {
+            let head = row::seq(row, MOMENT_COLUMNS + 1)?;
+            heads.push((row::conversation(row, MOMENT_COLUMNS)?, head));
+            flushed.saw(row::number(row, MOMENT_COLUMNS + 2)?);
+        }
+    }
+    Ok(Heads { heads, checkpoint: moment.checkpoint(flushed) })
+}
+
+pub(super) fn memberships(user: &UserId, since: Option<&Checkpoint>) -> Query {
+    // Nothing has the largest stamp there is, or a larger one.
+    let stamp = since.and_then(checkpoint::number).and_then(|stamp| i64::try_from(stamp).ok());
+    query!(
+        concat!(
+            "SELECT ",
+            moment_columns!(),
+            ", m.conversation, m.role IS NOT NULL, m.since, c.head, c.changed, before.seq
+            FROM {schema}.chat_life l
+            LEFT JOIN {schema}.chat_members m
+                ON m.member = $1 AND (m.role IS NOT NULL OR m.since >= $2)
+            LEFT JOIN {schema}.chat_conversations c ON c.id = m.conversation
+            LEFT JOIN LATERAL (
+                SELECT e.seq FROM {schema}.chat_events e
+                WHERE e.conversation = m.conversation AND e.seq > c.head - ",
+            look_back!(),
+            "   AND e.stamp < $2 AND c.changed >= $2 AND m.since < $2
+                ORDER BY e.seq DESC LIMIT 1) before ON true"
+        ),
+        user.as_str().to_owned(),
+        stamp.unwrap_or(i64::MAX),
+    )
+}
+
+pub(super) fn memberships_of(
+    rows: &[Row],
+    since: Option<&Checkpoint>,
+    flushed: &Flushed,
+) -> Result<Memberships, StoreError> {
+    let moment = Moment::of(rows.first().ok_or_else(|| defect("chat_life has lost its row"))?)?;
+    let since = since.and_then(|since| moment.stamp(since));
+    let mut memberships = Memberships::default();
+    for row in rows {
+        let at = MOMENT_COLUMNS;
+        if row::get::<Option<uuid::Uuid>>(row, at)?.is_none() {
+            continue;
+        }
+        let conversation = row::conversation(row, at)?;
+        let member: bool = row::get(row, at + 1)?;
+        let came_or_went = row::number(row, at + 2)?;
+        if !member {
+            // Also those of another life's checkpoint were looked for.
+            if since.is_some_and(|since| came_or_went >= since) {
+                memberships.left.push(conversation);
+            }
+            continue;
+        }
+        let head = row::seq(row, at + 3)?;
+        let changed = row::number(row, at + 4)?;
+        flushed.saw(changed);
+        // Nothing is found before the checkpoint for who came after it: everything is new to them.
+        let before = row::get::<Option<i64>>(row, at + 5)?;
+        let before = before.map(|_| row::seq(row, at + 5)).transpose()?.unwrap_or(Seq::ZERO);
+        let changed_since = since.filter(|since| changed >= *since).map(|_| before);
+        memberships.current.push(Membership { conversation, head, changed_since });
+    }
+    Ok(memberships)
+}
+
+fn reader_text(reader: Reader<'_>) -> String {
+    match reader {
+        Reader::User(user) => user.as_str().to_owned(),
+        Reader::System => String::new(),
+    }
+}
+
+pub(super) fn read(
+    reader: Reader<'_>,
+    conversation: ConversationId,
+    after: Seq,
+    upto: Seq,
+    limit: NonZeroU16,
+) -> Query {
+    query!(
+        concat!(
+            "SELECT r.readable, e.seq IS NOT NULL, ",
+            event_columns!(),
+            " FROM (",
+            readable!(),
+            ") r
+            LEFT JOIN LATERAL (
+                SELECT * FROM {schema}.chat_events e
+                WHERE r.readable AND e.conversation = $1 AND e.seq > $3 AND e.seq <= $4
+                ORDER BY e.seq LIMIT $5) e ON true
+            ORDER BY e.seq"
+        ),
+        row::id(conversation),
+        reader_text(reader),
+        place(after),
+        place(upto),
+        i64::from(limit.get()),
+    )
+}
+
+pub(super) fn read_of(
+    rows: &[Row],
+    conversation: ConversationId,
+) -> Result<Option<Vec<Event>>, StoreError> {
+    readable(rows)?
+        .map(|rows| rows.iter().map(|row| row::event(conversation, row, 2)).collect())
+        .transpose()
+}
+
+/// What may be read. The first column says whether anything may, the second whether there is
+/// anything in the row.
+fn readable(rows: &[Row]) -> Result<Option<&[Row]>, StoreError> {
+    let first = rows.first().ok_or_else(|| defect("a query without an answer"))?;
+    if !row::get::<bool>(first, 0)? {
+        return Ok(None);
+    }
+    Ok(Some(if row::get(first, 1)? { rows } else { &[] }))
+}
+
+/// A page lies around a border: so many at most before it, so many from it on.
+struct Place {
+    border: i64,
+    before: usize,
+    after: usize,
+}
+
+impl Place {
+    fn of(page: Page, limit: NonZeroU16) -> Self {
+        let limit = usize::from(limit.get());
+        let (border, before, after) = match page {
+            // One beyond the largest place: everything is before it.
+            Page::Newest => (place(Seq::MAX) + 1, limit, 0),
+            Page::Before(seq) => (place(seq), limit, 0),
+            Page::After(seq) => (place(seq) + 1, 0, limit),
+            Page::Around(seq) => {
+                let before = (limit - 1) / 2;
+                (place(seq), before, limit - before)
+            }
+        };
+        Self { border, before, after }
+    }
+}
+
+macro_rules! page_sql {
+    ($only:literal) => {
+        concat!(
+            "SELECT r.readable, e.seq IS NOT NULL, ",
+            event_columns!(),
+            ", e.seq < $3 FROM (",
+            readable!(),
+            ") r
+            LEFT JOIN LATERAL (
+                (SELECT * FROM {schema}.chat_events o
+                WHERE r.readable AND o.conversation = $1 AND o.seq < $3",
+            $only,
+            "   ORDER BY o.seq DESC LIMIT $4)
+                UNION ALL
+                (SELECT * FROM {schema}.chat_events o
+                WHERE r.readable AND o.conversation = $1 AND o.seq >= $3",
+            $only,
+            "   ORDER BY o.seq LIMIT $5)) e ON true
+            ORDER BY e.seq"
+        )
+    };
+}
+
+pub(super) fn page(
+    reader: Reader<'_>,
+    conversation: ConversationId,
+    page: Page,
+    only: Only,
+    limit: NonZeroU16,
+) -> Query {
+    let Place { border, before, after } = Place::of(page, limit);
+    query!(
+        match only {
+            Only::Everything => page_sql!(" "),
+            Only::Messages => page_sql!(" AND o.message "),
+        },
+        row::id(conversation),
+        reader_text(reader),
+        border,
+        // One more than wanted tells whether there are more.
+        before as i64 + 1,
+        after as i64 + 1,
+    )
+}
+
+pub(super) fn page_of(
+    rows: &[Row],
+    conversation: ConversationId,
+    page: Page,
+    limit: NonZeroU16,
+) -> Result<Option<Events>, StoreError> {
+    let Place { border: _, before, after } = Place::of(page, limit);
+    let Some(rows) = readable(rows)? else {
+        return Ok(None);
+    };
+    let (mut older, mut newer) = (Vec::new(), Vec::new());
+    for row in rows {
+        let side = if row::get(row, 7)? { &mut older } else { &mut newer };
+        side.push(row::event(conversation, row, 2)?);
+    }
+    let (more_before, more_after) = (older.len() > before, newer.len() > after);
+    newer.truncate(after);
+    let events = older.split_off(older.len().saturating_sub(before)).into_iter().chain(newer);
+    Ok(Some(Events { events: events.collect(), more_before, more_after }))
+}
+
+/// Summaries of the conversations that `p` names. Counting and looking up is done for these few
+/// only, and in the same statement, so that a summary fits together.
+macro_rules! summaries {
+    ($places:literal, $order:literal) => {
+        concat!(
+            "SELECT p.id, p.kind, p.title, p.role, p.head, p.received, p.read, p.updated_at,
+                marks.users, marks.received, marks.read,
+                CASE WHEN cardinality(marks.users) <= $2::bigint THEN cardinality(marks.users)::bigint
+                    ELSE (SELECT count(*) FROM {schema}.chat_members n
+                        WHERE n.conversation = p.id AND n.role IS NOT NULL) END,
+                (SELECT count(*) FROM {schema}.chat_events u
+                    WHERE u.conversation = p.id AND u.seq > p.read AND u.author <> $1
+                        AND u.message),
+                CASE WHEN p.kind = 'direct' THEN (SELECT o.member FROM {schema}.chat_members o
+                    WHERE o.conversation = p.id AND o.member <> $1 LIMIT 1) END,
+                e.seq IS NOT NULL, ",
+            event_columns!(),
+            " FROM (",
+            $places,
+            ") p
+            CROSS JOIN LATERAL (
+                SELECT array_agg(n.member ORDER BY n.member) AS users,
+                    array_agg(n.received ORDER BY n.member) AS received,
+                    array_agg(n.read ORDER BY n.member) AS read
+                FROM (SELECT m.member, m.received, m.read FROM {schema}.chat_members m
+                    WHERE m.conversation = p.id AND m.role IS NOT NULL
+                    ORDER BY m.member LIMIT $2::bigint + 1) n) marks
+            LEFT JOIN LATERAL (SELECT * FROM {schema}.chat_events l
+                WHERE l.conversation = p.id AND l.message ORDER BY l.seq DESC LIMIT 1) e ON true ",
+            $order
+        )
+    };
+}
+
+pub(super) fn conversations(
+    user: &UserId,
+    after: Option<(Timestamp, ConversationId)>,
+    limit: NonZeroU16,
+) -> Query {
+    query!(
+        summaries!(
+            "SELECT c.*, m.role, m.received, m.read
+            FROM {schema}.chat_members m
+            JOIN {schema}.chat_conversations c ON c.id = m.conversation
+            WHERE m.member = $1 AND m.role IS NOT NULL
+                AND ($3::bigint IS NULL OR (c.updated_at, c.id) < ($3, $4::uuid))
+            ORDER BY c.updated_at DESC, c.id DESC LIMIT $5",
+            "ORDER BY p.updated_at DESC, p.id DESC"
+        ),
+        user.as_str().to_owned(),
+        MARKERS_MAX,
+        after.map(|(at, _)| at.as_millis()),
+        after.map(|(_, id)| row::id(id)),
+        i64::from(limit.get()),
+    )
+}
+
+pub(super) fn conversation(user: &UserId, conversation: ConversationId) -> Query {
+    query!(
+        summaries!(
+            "SELECT c.*, m.role, m.received, m.read
+            FROM {schema}.chat_members m
+            JOIN {schema}.chat_conversations c ON c.id = m.conversation
+            WHERE m.conversation = $3 AND m.member = $1 AND m.role IS NOT NULL",
+            ""
+        ),
+        user.as_str().to_owned(),
+        MARKERS_MAX,
+        row::id(conversation),
+    )
+}
+
+const MARKERS_MAX: i64 = Summary::MARKERS_MAX as i64;
+
+pub(super) fn summary_of(row: &Row, user: &UserId) -> Result<Summary, StoreError> {
+    let conversation = row::conversation(row, 0)?;
+    let kind = row::kind(row, 1)?;
+    let member_count = row::number(row, 11)?;
+    let markers =
+        if member_count > Summary::MARKERS_MAX as u64 { Vec::new() } else { markers(row, 8)? };
+    let other = match kind {
+        // Who talks to themselves is their own other side.
+        Kind::Direct => row::column(row, 13, |other: Option<&str>| {
+            other.map_or_else(|| Ok(user.clone()), UserId::new).map(Some)
+        })?,
+        Kind::Group => None,
+    };
+    Ok(Summary {
+        conversation,
+        kind,
+        title: row::title(row, 2)?,
+        other,
+        role: row::role(row, 3)?.ok_or_else(|| defect("a member without a role"))?,
+        member_count,
+        head: row::seq(row, 4)?,
+        marker: row::marker(row, 5, 6)?,
+        unread: row::number(row, 12)?,
+        updated_at: Timestamp::from_millis(row::get(row, 7)?),
+        last: if row::get(row, 14)? { Some(row::event(conversation, row, 15)?) } else { None },
+        markers,
+    })
+}
+
+/// From three columns with a list each.
+fn markers(row: &Row, from: usize) -> Result<Vec<(UserId, Marker)>, StoreError> {
+    let users: Vec<&str> = row::get(row, from)?;
+    let (received, read): (Vec<i64>, Vec<i64>) =
+        (row::get(row, from + 1)?, row::get(row, from + 2)?);
+    let seq = |place: i64| u64::try_from(place).map(Seq::new).map_err(defect);
+    users
+        .into_iter()
+        .zip(received)
+        .zip(read)
+        .map(|((user, received), read)| {
+            let user = UserId::new(user).map_err(defect)?;
+            Ok((user, Marker { received: seq(received)?, read: seq(read)? }))
+        })
+        .collect()
+}
+
+pub(super) fn members(
+    reader: Reader<'_>,
+    conversation: ConversationId,
+    after: Option<&UserId>,
+    limit: NonZeroU16,
+) -> Query {
+    query!(
+        concat!(
+            "SELECT r.readable, m.member IS NOT NULL, m.member, m.role, m.received, m.read
+            FROM (",
+            readable!(),
+            ") r
+            LEFT JOIN LATERAL (
+                SELECT * FROM {schema}.chat_members m
+                WHERE r.readable AND m.conversation = $1 AND m.member > $3 AND m.role IS NOT NULL
+                ORDER BY m.member LIMIT $4) m ON true
+            ORDER BY m.member"
+        ),
+        row::id(conversation),
+        reader_text(reader),
+        // Everybody's name comes after ''.
+        after.map_or("", UserId::as_str).to_owned(),
+        i64::from(limit.get()),
+    )
+}
+
+pub(super) fn members_of(rows: &[Row]) -> Result<Option<Vec<Member>>, StoreError> {
+    let member = |row: &Row| {
+        let role = row::role(row, 3)?.ok_or_else(|| defect("a member without a role"))?;
+        Ok(Member { user: row::user(row, 2)?, role, marker: row::marker(row, 4, 5)? })
+    };
+    readable(rows)?.map(|rows| rows.iter().map(member).collect()).transpose()
+}

@@ -1,0 +1,144 @@
+//! Rows and parameters, as the model has them. What should not be there is a defect, never a panic.
+
+use tokio_postgres::{Row, types::FromSql};
+use uuid::Uuid;
+
+use super::error::{defect, map};
+use crate::{
+    model::{
+        Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Role, Seq, Timestamp, Title,
+        UserId,
+    },
+    store::StoreError,
+};
+
+/// The columns that [`event`] reads from where it is told, of a table called `e`.
+macro_rules! event_columns {
+    () => {
+        "e.seq, e.at, e.author, e.key, e.body"
+    };
+}
+pub(super) use event_columns;
+
+/// An event of this conversation, from [`event_columns`] that begin at `from`.
+pub(super) fn event(
+    conversation: ConversationId,
+    row: &Row,
+    from: usize,
+) -> Result<Event, StoreError> {
+    Ok(Event {
+        conversation,
+        seq: seq(row, from)?,
+        at: Timestamp::from_millis(get(row, from + 1)?),
+        from: author(row, from + 2)?,
+        key: column(row, from + 3, |key: Option<&str>| key.map(ClientKey::new).transpose())?,
+        body: column(row, from + 4, |body: &str| serde_json::from_str::<Body>(body))?,
+    })
+}
+
+/// As the log stores an author: the system has no name.
+pub(super) fn author_text(by: Option<&UserId>) -> &str {
+    by.map_or("", UserId::as_str)
+}
+
+pub(super) fn author(row: &Row, index: usize) -> Result<Option<UserId>, StoreError> {
+    column(
+        row,
+        index,
+        |author: &str| {
+            if author.is_empty() { Ok(None) } else { UserId::new(author).map(Some) }
+        },
+    )
+}
+
+pub(super) fn user(row: &Row, index: usize) -> Result<UserId, StoreError> {
+    column(row, index, |user: &str| UserId::new(user))
+}
+
+pub(super) fn key(row: &Row, index: usize) -> Result<ClientKey, StoreError> {
+    column(row, index, |key: &str| ClientKey::new(key))
+}
+
+pub(super) fn epoch(row: &Row, index: usize) -> Result<Epoch, StoreError> {
+    column(row, index, |epoch: &str| Epoch::new(epoch))
+}
+
+pub(super) fn title(row: &Row, index: usize) -> Result<Option<Title>, StoreError> {
+    column(row, index, |title: Option<String>| title.map(Title::new).transpose())
+}
+
+pub(super) fn conversation(row: &Row, index: usize) -> Result<ConversationId, StoreError> {
+    get(row, index).map(|id: Uuid| ConversationId::from_bytes(*id.as_bytes()))
+}
+
+pub(super) fn seq(row: &Row, index: usize) -> Result<Seq, StoreError> {
+    number(row, index).map(Seq::new)
+}
+
+pub(super) fn marker(row: &Row, received: usize, read: usize) -> Result<Marker, StoreError> {
+    Ok(Marker { received: seq(row, received)?, read: seq(row, read)? })
+}
+
+/// A number that is never negative.
+pub(super) fn number(row: &Row, index: usize) -> Result<u64, StoreError> {
+    column(row, index, |number: i64| u64::try_from(number))
+}
+
+pub(super) const fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Owner => "owner",
+    }
+}
+
+/// A member's role; `None` of one who left.
+pub(super) fn role(row: &Row, index: usize) -> Result<Option<Role>, StoreError> {
+    column(row, index, |role: Option<&str>| match role {
+        None => Ok(None),
+        Some("member") => Ok(Some(Role::Member)),
+        Some("owner") => Ok(Some(Role::Owner)),
+        Some(other) => Err(format!("unknown role {other:?}")),
+    })
+}
+
+pub(super) const fn kind_text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Direct => "direct",
+        Kind::Group => "group",
+    }
+}
+
+pub(super) fn kind(row: &Row, index: usize) -> Result<Kind, StoreError> {
+    column(row, index, |kind: &str| match kind {
+        "direct" => Ok(Kind::Direct),
+        "group" => Ok(Kind::Group),
+        other => Err(format!("unknown kind {other:?}")),
+    })
+}
+
+/// A conversation as a parameter.
+pub(super) fn id(conversation: ConversationId) -> Uuid {
+    Uuid::from_bytes(*conversation.as_bytes())
+}
+
+/// A place in a log as a parameter.
+pub(super) fn place(seq: Seq) -> i64 {
+    i64::try_from(seq.get()).expect("a place is below 2^53")
+}
+
+/// A column as it is.
+pub(super) fn get<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T, StoreError> {
+    row.try_get(index).map_err(map)
+}
+
+/// A column, through a conversion that may fail.
+pub(super) fn column<'a, T: FromSql<'a>, U, E>(
+    row: &'a Row,
+    index: usize,
+    convert: impl FnOnce(T) -> Result<U, E>,
+) -> Result<U, StoreError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    convert(get(row, index)?).map_err(defect)
+}

@@ -1,0 +1,398 @@
+//! A batch in one transaction, with two waits for the database: one for the locks and all that has
+//! to be known under them, one for what changes and the commit.
+
+use futures_util::future::{try_join, try_join3, try_join5};
+use tokio_postgres::{Client, Error, Row, Statement, Transaction};
+use uuid::Uuid;
+
+use super::{
+    error::{Failure, defect},
+    life::Flushed,
+    plan::{Changes, Found, Place, Questions, Seat, apply},
+    row::{self, author_text, event_columns, place, role_text},
+    session::{self, Session},
+};
+use crate::{
+    model::{Body, ClientKey, Title, UserId},
+    sabotage::{self, Defect},
+    store::{StoreError, Write, Written},
+};
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// What changes in this transaction is stamped with this number. Reading the table also holds off a
+/// new life until this transaction has ended.
+const STAMP: &str = "SELECT base + pg_current_xact_id()::text::bigint FROM {schema}.chat_life";
+
+/// Conversations that are not there yet stand at 0 until the transaction has put its first event
+/// in; nobody else sees that. Somebody else's that is not committed yet is waited for.
+const OPEN: &str = "
+    INSERT INTO {schema}.chat_conversations (id, kind, title, head, updated_at, changed)
+    SELECT o.id, o.kind, o.title, 0, 0, 0
+    FROM unnest($1::uuid[], $2::text[], $3::text[]) AS o(id, kind, title) ORDER BY o.id
+    ON CONFLICT (id) DO NOTHING";
+
+/// Always in the same order, so that no two batches wait for each other. Numbers are taken, keys
+/// and members looked at only under this lock: so the order of numbers is that of commits.
+const LOCK: &str = "
+    SELECT id, head FROM {schema}.chat_conversations WHERE id = ANY($1::uuid[])
+    ORDER BY id FOR NO KEY UPDATE";
+
+/// The defect of taking numbers without the lock.
+const NO_LOCK: &str = "
+    SELECT id, head FROM {schema}.chat_conversations WHERE id = ANY($1::uuid[]) ORDER BY id";
+
+const FIRSTS: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    ", e.conversation FROM {schema}.chat_events e
+    WHERE e.conversation = ANY($1::uuid[]) AND e.seq = 1"
+);
+
+const KEYED: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    ", e.conversation
+    FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k(conversation, author, key)
+    JOIN {schema}.chat_events e ON e.conversation = k.conversation AND e.author = k.author
+        AND e.key = k.key AND e.key IS NOT NULL"
+);
+
+const SEATS: &str = "
+    SELECT m.conversation, m.member, m.role, m.received, m.read
+    FROM unnest($1::uuid[], $2::text[]) AS s(conversation, member)
+    JOIN {schema}.chat_members m ON m.conversation = s.conversation AND m.member = s.member";
+
+/// Members are counted only as far as it matters whether somebody remains after this batch.
+const COUNTS: &str = "
+    SELECT c.id,
+        (SELECT count(*) FROM (
+            SELECT 1 FROM {schema}.chat_members m
+            WHERE m.conversation = c.id AND m.role IS NOT NULL LIMIT $2) AS few),
+        (SELECT count(*) FROM {schema}.chat_members m
+            WHERE m.conversation = c.id AND m.role = 'owner')
+    FROM unnest($1::uuid[]) AS c(id)";
+
+const TOUCH: &str = "
+    UPDATE {schema}.chat_conversations c
+    SET head = t.head, updated_at = coalesce(t.at, c.updated_at),
+        title = coalesce(t.title, c.title), changed = $5
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) AS t(id, head, at, title)
+    WHERE c.id = t.id";
+
+const INSERT: &str = "
+    INSERT INTO {schema}.chat_events (conversation, seq, stamp, at, author, key, message, body)
+    SELECT e.conversation, e.seq, $8, e.at, e.author, e.key, e.message, e.body
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[],
+        $7::text[]) AS e(conversation, seq, at, author, key, message, body)";
+
+const SEAT: &str = "
+    INSERT INTO {schema}.chat_members AS m (conversation, member, role, received, read, since)
+    SELECT s.conversation, s.member, s.role, s.received, s.read,
+        CASE WHEN s.since THEN $7::bigint ELSE 0 END
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[])
+        AS s(conversation, member, role, received, read, since)
+    ON CONFLICT (conversation, member) DO UPDATE
+    SET role = excluded.role, received = excluded.received, read = excluded.read,
+        since = CASE WHEN excluded.since > 0 THEN excluded.since ELSE m.since END";
+
+/// All of them, in the order in which [`Prepared`] takes them.
+const STATEMENTS: [&str; 10] =
+    [STAMP, OPEN, LOCK, FIRSTS, KEYED, SEATS, COUNTS, TOUCH, INSERT, SEAT];
+
+struct Prepared {
+    stamp: Statement,
+    open: Statement,
+    lock: Statement,
+    firsts: Statement,
+    keyed: Statement,
+    seats: Statement,
+    counts: Statement,
+    touch: Statement,
+    insert: Statement,
+    seat: Statement,
+}
+
+impl Prepared {
+    fn texts() -> [&'static str; 10] {
+        let mut texts = STATEMENTS;
+        if sabotage::on(Defect::SeqOutsideLock) {
+            texts[2] = NO_LOCK;
+        }
+        texts
+    }
+
+    fn new(statements: [Statement; 10]) -> Self {
+        let [stamp, open, lock, firsts, keyed, seats, counts, touch, insert, seat] = statements;
+        Self { stamp, open, lock, firsts, keyed, seats, counts, touch, insert, seat }
+    }
+}
+
+/// In a transaction of its own.
+pub(super) async fn commit(
+    session: &mut Session,
+    batch: Vec<Write>,
+    flushed: &Flushed,
+) -> Result<Vec<Written>, Failure> {
+    let prepared = Prepared::new(session.statements(Prepared::texts()).await?);
+    let client = session.client();
+    match transact(client, &prepared, batch, flushed).await {
+        Ok(answers) => Ok(answers),
+        // An answer of the database means that the connection still lives, and is in the middle of
+        // a transaction.
+        Err(failure) if failure.fit => {
+            let rolled_back = client.batch_execute("ROLLBACK").await.is_ok();
+            Err(Failure { fit: rolled_back, ..failure })
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn transact(
+    client: &Client,
+    prepared: &Prepared,
+    batch: Vec<Write>,
+    flushed: &Flushed,
+) -> Result<Vec<Written>, Failure> {
+    let asked = Questions::of(&batch);
+    let begin = async { client.batch_execute(BEGIN).await.map_err(Failure::from) };
+    let ask = ask(client, prepared, &asked, batch.len());
+    let (found, stamp) = if asked.opens.is_empty() {
+        // Sent together, in this order: each is sent when its future is first polled.
+        try_join(begin, ask).await?.1
+    } else {
+        // Without its transaction, should that not begin, an opening would stand there alone.
+        begin.await?;
+        ask.await?
+    };
+    let (answers, changes) = apply(found, batch);
+    if changes == Changes::default() {
+        client.batch_execute("ROLLBACK").await?;
+        return Ok(answers);
+    }
+
+    let rows = Rows::of(&changes)?;
+    // The commit is sent behind the changes without waiting for them: if one of them fails, the
+    // server rolls back instead, and says so to the one that failed.
+    let put = async { put(client, prepared, &rows, stamp).await.map_err(Failure::from) };
+    let commit = async { client.batch_execute("COMMIT").await.map_err(Failure::from) };
+    // From here on nobody knows whether it happened.
+    try_join(put, commit).await.map_err(Failure::final_)?;
+    flushed.saw(u64::try_from(stamp).map_err(defect)?);
+    Ok(answers)
+}
+
+/// In the transaction of somebody else's.
+pub(super) async fn within(
+    transaction: &Transaction<'_>,
+    schema: &str,
+    batch: Vec<Write>,
+) -> Result<Vec<Written>, StoreError> {
+    let steps = async {
+        let client = transaction.client();
+        let statements = session::prepare(client, schema, Prepared::texts()).await?;
+        let prepared = Prepared::new(statements);
+        let asked = Questions::of(&batch);
+        let (found, stamp) = ask(client, &prepared, &asked, batch.len()).await?;
+        let (answers, changes) = apply(found, batch);
+        if changes != Changes::default() {
+            put(client, &prepared, &Rows::of(&changes)?, stamp).await?;
+        }
+        Ok(answers)
+    };
+    steps.await.map_err(|failure: Failure| failure.error)
+}
+
+/// Locks the conversations and finds out what has to be known; the stamp of the transaction.
+async fn ask(
+    client: &Client,
+    prepared: &Prepared,
+    asked: &Questions,
+    writes: usize,
+) -> Result<(Found, i64), Failure> {
+    let ids = |some: &mut dyn Iterator<Item = crate::model::ConversationId>| -> Vec<Uuid> {
+        some.map(row::id).collect()
+    };
+    let opens = (
+        ids(&mut asked.opens.keys().copied()),
+        asked.opens.values().map(|(kind, _)| row::kind_text(*kind)).collect::<Vec<_>>(),
+        asked
+            .opens
+            .values()
+            .map(|(_, title)| title.as_ref().map(Title::as_str))
+            .collect::<Vec<_>>(),
+    );
+    let all = ids(&mut asked.conversations.iter().copied());
+    let keys = (
+        ids(&mut asked.keys.iter().map(|(id, _, _)| *id)),
+        asked.keys.iter().map(|(_, by, _)| author_text(by.as_ref())).collect::<Vec<_>>(),
+        asked.keys.iter().map(|(_, _, key)| key.as_str()).collect::<Vec<_>>(),
+    );
+    let seats = (
+        ids(&mut asked.seats.iter().map(|(id, _)| *id)),
+        asked.seats.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>(),
+    );
+    let counts = ids(&mut asked.counts.iter().copied());
+    let most = i64::try_from(writes).unwrap_or(i64::MAX).saturating_add(1);
+
+    let none = || Ok(Vec::new());
+    let stamp = client.query_one(&prepared.stamp, &[]);
+    let open = async {
+        if opens.0.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.open, &[&opens.0, &opens.1, &opens.2]).await
+    };
+    let lock = async { client.query(&prepared.lock, &[&all]).await };
+    let firsts = async {
+        if opens.0.is_empty() {
+            return none();
+        }
+        client.query(&prepared.firsts, &[&opens.0]).await
+    };
+    let keyed = async {
+        if keys.0.is_empty() {
+            return none();
+        }
+        client.query(&prepared.keyed, &[&keys.0, &keys.1, &keys.2]).await
+    };
+    let seats = async {
+        if seats.0.is_empty() {
+            return none();
+        }
+        client.query(&prepared.seats, &[&seats.0, &seats.1]).await
+    };
+    let counts = async {
+        if counts.is_empty() {
+            return none();
+        }
+        client.query(&prepared.counts, &[&counts, &most]).await
+    };
+    let locks = try_join3(stamp, open, lock);
+    let ((stamp, _, locked), firsts, keyed, seats, counts) =
+        try_join5(locks, firsts, keyed, seats, counts).await?;
+
+    let found = found(&locked, &firsts, &keyed, &seats, &counts)?;
+    Ok((found, row::get(&stamp, 0)?))
+}
+
+fn found(
+    locked: &[Row],
+    firsts: &[Row],
+    keyed: &[Row],
+    seats: &[Row],
+    counts: &[Row],
+) -> Result<Found, StoreError> {
+    let mut found = Found::default();
+    for row in locked {
+        let head = row::seq(row, 1)?;
+        // At zero stand those that are about to be opened.
+        if head.get() > 0 {
+            let place = Place { head, ..Place::default() };
+            found.conversations.insert(row::conversation(row, 0)?, place);
+        }
+    }
+    for row in firsts {
+        let conversation = row::conversation(row, 5)?;
+        found.firsts.insert(conversation, row::event(conversation, row, 0)?);
+    }
+    for row in keyed {
+        let conversation = row::conversation(row, 5)?;
+        let name = (conversation, row::author(row, 2)?, row::key(row, 3)?);
+        found.keyed.insert(name, row::event(conversation, row, 0)?);
+    }
+    for row in seats {
+        let name = (row::conversation(row, 0)?, row::user(row, 1)?);
+        let seat = Seat { role: row::role(row, 2)?, marker: row::marker(row, 3, 4)? };
+        found.seats.insert(name, seat);
+    }
+    for row in counts {
+        if let Some(place) = found.conversations.get_mut(&row::conversation(row, 0)?) {
+            place.members = row::number(row, 1)?;
+            place.owners = row::number(row, 2)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Changes, as columns.
+struct Rows<'a> {
+    touched: (Vec<Uuid>, Vec<i64>, Vec<Option<i64>>, Vec<Option<&'a str>>),
+    events: Columns<'a>,
+    seats: (Vec<Uuid>, Vec<&'a str>, Vec<Option<&'static str>>, Vec<i64>, Vec<i64>, Vec<bool>),
+}
+
+#[derive(Default)]
+struct Columns<'a> {
+    conversation: Vec<Uuid>,
+    seq: Vec<i64>,
+    at: Vec<i64>,
+    author: Vec<&'a str>,
+    key: Vec<Option<&'a str>>,
+    message: Vec<bool>,
+    body: Vec<String>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(changes: &'a Changes) -> Result<Self, StoreError> {
+        let mut rows = Self {
+            touched: Default::default(),
+            events: Default::default(),
+            seats: Default::default(),
+        };
+        for (id, touched) in &changes.conversations {
+            rows.touched.0.push(row::id(*id));
+            rows.touched.1.push(place(touched.head));
+            rows.touched.2.push(touched.updated_at.map(|at| at.as_millis()));
+            rows.touched.3.push(touched.title.as_ref().map(Title::as_str));
+        }
+        for event in &changes.events {
+            let columns = &mut rows.events;
+            columns.conversation.push(row::id(event.conversation));
+            columns.seq.push(place(event.seq));
+            columns.at.push(event.at.as_millis());
+            columns.author.push(author_text(event.from.as_ref()));
+            columns.key.push(event.key.as_ref().map(ClientKey::as_str));
+            columns.message.push(matches!(event.body, Body::Message { .. }));
+            columns.body.push(serde_json::to_string(&event.body).map_err(defect)?);
+        }
+        for ((id, user), seated) in &changes.seats {
+            rows.seats.0.push(row::id(*id));
+            rows.seats.1.push(UserId::as_str(user));
+            rows.seats.2.push(seated.seat.role.map(role_text));
+            rows.seats.3.push(place(seated.seat.marker.received));
+            rows.seats.4.push(place(seated.seat.marker.read));
+            rows.seats.5.push(seated.since);
+        }
+        Ok(rows)
+    }
+}
+
+async fn put(
+    client: &Client,
+    prepared: &Prepared,
+    rows: &Rows<'_>,
+    stamp: i64,
+) -> Result<(), Error> {
+    let touch = async {
+        let (id, head, at, title) = &rows.touched;
+        client.execute(&prepared.touch, &[id, head, at, title, &stamp]).await
+    };
+    let insert = async {
+        let Columns { conversation, seq, at, author, key, message, body } = &rows.events;
+        if seq.is_empty() {
+            return Ok(0);
+        }
+        client
+            .execute(&prepared.insert, &[conversation, seq, at, author, key, message, body, &stamp])
+            .await
+    };
+    let seat = async {
+        let (id, user, role, received, read, since) = &rows.seats;
+        if id.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.seat, &[id, user, role, received, read, since, &stamp]).await
+    };
+    try_join3(touch, insert, seat).await.map(|_| ())
+}
