@@ -39,7 +39,8 @@
 //!
 //! # Features
 //!
-//! `sqlite`, `jwt` and `accounts` are on by default; `conformance` has the contract tests of the
+//! `sqlite`, `jwt` and `accounts` are on by default; `client` is a typed client for bots and tests;
+//! `conformance` has the contract tests of the
 //! ports for an implementation of your own.
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -60,6 +61,8 @@ pub mod policy;
 pub mod env;
 #[cfg(any(feature = "client", feature = "postgres"))]
 mod tls;
+#[cfg(feature = "client")]
+pub mod client;
 mod erased;
 mod conversation;
 mod node;
