@@ -61,6 +61,8 @@ pub mod policy;
 pub mod env;
 #[cfg(any(feature = "client", feature = "postgres", feature = "redis"))]
 mod tls;
+#[cfg(feature = "client")]
+pub mod client;
 mod erased;
 mod conversation;
 mod node;

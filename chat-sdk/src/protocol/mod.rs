@@ -11,7 +11,7 @@ pub mod server;
 
 pub use self::{
     client::{ClientFrame, Command, CommandId, Hello, Resume, SendTo},
-    close::CloseCode,
+    close::{CloseCode, Remedy},
     codec::{Encoded, MalformedFrame},
     problem::{Code, Problem},
     server::{ServerFrame, Welcome, WireLimits},

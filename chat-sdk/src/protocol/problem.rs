@@ -133,17 +133,27 @@ impl Problem {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Wire {
     #[serde(rename = "type")]
     kind: String,
     code: Code,
     title: String,
     status: u16,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     detail: String,
     retryable: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+/// What a client looks at.
+#[derive(Deserialize)]
+struct WireRead {
+    code: String,
+    #[serde(default)]
+    detail: String,
+    retryable: bool,
     retry_after_ms: Option<u64>,
 }
 
@@ -164,9 +174,12 @@ impl Serialize for Problem {
 
 impl<'de> Deserialize<'de> for Problem {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = Wire::deserialize(deserializer)?;
+        let wire = WireRead::deserialize(deserializer)?;
+        let known = Code::ALL.iter().copied().find(|code| code.name() == wire.code);
+        // A code of a newer server: what a program may do about it is said beside it.
+        let unknown = if wire.retryable { Code::Unavailable } else { Code::Invalid };
         Ok(Self {
-            code: wire.code,
+            code: known.unwrap_or(unknown),
             detail: wire.detail,
             retry_after: wire.retry_after_ms.map(Duration::from_millis),
         })
@@ -182,6 +195,15 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(serde_json::to_string(code).unwrap(), format!("\"{}\"", code.name()));
         }
+    }
+
+    #[test]
+    fn a_code_of_a_newer_server_is_taken_by_what_may_be_done_about_it() {
+        let read = |retryable: bool| {
+            let json = serde_json::json!({"code": "full_moon", "retryable": retryable});
+            serde_json::from_value::<Problem>(json).unwrap().code
+        };
+        assert_eq!((read(true), read(false)), (Code::Unavailable, Code::Invalid));
     }
 
     #[test]
