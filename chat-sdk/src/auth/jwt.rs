@@ -540,13 +540,9 @@ impl JwtIssuer {
         self.issue_as(user, credential, lifetime)
     }
 
-    /// The same, under a name that the caller has chosen.
-    pub(super) fn issue_as(
-        &self,
-        user: &UserId,
-        credential: CredentialId,
-        lifetime: Duration,
-    ) -> Token {
+    /// The same, under a name that the caller has chosen: for hosts that keep sessions of their own.
+    #[must_use]
+    pub fn issue_as(&self, user: &UserId, credential: CredentialId, lifetime: Duration) -> Token {
         #[derive(Serialize)]
         struct Issued<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]

@@ -70,11 +70,7 @@ pub(crate) async fn run(listeners: usize, seconds: usize) {
         delays.merge(reader.await.unwrap());
     }
     let deliveries = delays.len() as f64;
-    println!(
-        "  {sent} messages, {:.0} deliveries/s, {}",
-        deliveries / elapsed,
-        delays.say()
-    );
+    println!("  {sent} messages, {:.0} deliveries/s, {}", deliveries / elapsed, delays.say());
     println!(
         "  CPU: servers {:.1} s, PostgreSQL {:.1} s, Redis {:.1} s; {:.0} deliveries per CPU-second of all",
         cpu.servers,

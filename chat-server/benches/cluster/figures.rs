@@ -23,11 +23,18 @@ impl Delays {
     pub(crate) fn at(&mut self, part: f64) -> f64 {
         self.0.sort_unstable();
         let place = (self.0.len() as f64 * part) as usize;
-        self.0.get(place.min(self.0.len().saturating_sub(1))).map_or(f64::NAN, |us| *us as f64 / 1e3)
+        self.0
+            .get(place.min(self.0.len().saturating_sub(1)))
+            .map_or(f64::NAN, |us| *us as f64 / 1e3)
     }
 
     pub(crate) fn say(&mut self) -> String {
-        format!("{:.1} ms median, {:.1} ms p99, {:.1} ms worst", self.at(0.5), self.at(0.99), self.at(1.0))
+        format!(
+            "{:.1} ms median, {:.1} ms p99, {:.1} ms worst",
+            self.at(0.5),
+            self.at(0.99),
+            self.at(1.0)
+        )
     }
 }
 

@@ -15,7 +15,10 @@ use chat_sdk::{
     protocol::SendTo,
 };
 
-use crate::{figures::Delays, town::{PATIENCE, Town}};
+use crate::{
+    figures::Delays,
+    town::{PATIENCE, Town},
+};
 
 /// Members of a group.
 const GROUP: usize = 20;
@@ -43,7 +46,10 @@ pub(crate) async fn run(clients: usize, rate: usize) {
     for (n, members) in users.chunks(GROUP).enumerate() {
         groups.push((town.group(&format!("group {n}"), members).await, members.len()));
     }
-    println!("rolling: {clients} clients on 3 servers, {rate} messages a second in {} groups", groups.len());
+    println!(
+        "rolling: {clients} clients on 3 servers, {rate} messages a second in {} groups",
+        groups.len()
+    );
     let (began, seen) = (Instant::now(), Arc::new(Seen::default()));
     let (mut handles, mut readers) = (Vec::new(), Vec::new());
     let (over, heads) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(BTreeMap::new())));

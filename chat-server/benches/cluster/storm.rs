@@ -94,7 +94,6 @@ pub(crate) async fn run(clients: usize) {
     phase.store(1, Ordering::Relaxed);
     let cut = Instant::now();
     slam.send(()).unwrap();
-    let sender = &handles[0];
     for (n, group) in groups.iter().enumerate() {
         let client = &handles[n * GROUP];
         drop(client.send(SendTo::Conversation(*group), Text::new("while away").unwrap()));
@@ -107,7 +106,6 @@ pub(crate) async fn run(clients: usize) {
     phase.store(2, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(3)).await;
     phase.store(3, Ordering::Relaxed);
-    drop(sender);
 
     let most = watching.await.unwrap();
     let (mut before, mut during) = (Delays::default(), Delays::default());

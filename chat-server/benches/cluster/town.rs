@@ -122,7 +122,7 @@ impl Town {
     fn token(&self, user: &UserId) -> String {
         let credential = CredentialId::new(format!("0.{}", user.as_str())).unwrap();
         let lifetime = Duration::from_secs(24 * 60 * 60);
-        self.issuer.issue_as(user, credential, lifetime).unwrap().token
+        self.issuer.issue_as(user, credential, lifetime).token
     }
 
     /// A client of this user that finds its server as a balancer would: this one first, and then
@@ -130,13 +130,15 @@ impl Town {
     pub(crate) fn client(&self, user: &UserId, first: usize) -> ClientBuilder {
         let servers: Vec<_> =
             self.servers.iter().map(|server| (server.address, server.open.clone())).collect();
-        Client::builder("", self.token(user)).limits(ClientLimits::default()).route(move |attempt| {
-            let start = first + attempt.number as usize - 1;
-            let turn = (0..servers.len()).map(|n| &servers[(start + n) % servers.len()]);
-            let open = turn.clone().find(|(_, open)| open.load(Ordering::Relaxed));
-            let (address, _) = open.or_else(|| turn.clone().next()).unwrap();
-            format!("http://{address}")
-        })
+        Client::builder("", self.token(user)).limits(ClientLimits::default()).route(
+            move |attempt| {
+                let start = first + attempt.number as usize - 1;
+                let turn = (0..servers.len()).map(|n| &servers[(start + n) % servers.len()]);
+                let open = turn.clone().find(|(_, open)| open.load(Ordering::Relaxed));
+                let (address, _) = open.or_else(|| turn.clone().next()).unwrap();
+                format!("http://{address}")
+            },
+        )
     }
 
     /// Connections of all servers to the database at the moment.

@@ -28,6 +28,8 @@ macro_rules! account_columns {
     };
 }
 
+pub(super) use account_columns;
+
 impl AccountStore for PostgresStore {
     async fn create_account(
         &self,
@@ -293,7 +295,7 @@ async fn create(
     Ok(Creation::Created)
 }
 
-fn account(row: &Row) -> Result<Account, StoreError> {
+pub(super) fn account(row: &Row) -> Result<Account, StoreError> {
     Ok(Account {
         user: row::user(row, 0)?,
         name: row::get(row, 1)?,

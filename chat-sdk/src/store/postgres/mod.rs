@@ -6,6 +6,8 @@
 #[cfg(feature = "accounts")]
 mod accounts;
 mod error;
+#[cfg(feature = "accounts")]
+mod export;
 mod life;
 mod plan;
 mod pool;
@@ -392,6 +394,11 @@ impl Store for PostgresStore {
     ) -> Result<Memberships, StoreError> {
         let rows = self.rows(read::memberships(user, since)).await?;
         read::memberships_of(&rows, since, &self.shared.flushed)
+    }
+
+    async fn moved(&self, users: &[UserId], since: &Checkpoint) -> Result<Vec<UserId>, StoreError> {
+        let rows = self.rows(read::moved(users, since)).await?;
+        read::moved_of(&rows, users, since)
     }
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {

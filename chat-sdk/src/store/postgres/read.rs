@@ -136,6 +136,41 @@ pub(super) fn memberships_of(
     Ok(memberships)
 }
 
+pub(super) fn moved(users: &[UserId], since: &Checkpoint) -> Query {
+    let users: Vec<_> = users.iter().map(|user| user.as_str().to_owned()).collect();
+    let stamp = checkpoint::number(since).and_then(|stamp| i64::try_from(stamp).ok());
+    query!(
+        concat!(
+            "SELECT ",
+            moment_columns!(),
+            ", m.member FROM {schema}.chat_life l
+            LEFT JOIN LATERAL (
+                SELECT DISTINCT member FROM {schema}.chat_members
+                WHERE member = ANY($1::text[]) AND since >= $2) m ON true"
+        ),
+        users,
+        stamp.unwrap_or(i64::MAX),
+    )
+}
+
+pub(super) fn moved_of(
+    rows: &[Row],
+    users: &[UserId],
+    since: &Checkpoint,
+) -> Result<Vec<UserId>, StoreError> {
+    let moment = Moment::of(rows.first().ok_or_else(|| defect("chat_life has lost its row"))?)?;
+    if moment.stamp(since).is_none() {
+        return Ok(users.to_vec());
+    }
+    let mut moved = Vec::new();
+    for row in rows {
+        if row::get::<Option<&str>>(row, MOMENT_COLUMNS)?.is_some() {
+            moved.push(row::user(row, MOMENT_COLUMNS)?);
+        }
+    }
+    Ok(moved)
+}
+
 fn reader_text(reader: Reader<'_>) -> String {
     match reader {
         Reader::User(user) => user.as_str().to_owned(),

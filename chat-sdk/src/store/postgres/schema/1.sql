@@ -47,8 +47,10 @@ CREATE TABLE {schema}.chat_members (
     PRIMARY KEY (conversation, member)
 ) WITH (fillfactor = 70);
 
--- The conversations of a user.
-CREATE INDEX chat_members_by_member ON {schema}.chat_members (member, conversation);
+-- The conversations of a user, and who moved, without looking at the table. What stands in it
+-- changes only when somebody comes or goes.
+CREATE INDEX chat_members_by_member ON {schema}.chat_members (member, conversation)
+    INCLUDE (role, since);
 -- Whether another owner remains.
 CREATE INDEX chat_members_owners ON {schema}.chat_members (conversation) WHERE role = 'owner';
 
@@ -74,6 +76,12 @@ CREATE UNIQUE INDEX chat_events_by_key ON {schema}.chat_events (conversation, au
 -- Counting the unread, and pages of messages.
 CREATE INDEX chat_events_messages ON {schema}.chat_events (conversation, seq) INCLUDE (author)
     WHERE message;
+
+-- What nodes keep beside the chat and have to agree on.
+CREATE TABLE {schema}.chat_kept (
+    name  text PRIMARY KEY,
+    value text NOT NULL
+);
 
 CREATE TABLE {schema}.chat_accounts (
     id            text    COLLATE "C" PRIMARY KEY,
