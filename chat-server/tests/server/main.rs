@@ -9,5 +9,6 @@ mod doors;
 mod leaving;
 mod secrecy;
 mod settings;
+mod several;
 mod starting;
 mod support;
