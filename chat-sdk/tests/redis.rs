@@ -276,16 +276,18 @@ async fn whatever_happens_meanwhile_the_last_word_counts() {
         for round in 0..200_usize {
             let some: Vec<_> = (0..40).map(|n| user((round * 7 + n * 13) % 300)).collect();
             if round % 3 == 0 { two.unfollow(some).await } else { two.follow(some).await }.unwrap();
+            sleep(Duration::from_millis(5)).await;
         }
     };
     let trouble = async {
-        for _ in 0..12 {
-            sleep(Duration::from_millis(40)).await;
+        for _ in 0..6 {
+            sleep(Duration::from_millis(200)).await;
             redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         }
     };
     tokio::join!(churn, trouble);
     let (left, kept): (Vec<_>, Vec<_>) = (0..300).map(user).partition(|it| *it < user(150));
+    works(&two).await;
     two.unfollow(left).await.unwrap();
     two.follow(kept.clone()).await.unwrap();
     // And `Nodes`, of both.
