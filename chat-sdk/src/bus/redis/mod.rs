@@ -173,8 +173,8 @@ impl From<Trouble> for BusError {
 /// - *Publishing* waits 3 s at most, and not at all for a server that has just failed. A batch goes to
 ///   each server in one round trip; when one fails, the others have published their part, and the
 ///   answer is an error.
-/// - *Listening*: a connection that is silent for 5 s is tested and given up 3 s later. `follow`
-///   and `unfollow` wait until the server has confirmed, or the connection is lost; they are errors only
+/// - *Listening*: every 5 s a connection that was silent is tested, and given up 3 s later; so a dead one
+///   is noticed after 13 s at the latest. `follow` and `unfollow` wait until the server has confirmed, or the connection is lost; they are errors only
 ///   after [`close`](Self::close).
 /// - *Memory*: at most 8 MiB of messages wait to be heard. What comes then is dropped, and told as
 ///   a loss in its place.
