@@ -253,14 +253,50 @@ async fn a_redis_that_was_killed_and_restarted_is_used_again() {
 async fn a_subscription_that_was_cut_is_made_again_and_its_loss_told() {
     let redis = Redis::start();
     let (one, two) = pair(&redis).await;
-    two.follow(vec![user("ann")]).await.unwrap();
+    // So many that subscribing to them takes a while: the loss must not be told before.
+    let topics: Vec<_> = (0..5000).map(user).collect();
+    two.follow(topics.clone()).await.unwrap();
     for _ in 0..3 {
         redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         told(&two).await;
-        // From the moment on that it is told.
-        one.publish(message(&user("ann"))).await.unwrap();
-        let heard = timeout(PATIENCE, two.next()).await.unwrap();
-        assert!(matches!(heard, Heard::Message(..)), "{heard:?}");
+        let published: Vec<_> = topics.iter().step_by(100).flat_map(message).collect();
+        one.publish(published.clone()).await.unwrap();
+        for _ in published {
+            let heard = timeout(PATIENCE, two.next()).await.unwrap();
+            assert!(matches!(heard, Heard::Message(..)), "{heard:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_meanwhile_the_last_word_counts() {
+    let redis = Redis::start();
+    let (one, two) = pair(&redis).await;
+    let churn = async {
+        for round in 0..200_usize {
+            let some: Vec<_> = (0..40).map(|n| user((round * 7 + n * 13) % 300)).collect();
+            if round % 3 == 0 { two.unfollow(some).await } else { two.follow(some).await }.unwrap();
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let trouble = async {
+        for _ in 0..6 {
+            sleep(Duration::from_millis(200)).await;
+            redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        }
+    };
+    tokio::join!(churn, trouble);
+    let (left, kept): (Vec<_>, Vec<_>) = (0..300).map(user).partition(|it| *it < user(150));
+    works(&two).await;
+    two.unfollow(left).await.unwrap();
+    two.follow(kept.clone()).await.unwrap();
+    // And `Nodes`, of both.
+    until("exactly those are subscribed to", async || {
+        (subscriptions(&redis) == kept.len() + 2).then_some(())
+    })
+    .await;
+    for topic in [&kept[0], &kept[kept.len() - 1]] {
+        reaches(&one, &two, topic).await;
     }
 }
 
@@ -278,6 +314,21 @@ async fn what_is_followed_while_there_is_no_connection_is_heard_later() {
     reaches(&one, &two, &user("while")).await;
     // Of both nodes: `Nodes`, and of one the topic.
     until("all is subscribed to", async || (subscriptions(&redis) == 3).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_followed_is_heard_from_then_on() {
+    let redis = Redis::start();
+    let (one, two) = pair(&redis).await;
+    redis.pause();
+    let mut following = Box::pin(two.follow(vec![user("ann")]));
+    let early = timeout(QUIET, &mut following).await;
+    redis.resume();
+    assert!(early.is_err(), "Redis cannot have confirmed it");
+    following.await.unwrap();
+    one.publish(message(&user("ann"))).await.unwrap();
+    let heard = timeout(PATIENCE, two.next()).await.unwrap();
+    assert!(matches!(heard, Heard::Message(..)), "{heard:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -619,6 +670,35 @@ async fn tls_takes_whom_the_given_authority_vouches_for_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_only_what_the_documentation_says_is_enough() {
+    let documented = "resetchannels &chat:* ~chat:* +@connection +publish +spublish +subscribe \
+                      +ssubscribe +unsubscribe +sunsubscribe +evalsha +script|load +time +hmget \
+                      +hset +pexpire +cluster|slots";
+    let cluster = RedisCluster::start();
+    let redis = Redis::start();
+    for server in cluster.nodes().iter().chain([&redis]) {
+        let mut command = vec!["ACL", "SETUSER", "chat", "on", ">secret-2"];
+        command.extend(documented.split_whitespace());
+        assert_eq!(server.cli(&command), "OK");
+    }
+    let named = |urls: Vec<String>| {
+        let urls = urls.iter().map(|url| url.replace("://", "://chat:secret-2@"));
+        options(urls.collect())
+    };
+    for urls in [vec![redis.url()], cluster.urls()] {
+        let (one, two) = (ready(named(urls.clone())).await, ready(named(urls)).await);
+        two.follow(vec![user("ann"), user("bob")]).await.unwrap();
+        reaches(&one, &two, &user("ann")).await;
+        two.unfollow(vec![user("ann")]).await.unwrap();
+        reaches(&one, &two, &user("bob")).await;
+        let budget = Budget { name: "sends", per_second: 1, burst: 3 };
+        assert_eq!(one.take(budget, 3).await.unwrap(), 3);
+        assert!(two.check().await.is_ok());
+        assert!(timeout(QUIET, two.next()).await.is_err(), "no subscription was lost");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_is_never_shown() {
     let redis = Redis::start();
     redis.cli(&["CONFIG", "SET", "requirepass", "right-hunter2"]);
@@ -760,7 +840,8 @@ async fn a_slot_that_moves_is_followed_to_its_new_master() {
     for node in [1, 0, 2] {
         assert_eq!(nodes[node].cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &new]), "OK");
     }
-    told(&two).await;
+    // By being told, and not by looking every quarter of a minute.
+    timeout(Duration::from_secs(10), told(&two)).await.expect("it is told at once");
     for topic in &topics {
         reaches(&one, &two, topic).await;
     }

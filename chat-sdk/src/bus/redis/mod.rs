@@ -22,7 +22,7 @@ mod subscriber;
 mod waiting;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
@@ -46,7 +46,12 @@ use crate::{
     tls::{TlsError, TlsRoots},
 };
 
-/// Where the Redis of a [`RedisBus`] is, and what it is called there.
+/// Where the Redis of a [`RedisBus`] is, and what it is called there. Redis 7 or newer.
+///
+/// A user of Redis for nothing but the chat needs, besides its password:
+/// `resetchannels &chat:* ~chat:* +@connection +publish +spublish +subscribe +ssubscribe +unsubscribe
+/// +sunsubscribe +evalsha +script|load +time +hmget +hset +pexpire +cluster|slots`, with its prefix in
+/// place of `chat`.
 ///
 /// ```
 /// use chat_sdk::bus::RedisOptions;
@@ -63,12 +68,11 @@ pub struct RedisOptions {
     /// servers of one Redis Cluster: enough of them that one is there to ask for the others. User,
     /// password and whether there is TLS are taken from the first and must be the same everywhere.
     pub urls: Vec<String>,
-    /// Whether it is a Redis Cluster even if there is only one URL. Needs Redis 7 or newer; a
-    /// single server may be a Redis 6.
+    /// Whether it is a Redis Cluster even if there is only one URL.
     pub cluster: bool,
     /// What the names of channels and keys begin with: 1 to 64 letters, digits, `-`, `_`, `.` and `:`.
-    /// Chats that share a Redis need different ones. A rolling change cuts nodes in two camps that
-    /// do not hear each other. With ACLs, allow the channels `<prefix>:*` and the keys `<prefix>:*`.
+    /// Chats that share a Redis need different ones. While it is being changed, nodes with the old one
+    /// and nodes with the new one do not hear each other.
     pub prefix: String,
     /// Who vouches for the servers, with TLS.
     pub tls: TlsRoots,
@@ -169,8 +173,8 @@ impl From<Trouble> for BusError {
 /// - *Publishing* waits 3 s at most, and not at all for a server that has just failed. A batch goes to
 ///   each server in one round trip; when one fails, the others have published their part, and the
 ///   answer is an error.
-/// - *Listening*: a connection that is silent for 5 s is tested and given up 3 s later. `follow`
-///   and `unfollow` wait until the server has confirmed, or the connection is lost; they are errors only
+/// - *Listening*: every 5 s a connection that was silent is tested, and given up 3 s later; so a dead one
+///   is noticed after 13 s at the latest. `follow` and `unfollow` wait until the server has confirmed, or the connection is lost; they are errors only
 ///   after [`close`](Self::close).
 /// - *Memory*: at most 8 MiB of messages wait to be heard. What comes then is dropped, and told as
 ///   a loss in its place.
@@ -218,7 +222,8 @@ enum Kind {
 }
 
 struct State {
-    wanted: HashSet<Topic>,
+    /// Each with its part.
+    wanted: HashMap<Topic, usize>,
     routes: Arc<Routes>,
 }
 
@@ -248,6 +253,7 @@ impl RedisBus {
             true => Kind::Cluster,
             false => Kind::Single,
         };
+        let wanted = HashMap::from([(Topic::Nodes, names.channel(&Topic::Nodes).0)]);
         let mut node = NodeId::default();
         SystemRandom::default().fill(&mut node);
         let shared = Arc::new(Shared {
@@ -257,10 +263,7 @@ impl RedisBus {
             access: Arc::new(access),
             seeds,
             waiting: Waiting::default(),
-            state: Mutex::new(State {
-                wanted: HashSet::from([Topic::Nodes]),
-                routes: Arc::default(),
-            }),
+            state: Mutex::new(State { wanted, routes: Arc::default() }),
             look_again: Notify::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -283,24 +286,22 @@ impl RedisBus {
 
     /// Tells each server of the topics that are its; what to wait for.
     fn change(&self, topics: Vec<Topic>, wanted: bool) -> Vec<(Arc<Master>, u64)> {
+        let topics = topics.into_iter().map(|topic| (self.shared.names.channel(&topic).0, topic));
+        let topics: Vec<_> = topics.collect();
         let routes = {
             let mut state = self.shared.state();
-            for topic in &topics {
-                // Always wanted.
-                if *topic == Topic::Nodes {
-                    continue;
-                }
+            for (part, topic) in &topics {
                 if wanted {
-                    state.wanted.insert(topic.clone());
-                } else {
+                    state.wanted.insert(topic.clone(), *part);
+                } else if *topic != Topic::Nodes {
+                    // That one is always wanted.
                     state.wanted.remove(topic);
                 }
             }
             state.routes.clone()
         };
         let mut changes: BTreeMap<usize, Vec<Topic>> = BTreeMap::new();
-        for topic in topics {
-            let (part, _) = self.shared.names.channel(&topic);
+        for (part, topic) in topics {
             // If nobody has it, whoever gets it begins with what is wanted then.
             if let Some(master) = routes.of_part(part) {
                 changes.entry(master).or_default().push(topic);
@@ -437,14 +438,14 @@ impl Shared {
     /// All topics that are wanted and in one of these parts.
     fn wanted(&self, parts: &[usize]) -> Vec<Topic> {
         let state = self.state();
-        let here = |topic: &&Topic| parts.binary_search(&self.names.channel(topic).0).is_ok();
-        state.wanted.iter().filter(here).cloned().collect()
+        let here = state.wanted.iter().filter(|(_, part)| parts.binary_search(part).is_ok());
+        here.map(|(topic, _)| topic.clone()).collect()
     }
 
     /// Those that are wanted, and those that are not.
     fn sort(&self, topics: HashSet<Topic>) -> (Vec<Topic>, Vec<Topic>) {
         let state = self.state();
-        topics.into_iter().partition(|topic| state.wanted.contains(topic))
+        topics.into_iter().partition(|topic| state.wanted.contains_key(topic))
     }
 
     fn open(&self) -> Result<(), Trouble> {

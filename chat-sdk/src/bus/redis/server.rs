@@ -10,7 +10,7 @@ use redis::{
     RedisConnectionInfo, RedisError, Value,
     aio::{AsyncPushSender, MultiplexedConnection, SendError},
 };
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -93,7 +93,7 @@ impl Access {
             .set_protocol(ProtocolVersion::RESP3)
             .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let tls = match encrypted {
-            true => Some(connector(tls::client_config(roots).map_err(RedisOptionsError::Tls)?)),
+            true => Some(tls::client_config(roots).map_err(RedisOptionsError::Tls)?.into()),
             false => None,
         };
         Ok((addresses, Self { who, tls }))
@@ -142,10 +142,6 @@ impl Access {
         });
         Ok(Connection { sender, ended, _driver: AbortOnDropHandle::new(driver) })
     }
-}
-
-fn connector(config: Arc<ClientConfig>) -> TlsConnector {
-    TlsConnector::from(config)
 }
 
 async fn open(address: &Address) -> io::Result<TcpStream> {

@@ -31,8 +31,8 @@ use crate::bus::Topic;
 /// are under way on the same connection.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// After so long without a message the server is asked for a sign of life. With [`PATIENCE`] a dead
-/// connection is noticed after eight seconds.
+/// So often the server is asked for a sign of life, if there was no message since. With [`PATIENCE`] a
+/// dead connection is noticed after 13 s at the latest: it may die just after a message.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// How many channels are subscribed to in one go: some 40 kB, which no server's buffers mind.
@@ -128,7 +128,7 @@ impl Subscriber {
     async fn listen(&self, shared: &Arc<Shared>) {
         let address = self.publisher.address();
         let mut backoff = Backoff::default();
-        let mut known = false;
+        let mut said = false;
         loop {
             let end = self.connection(shared, &mut backoff).await;
             let was_connected = self.confirmed.send_replace(None).is_some();
@@ -136,12 +136,12 @@ impl Subscriber {
             // Where the parts are now, somebody else may know.
             shared.look_again.notify_one();
             // Once for each time that it is away.
-            if was_connected || !known {
+            if was_connected || !said {
                 warn!(%address, error = &end as &dyn std::error::Error, "bus not heard");
             } else {
                 debug!(%address, error = &end as &dyn std::error::Error, "bus still not heard");
             }
-            known = true;
+            said = true;
             sleep(backoff.next()).await;
         }
     }
