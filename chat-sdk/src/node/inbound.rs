@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{Node, hints::Hint, lock, position_check};
 use crate::{
@@ -23,6 +23,8 @@ const BATCH_MAX: usize = 256;
 /// Publishes what waits, in order, until the node stops.
 pub(super) async fn publish(node: Arc<Node>, mut queue: mpsc::Receiver<(Topic, Bytes)>) {
     let mut batch = Vec::new();
+    // An outage is told when it begins and when it ends, not with every message between.
+    let mut works = true;
     loop {
         let count = tokio::select! {
             biased;
@@ -32,9 +34,16 @@ pub(super) async fn publish(node: Arc<Node>, mut queue: mpsc::Receiver<(Topic, B
         if count == 0 {
             return;
         }
-        if let Err(why) = node.ports.bus.publish(std::mem::take(&mut batch)).await {
-            warn!(error = &why as &dyn std::error::Error, "not published");
+        let published = node.ports.bus.publish(std::mem::take(&mut batch)).await;
+        match &published {
+            Ok(()) if works => {}
+            Ok(()) => info!("published again"),
+            Err(why) if works => {
+                warn!(error = why as &dyn std::error::Error, "not published, nor what follows");
+            }
+            Err(why) => debug!(error = why as &dyn std::error::Error, "not published"),
         }
+        works = published.is_ok();
     }
 }
 

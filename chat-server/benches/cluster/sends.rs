@@ -14,6 +14,7 @@ use crate::{figures::Delays, town::Town};
 
 /// Connections that send, each as much as a connection may have in flight.
 const SENDERS: usize = 48;
+/// Of each, in as many conversations: a client sends the messages of one after the other.
 const IN_FLIGHT: usize = 30;
 
 pub(crate) async fn run(seconds: usize) {
@@ -28,12 +29,14 @@ pub(crate) async fn run(seconds: usize) {
 
     let mut many = Vec::new();
     for (n, user) in users.iter().enumerate() {
-        many.push(town.group(&format!("group {n}"), std::slice::from_ref(user)).await);
+        for m in 0..IN_FLIGHT {
+            many.push(town.group(&format!("group {n} {m}"), std::slice::from_ref(user)).await);
+        }
     }
-    let spread = saturate(&town, &users, |n| many[n], span).await;
+    let spread = saturate(&town, &users, |n, m| many[n * IN_FLIGHT + m], span).await;
     let hot = town.group("hot", &users).await;
     // Nobody listens but the senders; each gets all, so it is also a fan-out to as many.
-    let one = saturate(&town, &users, |_| hot, span).await;
+    let one = saturate(&town, &users, |_, _| hot, span).await;
     for batch in [64, 256] {
         for connections in [1, 4] {
             let plain = insert(&town, batch, connections, span / 2).await;
@@ -50,7 +53,7 @@ pub(crate) async fn run(seconds: usize) {
 async fn saturate(
     town: &Town,
     users: &[chat_sdk::UserId],
-    conversation: impl Fn(usize) -> ConversationId,
+    conversation: impl Fn(usize, usize) -> ConversationId,
     span: Duration,
 ) -> f64 {
     let (count, on) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(true)));
@@ -58,8 +61,8 @@ async fn saturate(
     for (n, user) in users.iter().enumerate() {
         let (client, mut events) = town.client(user, 0).start().unwrap();
         tokio::spawn(async move { while events.next().await.is_some() {} });
-        for _ in 0..IN_FLIGHT {
-            let (client, to) = (client.clone(), conversation(n));
+        for m in 0..IN_FLIGHT {
+            let (client, to) = (client.clone(), conversation(n, m));
             senders.push(tokio::spawn(send(client, to, count.clone(), on.clone())));
         }
     }
