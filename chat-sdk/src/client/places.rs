@@ -92,6 +92,14 @@ impl Places {
         hole.upto = hole.upto.max(seq);
     }
 
+    /// The next one came and there was no room for it: what was asked for was asked for in vain.
+    pub(super) fn pass_over(&mut self, conversation: ConversationId, position: Seq, seq: Seq) {
+        self.miss(conversation, position, seq);
+        if let Some(hole) = self.holes.get_mut(&conversation) {
+            hole.asked = None;
+        }
+    }
+
     /// The server's word, instead of a replay.
     pub(super) fn reset(&mut self, conversation: ConversationId, head: Seq) {
         self.holes.remove(&conversation);
