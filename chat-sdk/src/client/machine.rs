@@ -206,6 +206,12 @@ impl Machine {
         !self.outputs.is_empty()
     }
 
+    /// Whether a loss in this conversation would show.
+    #[cfg(test)]
+    pub(super) fn knows(&self, conversation: &ConversationId) -> bool {
+        self.places.position(conversation).is_some()
+    }
+
     /// When [`handle_timeout`](Machine::handle_timeout) wants to be called. Changes with every call.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         let phase = match &self.phase {
