@@ -480,7 +480,7 @@ impl Machine {
             }
         }
         for id in due {
-            let positions = self.places.to_check(PING_POSITIONS_MAX);
+            let positions = self.places.next_to_check(PING_POSITIONS_MAX);
             self.outputs.push_back(Output::Write(id, ClientFrame::Ping { positions }));
         }
     }

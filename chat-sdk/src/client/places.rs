@@ -149,7 +149,7 @@ impl Places {
     }
 
     /// Up to so many positions for a ping; the next call goes on where this one stopped.
-    pub(super) fn to_check(&mut self, max: usize) -> Positions {
+    pub(super) fn next_to_check(&mut self, max: usize) -> Positions {
         let after = self.pinged.map_or(Bound::Unbounded, Bound::Excluded);
         let named: Positions = self
             .reached
@@ -225,7 +225,7 @@ mod tests {
         for n in 0..5 {
             places.reach(ConversationId::from_bytes([n; 16]), Seq::new(1));
         }
-        let turns: Vec<_> = (0..4).map(|_| places.to_check(2).len()).collect();
+        let turns: Vec<_> = (0..4).map(|_| places.next_to_check(2).len()).collect();
         assert_eq!(turns, [2, 2, 1, 2]);
     }
 

@@ -150,7 +150,7 @@ fn a_hole_is_asked_for_once_and_nothing_beyond_it_is_handed_out() {
     assert_eq!(bench.take(), None);
     let sync = Command::Sync { conversation: conversation(0), after: Seq::new(3) };
     let asked: Vec<_> = bench.commands().into_iter().map(|(_, command)| command).collect();
-    assert_eq!(asked, [sync.clone()]);
+    assert_eq!(asked, std::slice::from_ref(&sync));
     bench.until(secs(9));
     assert_eq!(bench.commands(), []);
     bench.until(secs(11));
@@ -269,7 +269,7 @@ fn without_a_token_for_now_the_host_is_asked_again_later() {
 fn markers_are_merged_kept_and_said_until_the_server_has_them() {
     let mut bench = Bench::live(ClientLimits { marks_max: 2, ..ClientLimits::default() });
     let marker = |received, read| Marker { received: Seq::new(received), read: Seq::new(read) };
-    let mut mark = |bench: &mut Bench, n, it| bench.machine.mark(bench.now, conversation(n), it);
+    let mark = |bench: &mut Bench, n, it| bench.machine.mark(bench.now, conversation(n), it);
     mark(&mut bench, 0, marker(3, 0)).unwrap();
     let (first, command) = bench.commands().remove(0);
     let wanted = |received, read| Command::Mark {
