@@ -148,6 +148,8 @@ struct Proxy {
     fuse: Arc<AtomicU64>,
     connections: Arc<AtomicUsize>,
     answers_503: Arc<AtomicBool>,
+    /// The last request that was answered so.
+    request: Arc<Mutex<String>>,
 }
 
 impl Proxy {
@@ -160,19 +162,23 @@ impl Proxy {
             fuse: Arc::new(AtomicU64::new(u64::MAX)),
             connections: Arc::default(),
             answers_503: Arc::default(),
+            request: Arc::default(),
         };
         let (to, cuts, fuse) = (proxy.to.clone(), proxy.cuts.clone(), proxy.fuse.clone());
         let (connections, refuses) = (proxy.connections.clone(), proxy.answers_503.clone());
+        let said = proxy.request.clone();
         tokio::spawn(async move {
             loop {
                 let (mut inside, _) = listener.accept().await.unwrap();
                 connections.fetch_add(1, Ordering::SeqCst);
                 let to = *to.lock().unwrap();
                 let (mut cut, fuse, refuses) = (cuts.subscribe(), fuse.clone(), refuses.clone());
+                let said = said.clone();
                 tokio::spawn(async move {
                     if refuses.load(Ordering::SeqCst) {
                         let mut request = [0; 4096];
-                        let _ = inside.read(&mut request).await;
+                        let read = inside.read(&mut request).await.unwrap_or(0);
+                        *said.lock().unwrap() = String::from_utf8_lossy(&request[..read]).into();
                         let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n";
                         let _ = inside.write_all(answer.as_bytes()).await;
                         return;
@@ -579,6 +585,9 @@ async fn a_node_that_has_no_room_is_left_alone_for_as_long_as_it_says() {
         }
         other => panic!("{other:?}"),
     }
+    let request = proxy.request.lock().unwrap().clone();
+    assert!(request.starts_with("GET /ws HTTP/1.1") && request.contains("chat.v1"), "{request}");
+    assert!(!request.contains("token-bob"), "the credential is no part of the address: {request}");
     proxy.answers_503.store(false, Ordering::SeqCst);
     // The host knows better.
     bob.client.retry_now();

@@ -318,6 +318,126 @@ fn a_store_that_was_replaced_makes_all_positions_void() {
     );
 }
 
+#[test]
+fn a_reset_and_the_end_of_a_membership_are_told_and_named_until_they_are_taken() {
+    let mut bench = Bench::live(ClientLimits::default());
+    let named = |bench: &Bench| {
+        let positions = bench.machine.resume().unwrap().positions;
+        positions.get(&conversation(0)).map(|seq| seq.get())
+    };
+    bench.frame(LinkId(1), message(0, 3));
+    bench.take();
+    bench.frame(LinkId(1), message(0, 9));
+    let reset = |head| ServerFrame::Reset { conversation: conversation(0), head: Seq::new(head) };
+    bench.frame(LinkId(1), reset(20));
+    assert_eq!(named(&bench), Some(3));
+    assert!(matches!(bench.take(), Some(ClientEvent::Reset { head, .. }) if head.get() == 20));
+    assert_eq!(named(&bench), Some(20));
+    bench.frame(LinkId(1), message(0, 21));
+    assert!(matches!(bench.take(), Some(ClientEvent::Event(event)) if event.seq.get() == 21));
+    // A position of a future that the server does not know.
+    bench.frame(LinkId(1), reset(5));
+    assert!(matches!(bench.take(), Some(ClientEvent::Reset { head, .. }) if head.get() == 5));
+    bench.frame(LinkId(1), message(0, 6));
+    assert!(matches!(bench.take(), Some(ClientEvent::Event(event)) if event.seq.get() == 6));
+
+    bench.frame(LinkId(1), ServerFrame::Left { conversation: conversation(0) });
+    assert_eq!(named(&bench), Some(6), "whoever goes on from here is told again");
+    assert!(matches!(bench.take(), Some(ClientEvent::Left { .. })));
+    assert_eq!(named(&bench), None);
+    // Added again, the log comes from its beginning.
+    bench.frame(LinkId(1), message(0, 1));
+    assert!(matches!(bench.take(), Some(ClientEvent::Event(event)) if event.seq.get() == 1));
+}
+
+#[test]
+fn the_old_node_is_used_until_the_new_one_has_caught_up_and_left_when_it_owes_nothing() {
+    let mut bench = Bench::live(ClientLimits::default());
+    bench.machine.watch(bench.now, vec![me()]).unwrap();
+    bench.send("1", 0).unwrap();
+    let commands = bench.commands();
+    assert!(matches!(&commands[0].1, Command::Watch { .. }));
+    bench.frame(LinkId(1), ServerFrame::Drain { after_ms: 1_000, deadline_ms: 9_000 });
+    assert_eq!(bench.outputs(), []);
+    bench.until(secs(1));
+    let next = bench.opened();
+    bench.frame(next, welcome("e", true));
+    bench.send("2", 1).unwrap();
+    let on = |outputs: &[Output], link: LinkId, key: &str| {
+        outputs.iter().any(|output| {
+            matches!(output, Output::Write(to, ClientFrame::Command(_, Command::Send { key: of, .. }))
+                if *to == link && of.as_str() == key)
+        })
+    };
+    assert!(on(&bench.outputs(), LinkId(1), "2"), "not caught up yet");
+    bench.frame(next, message(0, 1));
+    // Of two connections each may be the first.
+    bench.frame(LinkId(1), message(0, 1));
+    bench.frame(LinkId(1), message(0, 2));
+    // Nor does a head that is older than what the other one has sent count.
+    bench.frame(next, ServerFrame::Reset { conversation: conversation(0), head: Seq::new(1) });
+    bench.frame(next, ServerFrame::Synced { token: None });
+    bench.frame(next, message(0, 2));
+    bench.send("3", 2).unwrap();
+    let outputs = bench.outputs();
+    assert!(on(&outputs, next, "3") && !outputs.contains(&Output::Drop(LinkId(1))));
+    let watches = outputs.iter().any(|output| {
+        matches!(output, Output::Write(to, ClientFrame::Command(_, Command::Watch { .. })) if *to == next)
+    });
+    assert!(watches, "the new node does not know whom the host watches");
+
+    let ack = |n: usize, id: &CommandId| ServerFrame::Ack {
+        id: Some(id.clone()),
+        key: ClientKey::new(n.to_string()).unwrap(),
+        conversation: conversation(n as u8 - 1),
+        seq: Seq::new(9),
+        at: Timestamp::from_millis(0),
+        duplicate: false,
+    };
+    bench.frame(LinkId(1), ack(1, &commands[1].0));
+    bench.frame(LinkId(1), ServerFrame::Pong { heads: BTreeMap::new(), token: None });
+    assert!(!bench.outputs().contains(&Output::Drop(LinkId(1))), "it owes the second");
+    bench.until(bench.now + secs(4));
+    let outputs = bench.outputs();
+    assert!(outputs.contains(&Output::Drop(LinkId(1))), "but not for ever");
+    assert!(on(&outputs, next, "2"), "the second goes the new way");
+    let told: Vec<_> = std::iter::from_fn(|| bench.take()).collect();
+    assert!(
+        matches!(
+            &told[..],
+            [ClientEvent::Event(one), ClientEvent::Event(two), ClientEvent::Moved]
+                if one.seq.get() == 1 && two.seq.get() == 2
+        ),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_node_that_has_no_room_is_left_alone_while_the_old_one_works() {
+    let mut bench = Bench::live(ClientLimits::default());
+    bench.frame(LinkId(1), ServerFrame::Drain { after_ms: 0, deadline_ms: 9_000 });
+    bench.until(secs(1));
+    let opens = |bench: &mut Bench| {
+        let outputs = bench.outputs().into_iter();
+        outputs.filter(|output| matches!(output, Output::Open(..))).count()
+    };
+    assert_eq!(opens(&mut bench), 1);
+    let full = Ending::Refused { status: 503, retry_after: Some(secs(5)) };
+    bench.machine.handle(bench.now, Input::Ended(LinkId(2), full));
+    bench.until(secs(5));
+    assert_eq!(opens(&mut bench), 0);
+    assert_eq!(bench.machine.state(bench.now), State::Open { live: true, moving: true });
+    bench.until(secs(9));
+    assert_eq!(opens(&mut bench), 1);
+    // The old node goes first: what is under way is the connection now.
+    bench.ended(LinkId(1), 1012);
+    assert_eq!(bench.machine.state(bench.now), State::Connecting { failures: 1 });
+    bench.machine.handle(bench.now, Input::Opened(LinkId(3)));
+    bench.frame(LinkId(3), welcome("e", true));
+    bench.frame(LinkId(3), ServerFrame::Synced { token: None });
+    assert_eq!(bench.machine.state(bench.now), State::Open { live: true, moving: false });
+}
+
 // --- a server, as far as the protocol shows it ---
 
 /// What one connection still gets.
