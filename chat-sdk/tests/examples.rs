@@ -134,6 +134,57 @@ fn a_bot_answers() {
 }
 
 #[test]
+fn a_bot_that_lives_elsewhere_answers_and_goes_on_where_it_stopped() {
+    let served = serve("hello_hyper");
+    let directory = std::env::temp_dir().join(format!("remote_bot-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let resume = directory.join("resume.json");
+    let bot = || {
+        let mut child = example("remote_bot")
+            .env("CHAT_URL", format!("http://{}", served.address))
+            .env("CHAT_TOKEN", "echo")
+            .env("CHAT_RESUME", &resume)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "live as Some(\"echo\")\n");
+        Served { child, address: served.address.clone() }
+    };
+    let say = |text: &str| {
+        let head = "POST /messages HTTP/1.1\r\nAuthorization: Bearer bob";
+        let sent = request(&served, head, &format!(r#"{{"to":"echo","content":"{text}"}}"#));
+        assert!(sent.starts_with("HTTP/1.1 201"), "{sent}");
+    };
+    let answers = |wanted: usize| {
+        for _ in 0..600 {
+            let head = "GET /messages?with=echo HTTP/1.1\r\nAuthorization: Bearer bob";
+            let found = request(&served, head, "").matches("you said: ").count();
+            assert!(found <= wanted, "answered twice");
+            if found == wanted {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("not answered");
+    };
+    let first = bot();
+    say("one");
+    answers(1);
+    // Stored right behind the answer.
+    while !resume.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    drop(first);
+    say("while you were away");
+    let second = bot();
+    answers(2);
+    drop(second);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn a_store_of_the_hosts_own_is_used() {
     let lines = output("custom_store");
     assert_eq!(lines.len(), 2);

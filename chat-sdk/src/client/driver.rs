@@ -120,7 +120,7 @@ struct Line {
 enum At {
     Dialling(Pin<Box<dyn Future<Output = Result<Socket, Ending>> + Send>>),
     Open {
-        socket: Socket,
+        socket: Box<Socket>,
         out: VecDeque<String>,
         out_bytes: usize,
     },
@@ -253,6 +253,7 @@ impl Line {
             At::Dialling(dialling) => match dialling.as_mut().poll(cx) {
                 Poll::Pending => false,
                 Poll::Ready(Ok(socket)) => {
+                    let socket = Box::new(socket);
                     self.at = At::Open { socket, out: VecDeque::new(), out_bytes: 0 };
                     shared.feed(Input::Opened(id));
                     true

@@ -200,6 +200,18 @@ impl Machine {
         output
     }
 
+    /// Whether something is to be done.
+    #[cfg(test)]
+    pub(super) fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
+    /// Whether a loss in this conversation would show.
+    #[cfg(test)]
+    pub(super) fn knows(&self, conversation: &ConversationId) -> bool {
+        self.places.position(conversation).is_some()
+    }
+
     /// When [`handle_timeout`](Machine::handle_timeout) wants to be called. Changes with every call.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         let phase = match &self.phase {
@@ -468,7 +480,7 @@ impl Machine {
             }
         }
         for id in due {
-            let positions = self.places.to_check(PING_POSITIONS_MAX);
+            let positions = self.places.next_to_check(PING_POSITIONS_MAX);
             self.outputs.push_back(Output::Write(id, ClientFrame::Ping { positions }));
         }
     }
@@ -815,7 +827,7 @@ impl Machine {
                 self.places.reach(conversation, seq);
             }
             // Passed over: asked for again when there is room.
-            Judgement::Next(before) => self.places.miss(conversation, before, seq),
+            Judgement::Next(before) => self.places.pass_over(conversation, before, seq),
             Judgement::Beyond => {
                 let position = self.places.position(&conversation).unwrap_or_default();
                 self.places.miss(conversation, position, seq);
@@ -836,7 +848,7 @@ impl Machine {
             self.places.reset(conversation, head);
             self.inbox.put(ClientEvent::Reset { conversation, head }, conversation, before);
         } else {
-            self.places.miss(conversation, before, head);
+            self.places.pass_over(conversation, before, head);
         }
     }
 

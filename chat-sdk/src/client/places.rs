@@ -92,6 +92,14 @@ impl Places {
         hole.upto = hole.upto.max(seq);
     }
 
+    /// The next one came and there was no room for it: what was asked for was asked for in vain.
+    pub(super) fn pass_over(&mut self, conversation: ConversationId, position: Seq, seq: Seq) {
+        self.miss(conversation, position, seq);
+        if let Some(hole) = self.holes.get_mut(&conversation) {
+            hole.asked = None;
+        }
+    }
+
     /// The server's word, instead of a replay.
     pub(super) fn reset(&mut self, conversation: ConversationId, head: Seq) {
         self.holes.remove(&conversation);
@@ -141,7 +149,7 @@ impl Places {
     }
 
     /// Up to so many positions for a ping; the next call goes on where this one stopped.
-    pub(super) fn to_check(&mut self, max: usize) -> Positions {
+    pub(super) fn next_to_check(&mut self, max: usize) -> Positions {
         let after = self.pinged.map_or(Bound::Unbounded, Bound::Excluded);
         let named: Positions = self
             .reached
@@ -217,7 +225,7 @@ mod tests {
         for n in 0..5 {
             places.reach(ConversationId::from_bytes([n; 16]), Seq::new(1));
         }
-        let turns: Vec<_> = (0..4).map(|_| places.to_check(2).len()).collect();
+        let turns: Vec<_> = (0..4).map(|_| places.next_to_check(2).len()).collect();
         assert_eq!(turns, [2, 2, 1, 2]);
     }
 
