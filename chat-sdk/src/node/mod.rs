@@ -108,6 +108,9 @@ impl Node {
     pub(crate) async fn start(ports: Ports, limits: Limits) -> Result<Arc<Self>, StoreError> {
         let limits = Arc::new(limits);
         let epoch = ports.store.epoch().await?;
+        // The first who joins gets a resume token already.
+        let checkpoint = ports.store.heads(&[]).await?.checkpoint;
+        let position = Position { checkpoint, since: Duration::ZERO };
         let (writer, queues) = LogWriter::new(ports.store.lanes(), limits.commit_queue_max);
         let mut id = [0; 8];
         ports.random.fill(&mut id);
@@ -122,7 +125,7 @@ impl Node {
             registry: Mutex::default(),
             presence: Mutex::default(),
             rates: Mutex::new(Rates::new(&limits)),
-            checkpoint: Mutex::default(),
+            checkpoint: Mutex::new(Some(position)),
             writer,
             bus_out,
             topics: Topics::default(),
