@@ -137,6 +137,50 @@ impl Chat {
         self.node().send(draft).await
     }
 
+    /// Sends a message in a transaction of the host's on the chat's own PostgreSQL: the host's rows
+    /// and the message are committed together, or none of them is.
+    ///
+    /// Call it last in the transaction, because the conversation is locked until that ends, and
+    /// everybody else's sends there wait for it; see
+    /// [`PostgresStore::write_in`](store::PostgresStore::write_in). After the commit, call
+    /// [`InTransaction::committed`], which tells everybody at once. If the process dies between the
+    /// two, they hear of it all the same, within seconds: by the position check
+    /// ([`Limits::position_check`]), and if the message opens the conversation by the membership
+    /// check ([`Limits::membership_check`]).
+    ///
+    /// ```no_run
+    /// # use chat_sdk::{Chat, Draft, PostgresStore, Text, To, UserId};
+    /// # async fn order(
+    /// #     chat: &Chat, store: &PostgresStore, client: &mut tokio_postgres::Client,
+    /// #     shop: UserId, buyer: UserId,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// let transaction = client.transaction().await?;
+    /// transaction.execute("INSERT INTO orders (buyer) VALUES ($1)", &[&buyer.as_str()]).await?;
+    /// let draft = Draft::new(shop, To::User(buyer), Text::new("Thank you for your order.")?);
+    /// let message = chat.send_in(store, &transaction, draft).await?;
+    /// transaction.commit().await?;
+    /// message.committed();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`SendError`]. After [`SendError::Store`] the transaction can only be rolled back; after
+    /// any other error nothing was written, and it can go on without the message.
+    #[cfg(feature = "postgres")]
+    pub async fn send_in(
+        &self,
+        store: &store::PostgresStore,
+        transaction: &tokio_postgres::Transaction<'_>,
+        draft: Draft,
+    ) -> Result<InTransaction, SendError> {
+        let writes = self.node().plan_send(draft).await?;
+        let written = store.write_in(transaction, writes).await?;
+        if let Some(store::Written::Refused(refusal)) = written.last() {
+            return Err((*refusal).into());
+        }
+        Ok(InTransaction { node: self.node().clone(), written })
+    }
+
     /// Opens the direct conversation of two users, or finds it.
     ///
     /// # Errors
@@ -257,6 +301,30 @@ impl Chat {
     /// The host keeps serving until this returns; afterwards the service answers `draining`.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         self.node().shutdown(deadline).await
+    }
+}
+
+/// A message in a transaction that is not committed yet.
+#[cfg(feature = "postgres")]
+#[must_use = "after the commit, say so: else it is delivered seconds late"]
+pub struct InTransaction {
+    node: Arc<Node>,
+    written: Vec<store::Written>,
+}
+
+#[cfg(feature = "postgres")]
+impl std::fmt::Debug for InTransaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InTransaction").field("written", &self.written).finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl InTransaction {
+    /// The transaction is committed: everybody is told. Never call this before, or after a rollback:
+    /// clients would be shown a message that is not there. Drop it then.
+    pub fn committed(self) -> Sent {
+        self.node.conclude_send(self.written).expect("what was refused is an error before")
     }
 }
 

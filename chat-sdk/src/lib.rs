@@ -78,6 +78,8 @@ pub mod sabotage;
 #[cfg(feature = "redis")]
 pub use crate::bus::RedisBus;
 #[cfg(feature = "postgres")]
+pub use crate::chat::InTransaction;
+#[cfg(feature = "postgres")]
 pub use crate::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use crate::store::SqliteStore;

@@ -160,7 +160,7 @@ impl Default for Limits {
             stall_timeout: Duration::from_secs(20),
             events_backlog: 4_096,
             position_check: Duration::from_secs(10),
-            membership_check: Duration::from_secs(60),
+            membership_check: Duration::from_secs(20),
             credential_check: Duration::from_secs(30),
             node_lease: Duration::from_secs(15),
             presence_grace: Duration::from_secs(5),

@@ -142,7 +142,12 @@ async fn commit(node: &Arc<Node>, units: &mut Vec<Unit>) {
     }
 }
 
-fn deliver(node: &Arc<Node>, written: &Written, mark: Option<&(ConversationId, UserId)>) {
+/// Tells everybody of what was written.
+pub(super) fn deliver(
+    node: &Arc<Node>,
+    written: &Written,
+    mark: Option<&(ConversationId, UserId)>,
+) {
     match (written, mark) {
         (Written::Event { event, fresh: true }, _) => {
             let frame = node.deliver(event);

@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
-use super::{Node, lock, log_writer::Committing};
+use super::{
+    Node, lock,
+    log_writer::{self, Committing},
+};
 use crate::{
     conversation::{
         ChangeError, OpenError, ReadError, SendError,
@@ -17,20 +20,34 @@ use crate::{
 };
 
 impl Node {
+    /// What has to be committed for a message, which counts as one that its author sent.
+    pub(crate) async fn plan_send(&self, draft: Draft) -> Result<Vec<Write>, SendError> {
+        if let Some(from) = &draft.from {
+            let taken = lock(&self.rates).take(from, self.now());
+            taken.map_err(SendError::RateLimited)?;
+        }
+        let now = self.ports.clock.now();
+        self.in_time(send::plan(&self.ports, &self.peers, &self.limits, now, draft)).await
+    }
+
+    /// What was planned was written and is committed: everybody is told.
+    pub(crate) fn conclude_send(
+        self: &Arc<Self>,
+        written: Vec<Written>,
+    ) -> Result<Sent, SendError> {
+        for written in &written {
+            log_writer::deliver(self, written, None);
+        }
+        send::conclude(&self.peers, written)
+    }
+
     /// Plans a message and puts it into the queue: what comes after this call comes after it in the
     /// log.
     pub(crate) async fn begin_send(
         self: &Arc<Self>,
         draft: Draft,
     ) -> Result<impl Future<Output = Result<Sent, SendError>> + use<>, SendError> {
-        if let Some(from) = &draft.from {
-            let taken = lock(&self.rates).take(from, self.now());
-            taken.map_err(SendError::RateLimited)?;
-        }
-        let now = self.ports.clock.now();
-        let plan = send::plan(&self.ports, &self.peers, &self.limits, now, draft);
-        let writes = self.in_time(plan).await?;
-        let committing = self.commit(writes)?;
+        let committing = self.commit(self.plan_send(draft).await?)?;
         let node = self.clone();
         Ok(async move { send::conclude(&node.peers, committing.wait().await?) })
     }

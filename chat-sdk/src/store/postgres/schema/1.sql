@@ -47,10 +47,11 @@ CREATE TABLE {schema}.chat_members (
     PRIMARY KEY (conversation, member)
 ) WITH (fillfactor = 70);
 
--- The conversations of a user, and who moved, without looking at the table. What stands in it
--- changes only when somebody comes or goes.
+-- The conversations of a user, and whether they moved, without looking at the table. What stands
+-- in both changes only when somebody comes or goes.
 CREATE INDEX chat_members_by_member ON {schema}.chat_members (member, conversation)
     INCLUDE (role, since);
+CREATE INDEX chat_members_by_move ON {schema}.chat_members (member, since);
 -- Whether another owner remains.
 CREATE INDEX chat_members_owners ON {schema}.chat_members (conversation) WHERE role = 'owner';
 
