@@ -45,12 +45,13 @@ use crate::{
 /// ```
 /// use std::time::Duration;
 /// use chat_sdk::store::PostgresOptions;
-/// let mut options = PostgresOptions::default();
-/// options.schema = "chat".to_owned();
-/// options.lock_timeout = Duration::from_secs(2);
+/// let options = PostgresOptions {
+///     schema: "chat".to_owned(),
+///     lock_timeout: Duration::from_secs(2),
+///     ..PostgresOptions::default()
+/// };
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct PostgresOptions {
     /// The schema (in the sense of PostgreSQL) with our tables; made if it is not there. Their
     /// names all begin with `chat_`, so that they can lie in the host's. `public` by default.
@@ -112,6 +113,10 @@ impl Default for PostgresOptions {
 /// Everything is answered within five seconds. What may pass (a server that starts or is away, a
 /// lock, a full disk, no connection that is free) is [`StoreError::Unavailable`]; the store goes
 /// on by itself when the server does.
+///
+/// The library below writes the parameters of statements, texts of messages among them, to the
+/// crate `log` at the level *debug*, as the target `tokio_postgres`: leave that off where logs are
+/// kept.
 ///
 /// # Restoring a backup
 ///
