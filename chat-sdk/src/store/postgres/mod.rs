@@ -23,12 +23,13 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::timeout;
 use tokio_postgres::{Row, Transaction};
 use tokio_util::task::TaskTracker;
 
 pub use self::error::PostgresError;
 use self::{
-    error::{Failure, OpenError, closed},
+    error::{OpenError, closed},
     life::{Flushed, Origin},
     pool::{Pool, Work},
     read::Query,
@@ -198,28 +199,9 @@ impl PostgresStore {
         });
         let connector = Arc::new(connector.await.expect("reading a URL does not panic")?);
 
-        let mut session = connector.connect().await?;
-        let (client, schema) = session.client_and_schema();
-        let row = client
-            .query_one("SELECT current_setting('server_encoding'), pg_is_in_recovery()", &[])
-            .await?;
-        let encoding: String = row.try_get(0)?;
-        if encoding != "UTF8" {
-            return Err(OpenError::Encoding(encoding));
-        }
-        if row.try_get(1)? {
-            return Err(OpenError::Standby);
-        }
-        let origin = Origin::find_out(client).await?;
-        schema::migrate(client, schema, &origin).await?;
-        let started = life::start(client, schema).await;
-        let started = started.map_err(|failure| OpenError::Store(failure.error))?;
-        let flushed = Flushed::default();
-        flushed.saw(started);
-        origin
-            .epoch(&mut session, false)
+        let (origin, flushed) = timeout(schema::OPENING_MAX, prepare(&connector))
             .await
-            .map_err(|failure| OpenError::Store(failure.error))?;
+            .unwrap_or(Err(OpenError::Slow))?;
 
         let pool =
             |name, size: NonZeroU16| Pool::new(name, Arc::clone(&connector), size.get().into());
@@ -329,11 +311,36 @@ impl PostgresStore {
         self.run_on_reads(move |session| {
             let query = Arc::clone(&query);
             Box::pin(async move {
-                ask(session, &query).await.map_err(|error| Failure::from(error).final_())
+                ask(session, &query).await.map_err(|error| error::Failure::from(error).final_())
             })
         })
         .await
     }
+}
+
+/// Makes what has to be there: tables, and the right epoch. Says where the data is, and up to
+/// where its stamps are on the disk.
+async fn prepare(connector: &Connector) -> Result<(Origin, Flushed), OpenError> {
+    let mut session = connector.connect().await?;
+    let (client, schema) = session.client_and_schema();
+    let row = client
+        .query_one("SELECT current_setting('server_encoding'), pg_is_in_recovery()", &[])
+        .await?;
+    let encoding: String = row.try_get(0)?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding(encoding));
+    }
+    if row.try_get(1)? {
+        return Err(OpenError::Standby);
+    }
+    let origin = Origin::find_out(client).await?;
+    schema::migrate(client, schema, &origin).await?;
+    let started = life::start(client, schema).await;
+    let started = started.map_err(|failure| OpenError::Store(failure.error))?;
+    let flushed = Flushed::default();
+    flushed.saw(started);
+    origin.epoch(&mut session, false).await.map_err(|failure| OpenError::Store(failure.error))?;
+    Ok((origin, flushed))
 }
 
 async fn ask(session: &mut Session, query: &Query) -> Result<Vec<Row>, tokio_postgres::Error> {
