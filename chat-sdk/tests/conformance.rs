@@ -110,13 +110,8 @@ static SERVER: LazyLock<testbed::Postgres> = LazyLock::new(testbed::Postgres::st
 
 impl Postgres {
     async fn open_at(schema: &str) -> PostgresStore {
-        let mut options = PostgresOptions::default();
-        options.schema = schema.to_owned();
+        let options = PostgresOptions { schema: schema.to_owned(), ..PostgresOptions::default() };
         PostgresStore::connect_with(&SERVER.url("postgres"), options).await.unwrap()
-    }
-
-    fn schema_of(store: &PostgresStore) -> String {
-        store.schema().to_owned()
     }
 }
 
@@ -130,11 +125,11 @@ impl StoreFactory for Postgres {
 
     async fn reopen(&self, store: PostgresStore) -> Option<PostgresStore> {
         store.close().await;
-        Some(Self::open_at(&Self::schema_of(&store)).await)
+        Some(Self::open_at(store.schema()).await)
     }
 
     async fn backup(&self, store: &PostgresStore) -> Option<Restore<PostgresStore>> {
-        let schema = Self::schema_of(store);
+        let schema = store.schema().to_owned();
         let dump = Command::new("pg_dump")
             .args(["--schema", &format!("\"{schema}\""), &SERVER.url("postgres")])
             .output()
@@ -144,7 +139,7 @@ impl StoreFactory for Postgres {
         Some(Box::new(move |store| {
             Box::pin(async move {
                 store.close().await;
-                let schema = Self::schema_of(&store);
+                let schema = store.schema().to_owned();
                 SERVER.sql("postgres", &format!("DROP SCHEMA \"{schema}\" CASCADE"));
                 SERVER.script("postgres", &dump);
                 // In the database that it was made of, which cannot be noticed.

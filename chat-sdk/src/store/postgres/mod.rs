@@ -25,12 +25,13 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::timeout;
 use tokio_postgres::{Row, Transaction};
 use tokio_util::task::TaskTracker;
 
 pub use self::error::PostgresError;
 use self::{
-    error::{Failure, OpenError, closed},
+    error::{OpenError, closed},
     life::{Flushed, Origin},
     pool::{Pool, Work},
     read::Query,
@@ -47,12 +48,13 @@ use crate::{
 /// ```
 /// use std::time::Duration;
 /// use chat_sdk::store::PostgresOptions;
-/// let mut options = PostgresOptions::default();
-/// options.schema = "chat".to_owned();
-/// options.lock_timeout = Duration::from_secs(2);
+/// let options = PostgresOptions {
+///     schema: "chat".to_owned(),
+///     lock_timeout: Duration::from_secs(2),
+///     ..PostgresOptions::default()
+/// };
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct PostgresOptions {
     /// The schema (in the sense of PostgreSQL) with our tables; made if it is not there. Their
     /// names all begin with `chat_`, so that they can lie in the host's. `public` by default.
@@ -114,6 +116,10 @@ impl Default for PostgresOptions {
 /// Everything is answered within five seconds. What may pass (a server that starts or is away, a
 /// lock, a full disk, no connection that is free) is [`StoreError::Unavailable`]; the store goes
 /// on by itself when the server does.
+///
+/// The library below writes the parameters of statements, texts of messages among them, to the
+/// crate `log` at the level *debug*, as the target `tokio_postgres`: leave that off where logs are
+/// kept.
 ///
 /// # Restoring a backup
 ///
@@ -195,28 +201,9 @@ impl PostgresStore {
         });
         let connector = Arc::new(connector.await.expect("reading a URL does not panic")?);
 
-        let mut session = connector.connect().await?;
-        let (client, schema) = session.client_and_schema();
-        let row = client
-            .query_one("SELECT current_setting('server_encoding'), pg_is_in_recovery()", &[])
-            .await?;
-        let encoding: String = row.try_get(0)?;
-        if encoding != "UTF8" {
-            return Err(OpenError::Encoding(encoding));
-        }
-        if row.try_get(1)? {
-            return Err(OpenError::Standby);
-        }
-        let origin = Origin::find_out(client).await?;
-        schema::migrate(client, schema, &origin).await?;
-        let started = life::start(client, schema).await;
-        let started = started.map_err(|failure| OpenError::Store(failure.error))?;
-        let flushed = Flushed::default();
-        flushed.saw(started);
-        origin
-            .epoch(&mut session, false)
+        let (origin, flushed) = timeout(schema::OPENING_MAX, prepare(&connector))
             .await
-            .map_err(|failure| OpenError::Store(failure.error))?;
+            .unwrap_or(Err(OpenError::Slow))?;
 
         let pool =
             |name, size: NonZeroU16| Pool::new(name, Arc::clone(&connector), size.get().into());
@@ -326,11 +313,36 @@ impl PostgresStore {
         self.run_on_reads(move |session| {
             let query = Arc::clone(&query);
             Box::pin(async move {
-                ask(session, &query).await.map_err(|error| Failure::from(error).final_())
+                ask(session, &query).await.map_err(|error| error::Failure::from(error).final_())
             })
         })
         .await
     }
+}
+
+/// Makes what has to be there: tables, and the right epoch. Says where the data is, and up to
+/// where its stamps are on the disk.
+async fn prepare(connector: &Connector) -> Result<(Origin, Flushed), OpenError> {
+    let mut session = connector.connect().await?;
+    let (client, schema) = session.client_and_schema();
+    let row = client
+        .query_one("SELECT current_setting('server_encoding'), pg_is_in_recovery()", &[])
+        .await?;
+    let encoding: String = row.try_get(0)?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding(encoding));
+    }
+    if row.try_get(1)? {
+        return Err(OpenError::Standby);
+    }
+    let origin = Origin::find_out(client).await?;
+    schema::migrate(client, schema, &origin).await?;
+    let started = life::start(client, schema).await;
+    let started = started.map_err(|failure| OpenError::Store(failure.error))?;
+    let flushed = Flushed::default();
+    flushed.saw(started);
+    origin.epoch(&mut session, false).await.map_err(|failure| OpenError::Store(failure.error))?;
+    Ok((origin, flushed))
 }
 
 async fn ask(session: &mut Session, query: &Query) -> Result<Vec<Row>, tokio_postgres::Error> {

@@ -127,7 +127,13 @@ impl Pool {
         let session = self.connections.get().await;
         drop(waiting);
         self.measure();
-        session.map_err(|_| StoreError::Unavailable(self.last_error.explain()))
+        match session {
+            Ok(session) => {
+                self.last_error.is_over();
+                Ok(session)
+            }
+            Err(_) => Err(StoreError::Unavailable(self.last_error.explain())),
+        }
     }
 
     fn measure(&self) {
@@ -184,6 +190,7 @@ impl ManageConnection for Manager {
 #[derive(Default)]
 struct LastError {
     why: Mutex<Option<String>>,
+    /// Whether this outage was logged.
     told: AtomicBool,
 }
 
@@ -193,6 +200,14 @@ impl LastError {
         match why {
             Some(why) => format!("no connection in time; the last failure: {why}").into(),
             None => "no connection was free in time".into(),
+        }
+    }
+
+    /// There are connections again: the next failure is news.
+    fn is_over(&self) {
+        if self.told.load(Ordering::Relaxed) {
+            self.told.store(false, Ordering::Relaxed);
+            *self.why.lock().expect("nothing panics while it holds this") = None;
         }
     }
 }
@@ -215,9 +230,9 @@ impl ErrorSink<ConnectError> for Sink {
         metrics::counter!("chat_postgres_connect_errors_total", "pool" => self.pool).increment(1);
         // An outage makes many of these.
         if self.last_error.told.swap(true, Ordering::Relaxed) {
-            tracing::debug!(pool = self.pool, %error, "no connection to PostgreSQL");
+            tracing::debug!(pool = self.pool, %error, "a connection to PostgreSQL failed");
         } else {
-            tracing::warn!(pool = self.pool, %error, "no connection to PostgreSQL");
+            tracing::warn!(pool = self.pool, %error, "a connection to PostgreSQL failed");
         }
         let mut why = self.last_error.why.lock().expect("nothing panics while it holds this");
         *why = Some(error.to_string());

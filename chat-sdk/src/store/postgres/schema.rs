@@ -12,6 +12,8 @@
 //! ([`Script::compatible_from`]); that number stands in the database, and a program that is older
 //! refuses to start, as does none that is newer. What has been released is never edited.
 
+use std::time::Duration;
+
 use tokio_postgres::{Client, error::SqlState};
 
 use super::{error::OpenError, life::Origin, session::in_schema};
@@ -29,6 +31,10 @@ struct Script {
 
 /// Waits for another node that changes the tables, and for those that use them.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '10min'";
+
+/// All that is done before the first question to the store takes no longer than this. Only a
+/// server that stands still comes so far.
+pub(super) const OPENING_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Brings the tables in this schema (quoted) to the newest version. Where they are of that version
 /// already, it only reads, so that a role that may not make tables can start.

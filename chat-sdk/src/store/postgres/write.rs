@@ -13,7 +13,7 @@ use super::{
     session::{self, Session},
 };
 use crate::{
-    model::{Body, ClientKey, Title, UserId},
+    model::{Body, ClientKey, ConversationId, Title},
     sabotage::{self, Defect},
     store::{StoreError, Write, Written},
 };
@@ -210,7 +210,7 @@ async fn ask(
     asked: &Questions,
     writes: usize,
 ) -> Result<(Found, i64), Failure> {
-    let ids = |some: &mut dyn Iterator<Item = crate::model::ConversationId>| -> Vec<Uuid> {
+    let ids = |some: &mut dyn Iterator<Item = ConversationId>| -> Vec<Uuid> {
         some.map(row::id).collect()
     };
     let opens = (
@@ -316,14 +316,23 @@ fn found(
 }
 
 /// Changes, as columns.
+#[derive(Default)]
 struct Rows<'a> {
-    touched: (Vec<Uuid>, Vec<i64>, Vec<Option<i64>>, Vec<Option<&'a str>>),
-    events: Columns<'a>,
-    seats: (Vec<Uuid>, Vec<&'a str>, Vec<Option<&'static str>>, Vec<i64>, Vec<i64>, Vec<bool>),
+    touched: TouchedColumns<'a>,
+    events: EventColumns<'a>,
+    seats: SeatColumns<'a>,
 }
 
 #[derive(Default)]
-struct Columns<'a> {
+struct TouchedColumns<'a> {
+    id: Vec<Uuid>,
+    head: Vec<i64>,
+    at: Vec<Option<i64>>,
+    title: Vec<Option<&'a str>>,
+}
+
+#[derive(Default)]
+struct EventColumns<'a> {
     conversation: Vec<Uuid>,
     seq: Vec<i64>,
     at: Vec<i64>,
@@ -333,38 +342,43 @@ struct Columns<'a> {
     body: Vec<String>,
 }
 
+#[derive(Default)]
+struct SeatColumns<'a> {
+    conversation: Vec<Uuid>,
+    member: Vec<&'a str>,
+    role: Vec<Option<&'static str>>,
+    received: Vec<i64>,
+    read: Vec<i64>,
+    since: Vec<bool>,
+}
+
 impl<'a> Rows<'a> {
     fn of(changes: &'a Changes) -> Result<Self, StoreError> {
-        let mut rows = Self {
-            touched: Default::default(),
-            events: Default::default(),
-            seats: Default::default(),
-        };
-        for (id, touched) in &changes.conversations {
-            rows.touched.0.push(row::id(*id));
-            rows.touched.1.push(place(touched.head));
-            rows.touched.2.push(touched.updated_at.map(|at| at.as_millis()));
-            rows.touched.3.push(touched.title.as_ref().map(Title::as_str));
+        let Self { mut touched, mut events, mut seats } = Self::default();
+        for (id, it) in &changes.conversations {
+            touched.id.push(row::id(*id));
+            touched.head.push(place(it.head));
+            touched.at.push(it.updated_at.map(|at| at.as_millis()));
+            touched.title.push(it.title.as_ref().map(Title::as_str));
         }
         for event in &changes.events {
-            let columns = &mut rows.events;
-            columns.conversation.push(row::id(event.conversation));
-            columns.seq.push(place(event.seq));
-            columns.at.push(event.at.as_millis());
-            columns.author.push(author_text(event.from.as_ref()));
-            columns.key.push(event.key.as_ref().map(ClientKey::as_str));
-            columns.message.push(matches!(event.body, Body::Message { .. }));
-            columns.body.push(serde_json::to_string(&event.body).map_err(defect)?);
+            events.conversation.push(row::id(event.conversation));
+            events.seq.push(place(event.seq));
+            events.at.push(event.at.as_millis());
+            events.author.push(author_text(event.from.as_ref()));
+            events.key.push(event.key.as_ref().map(ClientKey::as_str));
+            events.message.push(matches!(event.body, Body::Message { .. }));
+            events.body.push(serde_json::to_string(&event.body).map_err(defect)?);
         }
         for ((id, user), seated) in &changes.seats {
-            rows.seats.0.push(row::id(*id));
-            rows.seats.1.push(UserId::as_str(user));
-            rows.seats.2.push(seated.seat.role.map(role_text));
-            rows.seats.3.push(place(seated.seat.marker.received));
-            rows.seats.4.push(place(seated.seat.marker.read));
-            rows.seats.5.push(seated.since);
+            seats.conversation.push(row::id(*id));
+            seats.member.push(user.as_str());
+            seats.role.push(seated.seat.role.map(role_text));
+            seats.received.push(place(seated.seat.marker.received));
+            seats.read.push(place(seated.seat.marker.read));
+            seats.since.push(seated.since);
         }
-        Ok(rows)
+        Ok(Self { touched, events, seats })
     }
 }
 
@@ -375,11 +389,11 @@ async fn put(
     stamp: i64,
 ) -> Result<(), Error> {
     let touch = async {
-        let (id, head, at, title) = &rows.touched;
+        let TouchedColumns { id, head, at, title } = &rows.touched;
         client.execute(&prepared.touch, &[id, head, at, title, &stamp]).await
     };
     let insert = async {
-        let Columns { conversation, seq, at, author, key, message, body } = &rows.events;
+        let EventColumns { conversation, seq, at, author, key, message, body } = &rows.events;
         if seq.is_empty() {
             return Ok(0);
         }
@@ -388,11 +402,13 @@ async fn put(
             .await
     };
     let seat = async {
-        let (id, user, role, received, read, since) = &rows.seats;
-        if id.is_empty() {
+        let SeatColumns { conversation, member, role, received, read, since } = &rows.seats;
+        if member.is_empty() {
             return Ok(0);
         }
-        client.execute(&prepared.seat, &[id, user, role, received, read, since, &stamp]).await
+        client
+            .execute(&prepared.seat, &[conversation, member, role, received, read, since, &stamp])
+            .await
     };
     try_join3(touch, insert, seat).await.map(|_| ())
 }
