@@ -1,17 +1,23 @@
 //! Where everything is kept: the stores that the server knows, and the secret beside them.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use chat_sdk::{
     PostgresStore, SqliteStore, TlsRoots,
     auth::{Accounts, accounts::AccountStore},
     store::PostgresOptions,
 };
+use tokio::time::{Instant, sleep};
 
 use crate::{
     config::{Config, PostgresChoice, StoreChoice},
     data_dir::DataDir,
     secrets::Secret,
 };
+
+/// How long a start waits for PostgreSQL; then somebody should know.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How the secret is called among what the database keeps beside the chat.
 const SECRET: &str = "auth.secret";
@@ -78,7 +84,17 @@ async fn connect(choice: &PostgresChoice) -> anyhow::Result<PostgresStore> {
     options.write_connections = choice.write_connections;
     options.read_connections = choice.read_connections;
     options.roots = choice.authorities.clone().map(TlsRoots::Pem);
-    Ok(PostgresStore::connect_with(choice.url.reveal(), options).await?)
+    // Whoever starts everything at once starts the database a moment too late.
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match PostgresStore::connect_with(choice.url.reveal(), options.clone()).await {
+            Err(why) if why.may_pass() && Instant::now() < patience => {
+                tracing::warn!(error = &why as &dyn std::error::Error, "waiting for PostgreSQL");
+                sleep(Duration::from_secs(1)).await;
+            }
+            result => return Ok(result?),
+        }
+    }
 }
 
 async fn accounts(

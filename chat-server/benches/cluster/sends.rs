@@ -21,6 +21,7 @@ pub(crate) async fn run(seconds: usize) {
     let settings = [
         ("CHAT_SERVER__LIMITS__SENDS_PER_SECOND", "100000".to_owned()),
         ("CHAT_SERVER__LIMITS__SENDS_BURST", "100000".to_owned()),
+        ("CHAT_SERVER__LIMITS__FRAMES_PER_SECOND", "100000".to_owned()),
     ];
     let town = Town::new(1, &settings).await;
     let users = town.people(SENDERS).await;

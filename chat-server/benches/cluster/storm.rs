@@ -116,7 +116,7 @@ pub(crate) async fn run(clients: usize) {
     }
     println!("  live traffic before: {} ({} deliveries)", before.say(), before.len());
     println!("  live traffic during: {} ({} deliveries)", during.say(), during.len());
-    println!("  database connections: {most} at most, of 12 allowed and 1 of this program's");
+    println!("  database connections: {most} at most, of 12 allowed");
 
     over.store(true, Ordering::Relaxed);
     let heads = town.store.heads(&groups).await.unwrap().heads;

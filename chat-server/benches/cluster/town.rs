@@ -73,7 +73,9 @@ impl Town {
         let (postgres, redis) = (Postgres::start_with(&options), Redis::start());
         let url = postgres.new_database();
         let database = url.rsplit('/').next().unwrap().to_owned();
-        let store = PostgresStore::connect(&url).await.unwrap();
+        // Its connections are not the servers'.
+        let own = format!("{url}?application_name=bench");
+        let store = PostgresStore::connect(&own).await.unwrap();
         let issuer = JwtIssuer::hs256(SECRET).unwrap().issuer("chat-server").audience("chat");
         let servers = (0..servers)
             .map(|_| Server::start(testbed::free_port(), &url, &redis.url(), settings))
@@ -145,7 +147,11 @@ impl Town {
     pub(crate) fn database_connections(&self) -> usize {
         let count = self.postgres.sql(
             "postgres",
-            &format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'", self.database),
+            &format!(
+                "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = '{}' AND application_name NOT IN ('bench', 'psql')",
+                self.database
+            ),
         );
         count.trim().parse().unwrap()
     }

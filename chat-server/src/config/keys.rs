@@ -322,6 +322,13 @@ pub(crate) const GROUPS: &[Group] = &[
                 Form::Plain,
                 "Messages that a user may send at once after a pause",
             ),
+            key(
+                "limits.frames_per_second",
+                "NUMBER",
+                "100",
+                Form::Plain,
+                "Frames of one live connection, over ten seconds; above, it is closed as flooding",
+            ),
             key("limits.members_max", "NUMBER", "10000", Form::Plain, "Members of one group"),
             key(
                 "limits.moves_per_second",

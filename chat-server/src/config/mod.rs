@@ -348,6 +348,7 @@ fn limits(from: &mut Reader<'_>) -> Limits {
             .max(text_bytes_max.saturating_mul(7).saturating_add(4 * 1024)),
         sends_per_second: from.read("limits.sends_per_second", parse::at_least_one),
         sends_burst: from.read("limits.sends_burst", parse::at_least_one),
+        frames_per_second: from.read("limits.frames_per_second", parse::at_least_one),
         members_max: from.read("limits.members_max", parse::at_least_one),
         moves_per_second: from.read("limits.moves_per_second", parse::at_least_one),
         ..defaults

@@ -133,6 +133,21 @@ fn a_database_that_cannot_be_reached_is_named_without_its_password() {
     assert!(!said.contains("hunter2"), "{said}");
 }
 
+#[test]
+fn a_server_waits_for_a_database_that_starts_a_moment_later() {
+    let (postgres, folder) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let store = postgres.new_database();
+    postgres.crash();
+    let server = thread::scope(|scope| {
+        let starting = scope.spawn(|| on(folder.path(), &store, "local").up());
+        thread::sleep(Duration::from_secs(2));
+        postgres.start_again();
+        starting.join().unwrap()
+    });
+    assert!(server.log().contains("waiting for PostgreSQL"), "{}", server.log());
+    server.register("alice", "correct horse");
+}
+
 fn succeeds(output: Output) -> String {
     assert!(output.status.success(), "{}", text(&output.stderr));
     text(&output.stdout)

@@ -13,6 +13,35 @@ use crate::tls::TlsError;
 #[error(transparent)]
 pub struct PostgresError(#[from] OpenError);
 
+impl PostgresError {
+    /// Whether it may pass by itself: the server cannot be reached, or is about to start.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match &self.0 {
+            OpenError::Slow | OpenError::Store(StoreError::Unavailable(_)) => true,
+            OpenError::Postgres(error) => match error.code() {
+                Some(code) => *code == SqlState::CANNOT_CONNECT_NOW,
+                // No answer at all. An authority that is not trusted is no answer either, and
+                // whoever waits for it sees it in the log.
+                None => true,
+            },
+            OpenError::NotUrl
+            | OpenError::Url(_)
+            | OpenError::UnknownOption(_)
+            | OpenError::SslMode
+            | OpenError::Contradiction
+            | OpenError::RootFile(_)
+            | OpenError::Roots(_)
+            | OpenError::SchemaName
+            | OpenError::Newer { .. }
+            | OpenError::MayNotMigrate(_)
+            | OpenError::Encoding(_)
+            | OpenError::Standby
+            | OpenError::Store(StoreError::Defect(_)) => false,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
     #[error(
