@@ -1,10 +1,10 @@
 //! V8 for answers, pages (V5), V12, V13: what was said to those who asked, and what is left.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::{
     Found, Rule,
-    history::{Answer, Ask, Body, Conversation, Entry, LogEvent, Op, Phase, User, What},
+    history::{Answer, Ask, Conversation, Entry, LogEvent, Op, Phase, User, What, replay},
     logs::{Asked, Cast, Logs},
 };
 
@@ -97,40 +97,6 @@ fn check_answer(
             wrong(Rule::V8, format!("{who}: {seq} in a page, and not a member then"));
         }
     }
-}
-
-/// What a conversation is, by its log.
-fn replay(log: &[LogEvent]) -> (Option<&String>, BTreeMap<User, bool>) {
-    let (mut title, mut members) = (None, BTreeMap::new());
-    for event in log {
-        match &event.body {
-            Body::Created { members: users, title: first } => {
-                title = first.as_ref();
-                members.extend(
-                    users.iter().map(|user| (*user, first.is_some() && event.from == Some(*user))),
-                );
-            }
-            Body::Added(users) => {
-                for user in users {
-                    members.entry(*user).or_insert(false);
-                }
-            }
-            Body::Removed(user) => {
-                members.remove(user);
-            }
-            Body::Left => {
-                event.from.iter().for_each(|user| {
-                    members.remove(user);
-                });
-            }
-            Body::Role(user, owner) => {
-                members.insert(*user, *owner);
-            }
-            Body::Title(new) => title = Some(new),
-            Body::Message | Body::Other => {}
-        }
-    }
-    (title, members)
 }
 
 fn check_state(

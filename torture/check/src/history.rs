@@ -4,7 +4,10 @@
 //! run writes millions of lines; the lines that introduce them carry their names. Knows the words of
 //! the protocol, and nothing of how anybody implements it.
 
-use std::io::{BufRead, Write};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, Write},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -515,6 +518,41 @@ pub fn content(from: &str, key: &str, body: &str) -> u64 {
         }
     }
     digest
+}
+
+/// What a conversation is by its log: its title, and its members with whether they own it.
+#[must_use]
+pub fn replay(log: &[LogEvent]) -> (Option<&String>, BTreeMap<User, bool>) {
+    let (mut title, mut members) = (None, BTreeMap::new());
+    for event in log {
+        match &event.body {
+            Body::Created { members: users, title: first } => {
+                title = first.as_ref();
+                members.extend(
+                    users.iter().map(|user| (*user, first.is_some() && event.from == Some(*user))),
+                );
+            }
+            Body::Added(users) => {
+                for user in users {
+                    members.entry(*user).or_insert(false);
+                }
+            }
+            Body::Removed(user) => {
+                members.remove(user);
+            }
+            Body::Left => {
+                event.from.iter().for_each(|user| {
+                    members.remove(user);
+                });
+            }
+            Body::Role(user, owner) => {
+                members.insert(*user, *owner);
+            }
+            Body::Title(new) => title = Some(new),
+            Body::Message | Body::Other => {}
+        }
+    }
+    (title, members)
 }
 
 /// Writes a history as JSON lines.

@@ -441,6 +441,11 @@ fn v14_a_revoked_credential_that_still_brings_something() {
     let mut story = Story::new();
     story.add(revoked()).said(1).said(2).hello(BOB, &[(G, 3)]);
     assert!(story.broken().contains(&Rule::V14));
+    // It was closed in the end, but not before more came.
+    let mut story = Story::new();
+    story.add(revoked()).said(1).said(2).got(BOB, 2).got(BOB, 3);
+    story.add(What::Ended { device: BOB, why: "4502".to_owned() });
+    assert_eq!(story.broken(), [Rule::V12, Rule::V14]);
     // While something is broken nobody can be asked about a credential.
     for (healed, broken) in [(false, vec![]), (true, vec![Rule::V14])] {
         let mut story = Story::new();
