@@ -226,7 +226,7 @@ impl Device {
             positions.insert(far, 1_000_000_000);
         }
         let mut hello = json!({"type": "hello", "version": 1});
-        let mut held = Vec::new();
+        let (mut held, mut tokened) = (Vec::new(), Vec::new());
         let mut by_token = false;
         if let Some(epoch) = &self.memory.epoch {
             let token = self.memory.token.clone().filter(|_| self.dice.chance(600));
@@ -253,7 +253,7 @@ impl Device {
             if let Some(token) = token {
                 hello["resume"]["token"] = json!(token);
             }
-            held = positions.into_iter().collect();
+            (held, tokened) = positions.into_iter().partition(|(room, _)| named(room));
         } else {
             self.memory = Memory::default();
         }
@@ -262,6 +262,7 @@ impl Device {
             node: u32::try_from(self.node).unwrap_or(u32::MAX),
             credential: self.desk.credential.get(),
             held,
+            tokened,
             token: by_token,
         });
         hello

@@ -272,6 +272,7 @@ async fn found_town(
         phase: std::cell::Cell::new(Phase::Calm),
         doors,
         citizens,
+        people,
         loud: std::cell::Cell::new(false),
         pause: pause.max(1_000),
         waiting_max: 12,

@@ -53,8 +53,10 @@ pub struct Town {
     pub phase: Cell<Phase>,
     /// The doors of the nodes, one each.
     pub doors: Vec<SocketAddr>,
-    /// Everybody.
+    /// Everybody; the strangers come last.
     pub citizens: Vec<Citizen>,
+    /// How many of them may become a member of anything.
+    pub people: usize,
     /// Whether long messages are written: they fill the mailboxes of those who do not read.
     pub loud: Cell<bool>,
     /// Microseconds between two actions of a device, on average.

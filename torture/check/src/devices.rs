@@ -1,6 +1,6 @@
 //! V5, V6, V8, V11, V12 and V14: what came over each connection.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     Found, Rule, Terms,
@@ -18,6 +18,8 @@ struct Device {
     held: BTreeMap<Conversation, u64>,
     /// Where nothing is held: the number up to which nothing need come.
     due: HashMap<Conversation, u64>,
+    /// Where a token stands for what is held: the stream may begin a little earlier.
+    tokened: HashSet<Conversation>,
     /// Places from which parts were asked for again.
     again: HashMap<Conversation, Vec<u64>>,
 }
@@ -43,7 +45,7 @@ pub(crate) fn check(
             }
         }
         let Some(number) = entry.what.device() else { continue };
-        if let What::Hello { credential, held, token, .. } = &entry.what {
+        if let What::Hello { credential, held, tokened, token, .. } = &entry.what {
             let device = devices.entry(number).or_insert_with(|| Device {
                 user: cast.user(number),
                 credential: *credential,
@@ -52,13 +54,15 @@ pub(crate) fn check(
                 synced: false,
                 held: BTreeMap::new(),
                 due: HashMap::new(),
+                tokened: HashSet::new(),
                 again: HashMap::new(),
             });
             device.credential = *credential;
             device.hello = entry.t;
             device.connected = true;
             device.synced = false;
-            device.held = held.iter().copied().collect();
+            device.held = held.iter().chain(tokened).copied().collect();
+            device.tokened = tokened.iter().map(|(conversation, _)| *conversation).collect();
             device.again.clear();
             if !token {
                 device.due.clear();
@@ -76,6 +80,7 @@ pub(crate) fn check(
             }
             What::Synced { .. } => {
                 device.synced = true;
+                device.tokened.clear();
                 check_synced(device, &who, place, entry.t, logs, found);
             }
             What::Ended { why, .. } => {
@@ -139,12 +144,16 @@ fn advance(
     conversation: Conversation,
     seq: u64,
 ) -> Option<String> {
+    let held = device.held.insert(conversation, seq);
+    let earlier = device.tokened.remove(&conversation) && held.is_some_and(|held| seq <= held);
+    if earlier || held.is_some_and(|held| held + 1 == seq) {
+        return None;
+    }
     let asked = device.again.get_mut(&conversation).and_then(|places| {
         let begun = places.iter().position(|after| after + 1 == seq)?;
         Some(places.swap_remove(begun))
     });
-    let held = device.held.insert(conversation, seq);
-    if asked.is_some() || held.is_some_and(|held| held + 1 == seq) {
+    if asked.is_some() {
         return None;
     }
     match held {

@@ -63,8 +63,9 @@ impl Story {
     }
 
     fn hello(&mut self, device: u32, held: &[(u32, u64)]) -> &mut Self {
-        let held = held.to_vec();
-        self.add(What::Hello { device, node: 0, credential: device, held, token: false });
+        let (held, tokened) = (held.to_vec(), Vec::new());
+        let (node, credential, token) = (0, device, false);
+        self.add(What::Hello { device, node, credential, held, tokened, token });
         self.add(What::Welcome { device })
     }
 
@@ -221,6 +222,23 @@ fn v5_a_hole_a_swap_a_repetition_and_another_content() {
     let mut story = Story::new();
     story.said(1).said(2).got(BOB, 2).got(BOB, 3).add(sync).got(BOB, 2).got(BOB, 3).got(BOB, 2);
     assert_eq!(story.broken(), [Rule::V5]);
+}
+
+#[test]
+fn v5_what_a_token_stands_for_may_come_again_but_not_with_a_hole() {
+    for (seqs, broken) in
+        [(vec![2, 3, 4], false), (vec![3, 4], false), (vec![4], true), (vec![3, 2, 3, 4], true)]
+    {
+        let mut story = Story::new();
+        story.said(1).said(2).said(3).got(BOB, 2);
+        let (held, tokened) = (Vec::new(), vec![(G, 2)]);
+        let (device, node, credential, token) = (BOB, 0, BOB, true);
+        story.add(What::Hello { device, node, credential, held, tokened, token });
+        for seq in &seqs {
+            story.got(BOB, *seq);
+        }
+        assert_eq!(story.synced(BOB).broken().contains(&Rule::V5), broken, "{seqs:?}");
+    }
 }
 
 #[test]

@@ -317,7 +317,7 @@ impl Device {
     }
 
     fn open_group(&mut self) {
-        let citizens = &self.desk.town.citizens;
+        let citizens = &self.desk.town.citizens[..self.desk.town.people];
         let some: Vec<_> = (0..3).filter_map(|_| self.dice.pick(citizens)).collect();
         let members: Vec<_> =
             some.iter().map(|it| &it.id).filter(|id| **id != self.desk.me.id).collect();
@@ -329,7 +329,7 @@ impl Device {
     }
 
     fn change(&mut self, room: Conversation, id: &str) {
-        let citizens = &self.desk.town.citizens;
+        let citizens = &self.desk.town.citizens[..self.desk.town.people];
         let Some(other) = self.dice.pick(citizens).map(|it| it.id.clone()) else { return };
         let members = format!("/conversations/{id}/members");
         let one = format!("{members}/{other}");
