@@ -34,6 +34,14 @@ pub enum Defect {
     AnswerBeforeCommit = 1 << 11,
     /// SQLite does not wait for the disk.
     NoFlush = 1 << 12,
+    /// A marker is what was said last, not what was the most.
+    MarkerLastWriterWins = 1 << 14,
+    /// Whoever asks may read.
+    LeakToOutsiders = 1 << 15,
+    /// What is live does not wait for what is caught up on.
+    PushOvertakesResume = 1 << 16,
+    /// Now and then something unread is counted twice.
+    UnreadDrifts = 1 << 17,
 }
 
 #[cfg(feature = "sabotage")]
@@ -56,6 +64,10 @@ impl Defect {
             Unbounded,
             AnswerBeforeCommit,
             NoFlush,
+            MarkerLastWriterWins,
+            LeakToOutsiders,
+            PushOvertakesResume,
+            UnreadDrifts,
         ];
         all.into_iter().find(|defect| format!("{defect:?}") == name)
     }

@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     rc::Rc,
     time::Instant,
 };
@@ -199,6 +199,22 @@ impl Book {
     #[must_use]
     pub fn head(&self, conversation: Conversation) -> (u64, Time) {
         self.0.borrow().heads.get(&conversation).copied().unwrap_or_default()
+    }
+
+    /// When the messages with these contents were asked for, as far as they were.
+    #[must_use]
+    pub fn asked(&self, contents: &HashSet<u64>) -> HashMap<u64, Time> {
+        let pages = self.0.borrow();
+        let asked = pages.entries.iter().filter_map(|entry| match &entry.what {
+            What::Invoke { ask, .. } => match **ask {
+                Ask::Send { content, .. } if contents.contains(&content) => {
+                    Some((content, entry.t))
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        asked.collect()
     }
 
     /// A part of the run begins.

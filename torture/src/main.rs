@@ -49,6 +49,9 @@ struct Arguments {
     /// Seconds between two faults, at most
     #[arg(long, default_value_t = 5.0)]
     gap: f64,
+    /// Seconds for everybody to have everything, once all is quiet
+    #[arg(long, default_value_t = 100)]
+    quiet: u64,
     /// The only kind of fault (node-killed, redis-flushed …); `none`: no faults
     #[arg(long)]
     only: Option<String>,
@@ -63,7 +66,17 @@ struct Arguments {
     keep: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+/// Something could not be run; a broken promise is 1.
+const UNRUN: u8 = 2;
+
+fn main() -> ExitCode {
+    torture().unwrap_or_else(|error| {
+        eprintln!("torture: {error:#}");
+        ExitCode::from(UNRUN)
+    })
+}
+
+fn torture() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let (options, kept) = options(&arguments)?;
     println!(
@@ -151,6 +164,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<(Options, bool)> {
         groups: arguments.groups,
         rate: arguments.rate,
         gap: arguments.gap,
+        quiet: Duration::from_secs(arguments.quiet),
         only,
         peaceful,
         sabotage: arguments.sabotage.clone(),

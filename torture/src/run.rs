@@ -23,7 +23,7 @@ use crate::{
     nodes::{self, Node, NodePlan},
     random::Random,
     report::Report,
-    town::{Citizen, Town, log_event},
+    town::{Citizen, Ending, Town, log_event},
 };
 
 /// What a run is made of.
@@ -47,6 +47,9 @@ pub struct Options {
     pub rate: u64,
     /// Seconds between two faults at most.
     pub gap: f64,
+    /// For everybody to have everything, once all is quiet. What is longer than the slowest of the
+    /// checks that nodes make by themselves (that of memberships, every minute) is a defect.
+    pub quiet: Duration,
     /// The only kind of fault; else the seed decides.
     pub only: Option<Kind>,
     /// Whether nothing is broken at all.
@@ -77,9 +80,6 @@ const CALM: Duration = Duration::from_secs(2);
 const LOST_WINDOW: Duration = Duration::from_secs(2);
 /// For what was begun to come to its end, once everything works again.
 const SETTLE_MAX: Duration = Duration::from_secs(90);
-/// For everybody to have everything. Longer than the slowest of the checks that nodes make by
-/// themselves, which is that of memberships: every minute.
-const QUIET_MAX: Duration = Duration::from_secs(100);
 /// For gauges to come down when everybody has gone; presence lasts 5 s.
 const GONE_MAX: Duration = Duration::from_secs(30);
 
@@ -154,7 +154,7 @@ async fn go(options: &Options) -> anyhow::Result<Outcome> {
     live(options, &schedule, &nemesis, &town, shared, &mut report).await?;
 
     // Mended; quiet.
-    let logs = quiet(&town, &nodes, &dependencies, &mut report).await?;
+    let logs = quiet(&town, &nodes, &dependencies, options.quiet, &mut report).await?;
     town.phase.set(Phase::Judged);
     book.phase(Phase::Judged);
     for (conversation, (source, log)) in logs {
@@ -353,6 +353,7 @@ async fn quiet(
     town: &Rc<Town>,
     nodes: &[Rc<Node>],
     dependencies: &Dependencies,
+    at_most: Duration,
     report: &mut Report,
 ) -> anyhow::Result<Read> {
     let book = &town.book;
@@ -360,9 +361,12 @@ async fn quiet(
     book.phase(Phase::Quiet);
     let began = Instant::now();
     let mut logs: Read = BTreeMap::new();
-    let mut stored = BTreeMap::new();
-    for (conversation, events) in dependencies.logs(&nodes[0].data(), book)? {
-        stored.insert(conversation, events.clone());
+    let stored = dependencies.logs(&nodes[0].data(), book)?;
+    let last = stored.values().filter_map(|log| log.last()).map(|event| event.content).collect();
+    let asked = book.asked(&last);
+    let endings: BTreeMap<_, _> =
+        stored.iter().map(|(room, log)| (*room, Ending::of(book, *room, log, &asked))).collect();
+    for (conversation, events) in stored {
         logs.insert(conversation, (vec![Source::Database], vec![events]));
     }
     for room in 0..book.conversations() {
@@ -376,9 +380,9 @@ async fn quiet(
             }
         }
     }
-    if wait(QUIET_MAX, || town.behind(&stored).is_none()).await.is_none() {
-        let behind = town.behind(&stored).unwrap_or_default();
-        eprintln!("torture: not everybody has everything after {QUIET_MAX:?}: {behind}");
+    if wait(at_most, || town.behind(&endings).is_none()).await.is_none() {
+        let behind = town.behind(&endings).unwrap_or_default();
+        eprintln!("torture: not everybody has everything after {at_most:?}: {behind}");
     }
     report.converged_seconds = began.elapsed().as_secs_f64();
     Ok(logs)

@@ -45,6 +45,32 @@ pub struct Standing {
     pub gone: bool,
 }
 
+/// A log at its end.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// Its last number.
+    pub head: u64,
+    /// When that may have been given at the earliest, as far as is known.
+    pub since: Time,
+    /// Its members, and whether they own it.
+    pub members: BTreeMap<User, bool>,
+}
+
+impl Ending {
+    /// What is known of the end of this log. `asked`: when each last message was asked for.
+    #[must_use]
+    pub fn of(
+        book: &Book,
+        conversation: Conversation,
+        log: &[LogEvent],
+        asked: &HashMap<u64, Time>,
+    ) -> Self {
+        let asked = log.last().and_then(|event| asked.get(&event.content)).copied();
+        let since = asked.unwrap_or_else(|| book.head(conversation).1);
+        Self { head: log.len() as u64, since, members: replay(log).1 }
+    }
+}
+
 /// What all devices of a run share.
 pub struct Town {
     /// Where they write.
@@ -88,20 +114,18 @@ impl Town {
 
     /// The first device that has not everything, if there is one, and what it lacks.
     #[must_use]
-    pub fn behind(&self, logs: &BTreeMap<Conversation, Vec<LogEvent>>) -> Option<String> {
-        let members: BTreeMap<_, _> =
-            logs.iter().map(|(room, log)| (*room, (log.len() as u64, replay(log).1))).collect();
+    pub fn behind(&self, logs: &BTreeMap<Conversation, Ending>) -> Option<String> {
         let standings = self.standings.borrow();
         for (device, standing) in standings.iter() {
             let Some(synced) = standing.synced else {
                 return Some(format!("device {device} is not connected"));
             };
-            for (room, (head, members)) in &members {
+            for (room, Ending { head, since, members }) in logs {
                 let held = standing.held.get(room).copied();
                 let arrived = match (members.contains_key(&standing.user), held) {
                     (true, Some(held)) => held >= *head,
                     // It began with what was there when it came.
-                    (true, None) => self.book.head(*room).1 < synced,
+                    (true, None) => *since < synced,
                     (false, held) => held.is_none(),
                 };
                 if !arrived {

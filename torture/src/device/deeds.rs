@@ -20,6 +20,9 @@ use crate::{
 /// After this time a message is sent again on the same connection.
 const LATE: Duration = Duration::from_secs(5);
 
+/// Questions of a device under way at once, sends aside.
+const ASKING_MAX: usize = 8;
+
 /// Characters of a text that the server takes at most; as it stands in `welcome` by default.
 const CHARACTERS_MAX: usize = 8_000;
 
@@ -108,6 +111,10 @@ impl Device {
             | Action::Sync
             | Action::Typing
             | Action::Change => {}
+        }
+        // Who waits for many answers asks for nothing more but to send.
+        if action != Action::Send && self.desk.asking.get() >= ASKING_MAX {
+            return Ok(());
         }
         let Some((room, to)) = self.room() else { return Ok(()) };
         let id = self.desk.town.book.id(room);
