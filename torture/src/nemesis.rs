@@ -31,7 +31,7 @@ pub enum Kind {
     Held,
     /// A few kilobytes a second.
     SlowLink,
-    /// Nobody reads what a node says, while long messages are written.
+    /// Every other connection to a node reads nothing, while long messages are written.
     ReadersStop,
     /// A node's clock jumps an hour, and back.
     ClockJump,

@@ -21,7 +21,7 @@ pub enum Weather {
     /// What is sent arrives nowhere, in both directions, and nobody is told: a half-open connection.
     /// One that was in it is closed when it is over, because a part of its stream is gone.
     Swallowed,
-    /// Nothing is taken from the server: a reader who has stopped.
+    /// Every other connection takes nothing from the server: readers who have stopped.
     Unread,
     /// So many bytes a second in each direction.
     Slow(u32),
@@ -61,11 +61,18 @@ impl Proxy {
         let state = Rc::new(watch::Sender::new(state));
         let watch = state.clone();
         let accepting = tokio::task::spawn_local(async move {
+            let mut stops = false;
             loop {
                 match listener.accept().await {
                     Ok((client, _)) => {
+                        stops = !stops;
                         // Ends with the state's sender.
-                        tokio::task::spawn_local(connection(client, server, watch.subscribe()));
+                        tokio::task::spawn_local(connection(
+                            client,
+                            server,
+                            watch.subscribe(),
+                            stops,
+                        ));
                     }
                     Err(_) => sleep(Duration::from_millis(50)).await,
                 }
@@ -114,7 +121,12 @@ const CHUNK: usize = 16 * 1024;
 /// What waits between the server and a reader who has stopped, in the kernel on our side.
 const UNREAD_BYTES: u32 = 32 * 1024;
 
-async fn connection(client: TcpStream, server: SocketAddr, state: watch::Receiver<State>) {
+async fn connection(
+    client: TcpStream,
+    server: SocketAddr,
+    state: watch::Receiver<State>,
+    stops: bool,
+) {
     let Ok(socket) = tokio::net::TcpSocket::new_v4() else { return };
     let _ = socket.set_recv_buffer_size(UNREAD_BYTES);
     let Ok(server) = socket.connect(server).await else {
@@ -127,8 +139,8 @@ async fn connection(client: TcpStream, server: SocketAddr, state: watch::Receive
     let (mut client_read, mut client_write) = tokio::io::split(client);
     let (mut server_read, mut server_write) = tokio::io::split(server);
     let end = tokio::select! {
-        end = carry(&mut client_read, &mut server_write, state.clone(), Way::Up) => end,
-        end = carry(&mut server_read, &mut client_write, state, Way::Down) => end,
+        end = carry(&mut client_read, &mut server_write, state.clone(), Way::Up, stops) => end,
+        end = carry(&mut server_read, &mut client_write, state, Way::Down, stops) => end,
     };
     if matches!(end, End::Reset) {
         let _ = client_read.unsplit(client_write).set_zero_linger();
@@ -141,6 +153,7 @@ async fn carry(
     to: &mut WriteHalf<TcpStream>,
     mut state: watch::Receiver<State>,
     way: Way,
+    stops: bool,
 ) -> End {
     let born = *state.borrow_and_update();
     let mut chunk = vec![0; CHUNK];
@@ -155,7 +168,7 @@ async fn carry(
         }
         let waits = match now.weather {
             Weather::Held => true,
-            Weather::Unread => way == Way::Down,
+            Weather::Unread => stops && way == Way::Down,
             Weather::Clear | Weather::Swallowed | Weather::Slow(_) => false,
         };
         if waits {

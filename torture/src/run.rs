@@ -1,7 +1,7 @@
 //! The parts of a run, in their order: boot, calm, chaos, a window in which nothing is published,
 //! settle, mend, quiet, read, leave, judge.
 
-use std::{collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, rc::Rc, time::Duration};
 
 use anyhow::{Context, bail};
 use chat_check::{
@@ -199,14 +199,23 @@ fn look_after(nodes: Vec<Rc<Node>>) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Asks one node after the other until there is an answer with this status.
-async fn insist(town: &[std::net::SocketAddr], request: Request<'_>) -> anyhow::Result<Reply> {
+/// Asks one node after the other until there is a good answer, or the one that there is no such
+/// thing.
+async fn insist(town: &[SocketAddr], request: Request<'_>) -> anyhow::Result<Reply> {
+    insist_until(town, request, |status| status < 300 || status == 404).await
+}
+
+async fn insist_until(
+    town: &[SocketAddr],
+    request: Request<'_>,
+    good: fn(u16) -> bool,
+) -> anyhow::Result<Reply> {
     let deadline = Instant::now() + SETTLE_MAX;
     let mut last = String::new();
     while Instant::now() < deadline {
         for door in town {
             match http::ask(*door, request).await {
-                Ok(reply) if reply.status < 300 || reply.status == 404 => return Ok(reply),
+                Ok(reply) if good(reply.status) => return Ok(reply),
                 Ok(reply) => last = format!("{} {}", reply.status, reply.body),
                 Err(why) => last = why.to_string(),
             }
@@ -226,7 +235,12 @@ async fn found_town(
     let mut citizens = Vec::new();
     for user in 0..options.users + STRANGERS {
         let body = json!({"name": format!("user{user}"), "password": "correct horse battery"});
-        let reply = insist(&doors, Request::post("/user/register", "", Some(&body))).await?.json();
+        let reply =
+            insist_until(&doors, Request::post("/user/register", "", Some(&body)), |status| {
+                status < 300
+            })
+            .await?
+            .json();
         let text = |name: &str| reply[name].as_str().unwrap_or_default().to_owned();
         let (id, token) = (text("user_id"), text("token"));
         citizens.push(Citizen { user: book.user(&id), id, token, rooms: Vec::new() });
@@ -237,7 +251,7 @@ async fn found_town(
         let other = (one + 1) % people;
         let body = json!({"kind": "direct", "user": citizens[other].id});
         let request = Request::post("/conversations", &citizens[one].token, Some(&body));
-        let made = insist(&doors, request).await?.json();
+        let made = insist_until(&doors, request, |status| status < 300).await?.json();
         let room = book.conversation(made["id"].as_str().context("no conversation")?);
         for (user, peer) in [(one, other), (other, one)] {
             let peer = Some(citizens[peer].id.clone());
@@ -258,15 +272,15 @@ async fn found_town(
         let token = citizens[members[0]].token.clone();
         let mut request = Request::post("/conversations", &token, Some(&body));
         request.key = Some(&title);
-        let made = insist(&doors, request).await?.json();
+        let made = insist_until(&doors, request, |status| status < 300).await?.json();
         let room = book.conversation(made["id"].as_str().context("no conversation")?);
         for member in members {
             citizens[member].rooms.push((room, None));
         }
     }
     let devices = (options.users * options.devices).max(1) as u64;
-    // Six of ten actions are messages.
-    let pause = 1_000_000 * devices * 6 / 10 / options.rate.max(1);
+    // Of a thousand actions 560 are a message, and 40 are four or five.
+    let pause = 1_000_000 * devices * 740 / 1000 / options.rate.max(1);
     Ok(Rc::new(Town {
         book: book.clone(),
         phase: std::cell::Cell::new(Phase::Calm),
@@ -318,7 +332,7 @@ async fn live(
     town.phase.set(Phase::Settle);
     book.phase(Phase::Settle);
     let began = Instant::now();
-    let settled = wait(SETTLE_MAX, || town.is_settled()).await;
+    let settled = wait(SETTLE_MAX, || town.is_answered()).await;
     if lose {
         nemesis.refuse_publishing(false, report.faults).await?;
         report.faults += 1;
@@ -326,6 +340,9 @@ async fn live(
     if settled.is_none() {
         // The judge says what has no answer.
         eprintln!("torture: not everything was answered in {SETTLE_MAX:?}");
+    }
+    if wait(options.quiet, || !town.is_haunted()).await.is_none() {
+        eprintln!("torture: somebody goes on by a log-in that ended {:?} ago", options.quiet);
     }
     if wait(SETTLE_MAX, || town.is_connected()).await.is_none() {
         eprintln!("torture: not everybody is connected after {SETTLE_MAX:?}");

@@ -99,11 +99,16 @@ impl Town {
         change(self.standings.borrow_mut().entry(device).or_default());
     }
 
-    /// Whether everything that was asked has its answer, and nobody goes on by a log-in that ended.
+    /// Whether everything that was asked has its answer.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        let standings = self.standings.borrow();
-        standings.values().all(|it| it.waiting == 0 && it.asking == 0 && !it.revoked)
+    pub fn is_answered(&self) -> bool {
+        self.standings.borrow().values().all(|it| it.waiting == 0 && it.asking == 0)
+    }
+
+    /// Whether somebody goes on by a log-in that ended.
+    #[must_use]
+    pub fn is_haunted(&self) -> bool {
+        self.standings.borrow().values().any(|it| it.revoked)
     }
 
     /// Whether every device has a live stream.

@@ -7,6 +7,8 @@ use crate::random::Random;
 pub enum Action {
     /// A message.
     Send,
+    /// Several messages at once, and something short behind them: nothing may overtake.
+    Burst,
     /// A message that breaks a limit.
     SendBad,
     /// Moves the own marker, most often to an old value: that is what breaks monotony.
@@ -34,7 +36,8 @@ pub enum Action {
 /// What a member does: 60 % writing, and everything else often enough to meet a fault.
 pub fn next(dice: &mut Random) -> Action {
     match dice.below(1000) {
-        0..600 => Action::Send,
+        0..560 => Action::Send,
+        560..600 => Action::Burst,
         600..605 => Action::SendBad,
         605..765 => Action::Mark,
         765..880 => Action::Summary,
@@ -44,7 +47,7 @@ pub fn next(dice: &mut Random) -> Action {
         945..970 => Action::Typing,
         970..978 => Action::Disconnect,
         978..980 => Action::Open,
-        980..998 => Action::Change,
+        980..996 => Action::Change,
         _ => Action::LogOut,
     }
 }

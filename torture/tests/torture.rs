@@ -40,7 +40,11 @@ const fn shared(defect: &'static str, only: Option<Kind>, caught_by: &'static [R
 }
 
 const ROWS: &[Row] = &[
-    row("ForgetKeys", Some(Kind::FramesCut), &[Rule::V2]),
+    row(
+        "ForgetKeys",
+        Some(Kind::FramesCut), // Keys that are forgotten are not in the log either.
+        &[Rule::V1, Rule::V2, Rule::V10],
+    ),
     row("AnswerBeforeCommit", Some(Kind::NodeKilled), &[Rule::V1]),
     row("ResumeOffByOne", Some(Kind::ConnectionsReset), &[Rule::V5, Rule::V6]),
     row("RejoinBlindly", Some(Kind::ConnectionsReset), &[Rule::V5, Rule::V6]),
@@ -48,7 +52,8 @@ const ROWS: &[Row] = &[
     row("KeepRemoved", None, &[Rule::V8]),
     row("DropSilently", Some(Kind::ReadersStop), &[Rule::V5, Rule::V11]),
     row("IgnoreRevocation", None, &[Rule::V14]),
-    row("Unordered", None, &[Rule::Replies]),
+    // A node asks the store only about users that it does not know yet.
+    row("Unordered", Some(Kind::NodeKilled), &[Rule::Replies]),
     row("MarkerLastWriterWins", None, &[Rule::V7]),
     row("LeakToOutsiders", None, &[Rule::V8]),
     row("UnreadDrifts", None, &[Rule::V9]),
@@ -81,7 +86,7 @@ fn options(name: &str, seed: u64, shared: bool) -> Options {
         groups: 4,
         rate: 150,
         gap: 1.0,
-        quiet: Duration::from_secs(if shared { 40 } else { 15 }),
+        quiet: Duration::from_secs(if shared { 40 } else { 8 }),
         only: None,
         peaceful: false,
         sabotage: None,

@@ -88,9 +88,10 @@ impl Desk {
 
 impl Device {
     pub(super) async fn act(&mut self, line: &mut Line) -> Result<(), End> {
-        let action = match self.desk.stranger {
-            true => workload::next_of_stranger(&mut self.dice),
-            false => workload::next(&mut self.dice),
+        let action = match (self.desk.stranger, self.desk.town.loud.get()) {
+            (true, _) => workload::next_of_stranger(&mut self.dice),
+            (false, true) => Action::Burst,
+            (false, false) => workload::next(&mut self.dice),
         };
         match action {
             Action::Disconnect => return Err(End::Own),
@@ -103,6 +104,7 @@ impl Device {
                 return Ok(());
             }
             Action::Send
+            | Action::Burst
             | Action::SendBad
             | Action::Mark
             | Action::Summary
@@ -113,7 +115,8 @@ impl Device {
             | Action::Change => {}
         }
         // Who waits for many answers asks for nothing more but to send.
-        if action != Action::Send && self.desk.asking.get() >= ASKING_MAX {
+        let sends = matches!(action, Action::Send | Action::Burst);
+        if !sends && self.desk.asking.get() >= ASKING_MAX {
             return Ok(());
         }
         let Some((room, to)) = self.room() else { return Ok(()) };
@@ -122,6 +125,15 @@ impl Device {
         match action {
             Action::Send | Action::SendBad => {
                 return self.write(line, room, to, action == Action::SendBad).await;
+            }
+            Action::Burst => {
+                Self::cork(line);
+                for _ in 0..self.dice.between(3, 6) {
+                    self.write(line, room, to.clone(), false).await?;
+                }
+                let frame = json!({"type": "typing", "conversation": id, "on": true});
+                self.command(line, frame, Due::Any).await?;
+                self.uncork(line).await?;
             }
             Action::Mark => {
                 let read = self.dice.below(held + 2);
@@ -199,7 +211,7 @@ impl Device {
         if self.desk.outbox.borrow().len() >= self.desk.town.waiting_max {
             return Ok(());
         }
-        let long = self.desk.town.loud.get() && self.dice.chance(400);
+        let long = self.desk.town.loud.get();
         let text = match bad {
             true => workload::bad_text(&mut self.dice, CHARACTERS_MAX),
             false => workload::text(&mut self.dice, long),
@@ -209,7 +221,7 @@ impl Device {
         let content = digest_of_message(&self.desk.me.id, &key, &text);
         let ask = Ask::Send { conversation, key: key.clone(), content, bad };
         let op = self.desk.town.book.ask(self.desk.number, ask);
-        let to = to.filter(|_| self.dice.chance(300));
+        let to = to.filter(|_| self.dice.chance(500));
         let outgoing =
             Outgoing { conversation, to, key, text, tries: 0, tried: None, not_before: None };
         self.desk.outbox.borrow_mut().insert(op, outgoing);
@@ -228,10 +240,15 @@ impl Device {
             };
             outbox.iter().filter(|(_, it)| late(it)).map(|(op, _)| *op).collect()
         };
+        if due.is_empty() {
+            return Ok(());
+        }
+        // At once: what a node has to ask the store for must not be overtaken by what it knows.
+        Self::cork(line);
         for op in due {
             self.try_send(line, op).await?;
         }
-        Ok(())
+        self.uncork(line).await
     }
 
     async fn try_send(&mut self, line: &mut Line, op: Op) -> Result<(), End> {

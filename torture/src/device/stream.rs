@@ -34,6 +34,8 @@ pub(super) struct Line {
     /// Asked to fill these holes, when.
     syncing: HashMap<Conversation, Instant>,
     move_at: Option<Instant>,
+    /// What is said waits, so that it arrives at once.
+    corked: bool,
 }
 
 /// What a reply is about.
@@ -127,6 +129,7 @@ impl Device {
             synced: false,
             syncing: HashMap::new(),
             move_at: None,
+            corked: false,
         };
         let hello = self.hello();
         if self.say(&mut line, &hello).await.is_err() {
@@ -179,7 +182,30 @@ impl Device {
     }
 
     pub(super) async fn say(&self, line: &mut Line, frame: &Value) -> Result<(), End> {
-        match timeout(PATIENCE, line.socket.send(Message::text(frame.to_string()))).await {
+        let frame = Message::text(frame.to_string());
+        let corked = line.corked;
+        let saying = async {
+            match corked {
+                true => line.socket.feed(frame).await,
+                false => line.socket.send(frame).await,
+            }
+        };
+        match timeout(PATIENCE, saying).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Lost("reset")),
+            Err(_) => Err(End::Lost("stuck")),
+        }
+    }
+
+    /// From here on what is said waits.
+    pub(super) fn cork(line: &mut Line) {
+        line.corked = true;
+    }
+
+    /// Says everything that waits, at once.
+    pub(super) async fn uncork(&self, line: &mut Line) -> Result<(), End> {
+        line.corked = false;
+        match timeout(PATIENCE, line.socket.flush()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Lost("reset")),
             Err(_) => Err(End::Lost("stuck")),
