@@ -476,7 +476,69 @@ pub fn describe(schedule: &Schedule) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, path::PathBuf};
+
+    use chat_check::history::Phase;
+
     use super::*;
+    use crate::{book::Book, nodes::NodePlan};
+
+    /// PostgreSQL and Redis of one's own, and a node that is not started.
+    async fn nemesis(folder: PathBuf) -> Nemesis {
+        let dependencies = tokio::task::spawn_blocking(Dependencies::shared).await.unwrap();
+        let (server, sabotage, faketime) = (PathBuf::new(), None, None);
+        let plan = NodePlan { server, folder, sabotage, faketime };
+        let node = Node::prepare(0, &plan, &dependencies, "secret").await.unwrap();
+        let town = Town {
+            book: Book::default(),
+            phase: Cell::new(Phase::Chaos),
+            doors: Vec::new(),
+            citizens: Vec::new(),
+            people: 0,
+            loud: Cell::new(false),
+            pause: 1,
+            waiting_max: 1,
+            standings: Default::default(),
+        };
+        Nemesis { nodes: vec![Rc::new(node)], dependencies, town: Rc::new(town) }
+    }
+
+    async fn published(nemesis: &Nemesis) -> String {
+        let Dependencies::Shared { redis, .. } = nemesis.dependencies.clone() else {
+            unreachable!("they are shared")
+        };
+        tokio::task::spawn_blocking(move || redis.cli(&["PUBLISH", "a", "b"])).await.unwrap()
+    }
+
+    #[test]
+    fn what_nodes_stand_on_can_be_broken_and_mended() {
+        let folder = std::env::temp_dir().join(format!("torture-nemesis-{}", std::process::id()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let nemesis = nemesis(folder.clone()).await;
+            for table in ["chat_conversations", "chat_events", "chat_members"] {
+                nemesis.sql(format!("CREATE TABLE {table} (id int)")).await.unwrap();
+            }
+            for kind in Kind::ALL.iter().copied() {
+                let dependency =
+                    matches!(kind.about(), About::Redis | About::Postgres | About::Way);
+                if !dependency {
+                    continue;
+                }
+                let (at, lasts) = (Duration::ZERO, Duration::from_millis(200));
+                let planned = Planned { at, kind, node: 0, lasts, dice: 1 };
+                nemesis.begin(&planned).await.unwrap();
+                if kind == Kind::PublishRefused {
+                    assert!(published(&nemesis).await.contains("NOPERM"));
+                }
+                sleep(lasts).await;
+                nemesis.heal(&planned).await.unwrap();
+                assert_eq!(published(&nemesis).await, "0", "{kind}");
+                nemesis.sql("SELECT 1".to_owned()).await.unwrap();
+            }
+        });
+        let _ = std::fs::remove_dir_all(folder);
+    }
 
     fn draw(seed: u64) -> Schedule {
         Schedule::draw(seed, Duration::from_secs(600), 3, Kind::ALL, None, 4.0)
