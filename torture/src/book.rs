@@ -217,8 +217,9 @@ impl Book {
         asked.collect()
     }
 
-    /// A part of the run begins.
+    /// A part of the run begins, and whoever waits for the run is told.
     pub fn phase(&self, phase: Phase) {
+        eprintln!("torture: {:6.1} s: {phase:?}", self.now() as f64 / 1e6);
         self.note(What::Phase { phase });
     }
 
