@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure needs clean
+.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure torture needs clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
@@ -56,8 +56,15 @@ measure: ## Memory of idle connections, and what a reader does who does not read
 	cargo bench --locked -p chat-server --bench measure -- idle --conversations 20
 	cargo bench --locked -p chat-server --bench measure -- slow-reader
 
+# The server is built like for people, because what is measured here is told them; SEED= for another
+# run than the next one, TORTURE= for further options (torture --help).
+MINUTES ?= 10
+torture: needs ## The fault run: three nodes, and everything around them breaks for MINUTES.
+	cargo build --release --locked -p chat-server -p torture
+	target/release/torture --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(TORTURE)
+
 needs:
-	scripts/needs.sh
+	scripts/needs.sh/needs.sh
 
 clean: ## Removes what was built. Leaves ./data alone.
 	cargo clean

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL and Redis. Installs what is missing with
+# What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis and libfaketime. Installs what is missing with
 # apt where that is possible, and says what to do where it is not.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ command -v chromium >/dev/null || packages+=(chromium)
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v psql >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || packages+=(postgresql)
+compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || packages+=(libfaketime)
 # Without them screenshots show boxes.
 if command -v dpkg >/dev/null; then
   for font in fonts-noto-color-emoji fonts-noto-core; do

@@ -36,8 +36,16 @@ pub enum Defect {
     NoFlush = 1 << 12,
     /// PostgreSQL takes numbers without the conversation's lock.
     SeqOutsideLock = 1 << 13,
+    /// A marker is what was said last, not what was the most.
+    MarkerLastWriterWins = 1 << 14,
+    /// Whoever asks may read.
+    LeakToOutsiders = 1 << 15,
+    /// What is live does not wait for what is caught up on.
+    PushOvertakesResume = 1 << 16,
+    /// Now and then something unread is counted twice.
+    UnreadDrifts = 1 << 17,
     /// A revocation does not reach the other nodes, neither at once nor later.
-    LoseRevocation = 1 << 20,
+    LoseRevocation = 1 << 18,
 }
 
 #[cfg(feature = "sabotage")]
@@ -61,6 +69,10 @@ impl Defect {
             AnswerBeforeCommit,
             NoFlush,
             SeqOutsideLock,
+            MarkerLastWriterWins,
+            LeakToOutsiders,
+            PushOvertakesResume,
+            UnreadDrifts,
             LoseRevocation,
         ];
         all.into_iter().find(|defect| format!("{defect:?}") == name)

@@ -13,5 +13,5 @@ mod server;
 pub use self::{
     postgres::{Postgres, PostgresOptions},
     redis::{Redis, RedisCluster, RedisOptions},
-    server::{free_port, kill, pause, resume, terminate},
+    server::{Watchdog, free_port, kill, pause, resume, terminate},
 };

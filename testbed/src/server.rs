@@ -53,13 +53,15 @@ pub(crate) fn run(command: &mut Command) -> String {
 /// Waits beside a server for the end of its owner: a pipe that nobody holds any more. Then the
 /// server, whose pid stands in a file, is killed and its folder removed.
 #[derive(Debug)]
-pub(crate) struct Watchdog {
+pub struct Watchdog {
     process: Child,
     leash: Option<ChildStdin>,
 }
 
 impl Watchdog {
-    pub(crate) fn new(pid_file: &Path, folder: &Path) -> Self {
+    /// One for the process whose pid will stand in this file, and for its folder.
+    #[must_use]
+    pub fn new(pid_file: &Path, folder: &Path) -> Self {
         // In a group of its own, so that Ctrl-C in a terminal does not end it before its work.
         let script = r#"trap '' INT TERM HUP; read -r _
             [ -s "$1" ] && kill -QUIT "$(head -n 1 "$1")" 2>/dev/null

@@ -7,6 +7,7 @@ use crate::{
     erased::Ports,
     model::{ConversationId, Member, Summary, UserId},
     policy::Verdict,
+    sabotage::{self, Defect},
     store::{Events, Only, Page, Reader},
 };
 
@@ -19,7 +20,8 @@ pub(crate) async fn page(
     only: Only,
     limit: NonZeroU16,
 ) -> Result<Events, ReadError> {
-    let reader = Reader::User(user);
+    let leaks = sabotage::on(Defect::LeakToOutsiders);
+    let reader = if leaks { Reader::System } else { Reader::User(user) };
     let events = ports.store.page(reader, conversation, page, only, limit).await?;
     let events = events.ok_or(ReadError::NotMember)?;
     // Asked after membership: a stranger learns nothing from the host's rule either.
@@ -56,7 +58,10 @@ pub(crate) async fn conversation(
     conversation: ConversationId,
 ) -> Result<Summary, ReadError> {
     let summary = ports.store.conversation(user, conversation).await?;
-    let summary = summary.ok_or(ReadError::NotMember)?;
+    let mut summary = summary.ok_or(ReadError::NotMember)?;
+    if sabotage::on(Defect::UnreadDrifts) && summary.unread.is_multiple_of(3) {
+        summary.unread += 1;
+    }
     allowed(ports, user, conversation).await?;
     Ok(summary)
 }

@@ -68,7 +68,9 @@ impl Node {
             match self.follow(conversation, &mailbox, head) {
                 Followed::Live { .. } => {
                     if at < head {
-                        self.shards.of(conversation).set_behind(conversation, &mailbox);
+                        if !sabotage::on(Defect::PushOvertakesResume) {
+                            self.shards.of(conversation).set_behind(conversation, &mailbox);
+                        }
                         behind.push(cursor);
                     }
                 }

@@ -8,7 +8,8 @@ use super::{
     writer::Commit,
 };
 use crate::{
-    model::{Body, ClientKey, ConversationId, Event, Kind, Role, Seq, UserId},
+    model::{Body, ClientKey, ConversationId, Event, Kind, Marker, Role, Seq, UserId},
+    sabotage::{self, Defect},
     store::{Append, Mark, Open, Refusal, Write, Written},
 };
 
@@ -172,7 +173,9 @@ fn mark(commit: &mut Commit<'_>, mark: &Mark) -> rusqlite::Result<Written> {
     let Some((head, before)) = found else {
         return Ok(Written::Refused(Refusal::NotMember));
     };
-    let marker = before.merge(mark.marker, head);
+    let before_that =
+        if sabotage::on(Defect::MarkerLastWriterWins) { Marker::default() } else { before };
+    let marker = before_that.merge(mark.marker, head);
     if marker == before {
         return Ok(Written::Marker { marker, moved: false });
     }
