@@ -52,6 +52,9 @@ struct Arguments {
     /// Seconds for everybody to have everything, once all is quiet
     #[arg(long, default_value_t = 100)]
     quiet: u64,
+    /// Seconds that a connection may go on after its log-in was ended, while nothing is broken
+    #[arg(long, default_value_t = 40)]
+    revocation: u64,
     /// The only kind of fault (node-killed, redis-flushed …); `none`: no faults
     #[arg(long)]
     only: Option<String>,
@@ -165,6 +168,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<(Options, bool)> {
         rate: arguments.rate,
         gap: arguments.gap,
         quiet: Duration::from_secs(arguments.quiet),
+        revocation: Duration::from_secs(arguments.revocation),
         only,
         peaceful,
         sabotage: arguments.sabotage.clone(),

@@ -45,6 +45,9 @@ pub struct Standing {
     pub gone: bool,
 }
 
+/// How much later than it was written something may be seen first.
+const SEEN_LATE: Time = 2_000_000;
+
 /// A log at its end.
 #[derive(Debug, Clone)]
 pub struct Ending {
@@ -129,8 +132,8 @@ impl Town {
                 let held = standing.held.get(room).copied();
                 let arrived = match (members.contains_key(&standing.user), held) {
                     (true, Some(held)) => held >= *head,
-                    // It began with what was there when it came.
-                    (true, None) => *since < synced,
+                    // It began with what was there when it came, which nobody may have seen yet.
+                    (true, None) => *since < synced + SEEN_LATE,
                     (false, held) => held.is_none(),
                 };
                 if !arrived {

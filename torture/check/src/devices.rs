@@ -18,6 +18,8 @@ struct Device {
     held: BTreeMap<Conversation, u64>,
     /// Where nothing is held: the number up to which nothing need come.
     due: HashMap<Conversation, u64>,
+    /// What it held when it said hello.
+    brought: HashSet<Conversation>,
     /// Where a token stands for what is held: the stream may begin a little earlier.
     tokened: HashSet<Conversation>,
     /// Places from which parts were asked for again.
@@ -54,6 +56,7 @@ pub(crate) fn check(
                 synced: false,
                 held: BTreeMap::new(),
                 due: HashMap::new(),
+                brought: HashSet::new(),
                 tokened: HashSet::new(),
                 again: HashMap::new(),
             });
@@ -63,6 +66,7 @@ pub(crate) fn check(
             device.synced = false;
             device.held = held.iter().chain(tokened).copied().collect();
             device.tokened = tokened.iter().map(|(conversation, _)| *conversation).collect();
+            device.brought = device.held.keys().copied().collect();
             device.again.clear();
             if !token {
                 device.due.clear();
@@ -162,7 +166,9 @@ fn advance(
             // Who is added again gets the log from its beginning, told or not that they had left.
             let mut added_again = log.stays(device.user).iter().skip(1);
             let added = added_again.any(|stay| log.latest(stay.from) >= device.hello);
-            if seq == 1 && added {
+            // And who is added while a connection begins may get it from the news and from the log.
+            let newcomer = !device.synced && !device.brought.contains(&conversation);
+            if seq == 1 && (added || newcomer) {
                 return None;
             }
             device.held.insert(conversation, held);

@@ -242,6 +242,18 @@ fn v5_what_a_token_stands_for_may_come_again_but_not_with_a_hole() {
 }
 
 #[test]
+fn v5_who_is_added_while_a_connection_begins_may_hear_it_twice_and_nobody_else() {
+    for (held, broken) in [(vec![], vec![]), (vec![(G, 1)], vec![Rule::V5])] {
+        let mut story = Story::new();
+        story.hello(BOB, &held).got(BOB, 1).got(BOB, 1).synced(BOB);
+        assert_eq!(story.broken(), broken);
+    }
+    let mut story = Story::new();
+    story.hello(BOB, &[]).got(BOB, 1).synced(BOB).got(BOB, 1);
+    assert_eq!(story.broken(), [Rule::V5]);
+}
+
+#[test]
 fn v5_a_page_that_is_not_the_log() {
     for (page, broken) in
         [(vec![(1, 1)], vec![]), (vec![(1, 9)], vec![Rule::V5]), (vec![(2, 1)], vec![Rule::V5])]
