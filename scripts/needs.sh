@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis and libfaketime. Installs what is missing with
-# apt where that is possible, and says what to do where it is not.
+# What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis and libfaketime.
+# Installs what is missing with apt where that is possible, and says what to do where it is not.
 set -euo pipefail
 
 packages=()

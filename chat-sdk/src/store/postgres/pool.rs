@@ -139,7 +139,7 @@ impl Pool {
     fn measure(&self) {
         let state = self.connections.state();
         let gauge = |what, count: usize| {
-            metrics::gauge!("chat_postgres_connections", "pool" => self.name, "state" => what)
+            metrics::gauge!("chat_postgres_pool_size", "pool" => self.name, "state" => what)
                 .set(count as f64);
         };
         gauge("open", state.connections as usize);
