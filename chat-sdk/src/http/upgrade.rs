@@ -36,6 +36,7 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
         .map_err(|_| Problem::new(Code::Overloaded, "too many connections are being opened"))?;
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
+    let asked = node.now();
     let identity = identify(shared, &parts).await?;
     let native = offers_subprotocol(&parts.headers);
     let dialect = if native { Dialect::Native } else { Dialect::Legacy };
@@ -52,7 +53,7 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
         match upgrade.await {
             Ok(upgraded) => {
                 let transport = WebSocket::new(TokioIo::new(upgraded), max);
-                let opened = Opened { transport, dialect, identity, place, handshake };
+                let opened = Opened { transport, dialect, identity, asked, place, handshake };
                 driven.connection(opened).await;
             }
             Err(why) => debug!(error = &why as &dyn std::error::Error, "not upgraded"),

@@ -24,7 +24,7 @@ use super::{
     commands::{Commands, Finished},
     join::Joined,
     lock,
-    registry::Place,
+    registry::{Place, Registered},
 };
 use crate::{
     auth::{AuthError, Credentials},
@@ -91,6 +91,8 @@ pub(crate) struct Opened<T> {
     pub(crate) dialect: Dialect,
     /// Whom the upgrade authenticated.
     pub(crate) identity: Option<Identity>,
+    /// When the question began that was answered with it.
+    pub(crate) asked: Duration,
     pub(crate) place: Place,
     /// Given back when the connection is through its join.
     pub(crate) handshake: OwnedSemaphorePermit,
@@ -109,6 +111,8 @@ struct Connection<T> {
     unflushed: bool,
     stalled_since: Option<Duration>,
     user: Option<UserId>,
+    /// When the last question began who this is.
+    asked: Duration,
     legacy: Option<Box<Legacy>>,
     watched: Vec<UserId>,
 
@@ -160,7 +164,7 @@ impl Node {
     /// Drives a connection until it ends. Dropping the future ends it without a close frame.
     pub(crate) async fn connection<T: Transport>(self: Arc<Self>, opened: Opened<T>) {
         let now = self.now();
-        let Opened { transport, dialect, identity, place, handshake } = opened;
+        let Opened { transport, dialect, identity, asked, place, handshake } = opened;
         let expires_in = identity.as_ref().and_then(|identity| self.expires_in(identity));
         let mailbox = Arc::new(Mailbox::new(self.limits.mailbox_bytes_max));
         self.expect(identity.clone(), &mailbox);
@@ -176,6 +180,7 @@ impl Node {
             unflushed: false,
             stalled_since: None,
             user: None,
+            asked,
             legacy: None,
             watched: Vec::new(),
             commands: Commands::default(),
@@ -248,7 +253,9 @@ impl<T: Transport> Connection<T> {
                             Some(Box::pin(self.node.clone().join(user, mailbox, resume)));
                     }
                 }
-                Output::Renewed(identity) => self.node.renew(&identity, &self.mailbox),
+                Output::Renewed(identity) => {
+                    self.node.renew(&identity, self.asked, &self.mailbox);
+                }
                 Output::Ping => self.mailbox.put(Encoded::ping()),
                 Output::Close(code) => self.close(code),
             }
@@ -263,8 +270,10 @@ impl<T: Transport> Connection<T> {
         if self.node.is_draining() {
             return Err(CloseCode::Restart);
         }
-        if !self.node.register(identity, &self.mailbox) {
-            return Err(CloseCode::Overloaded);
+        match self.node.register(identity, self.asked, &self.mailbox) {
+            Registered::Yes => {}
+            Registered::TooMany => return Err(CloseCode::Overloaded),
+            Registered::Revoked => return Err(CloseCode::Revoked),
         }
         self.user = Some(identity.user.clone());
         let mut random = [0; 16];
@@ -290,6 +299,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn authenticate(&mut self, token: String) {
+        self.asked = self.node.now();
         let node = self.node.clone();
         self.authenticating = Some(Box::pin(async move {
             let (headers, extensions) = (http::HeaderMap::new(), http::Extensions::new());

@@ -1,16 +1,46 @@
 //! Whose credential holds no longer: here and on the other nodes, and again once in a while.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, info};
 
 use super::{Node, hints::Hint, lock};
 use crate::{
     bus::Topic,
-    model::{CredentialId, UserId},
+    hub::Mailbox,
+    model::{CredentialId, Identity, UserId},
     protocol::CloseCode,
     sabotage::{self, Defect},
 };
+
+/// Of whom it is not certain that their credentials hold.
+#[derive(Debug, Default)]
+pub(super) struct Suspects {
+    users: Mutex<BTreeSet<UserId>>,
+    everybody: AtomicBool,
+    rung: Notify,
+}
+
+impl Suspects {
+    /// This one.
+    pub(super) fn add(&self, user: UserId) {
+        lock(&self.users).insert(user);
+        self.rung.notify_one();
+    }
+
+    /// All.
+    pub(super) fn add_everybody(&self) {
+        self.everybody.store(true, Ordering::Relaxed);
+        self.rung.notify_one();
+    }
+}
 
 impl Node {
     /// Ends the live connections of a user on every node: all, or those of one credential. How many
@@ -29,7 +59,11 @@ impl Node {
         if sabotage::on(Defect::IgnoreRevocation) {
             return 0;
         }
-        let registry = lock(&self.registry);
+        let mut registry = lock(&self.registry);
+        // Authenticating and saying hello take their time, each at most what the host's answer or
+        // the client may take.
+        let way_in = self.limits.store_timeout + self.limits.hello_timeout * 2;
+        registry.note_revoked(user, credential, self.now(), way_in);
         let mailboxes = registry.mailboxes_by(user, credential);
         for mailbox in mailboxes.iter().chain(registry.newcomers_by(user, credential)) {
             mailbox.close(CloseCode::Revoked);
@@ -43,24 +77,32 @@ impl Node {
 /// Asks about every credential once in a while, and when the news of one may have been lost, until
 /// the node stops.
 pub(super) async fn run(node: Arc<Node>) {
+    let mut look_again = Instant::now() + node.limits.credential_check;
     loop {
         tokio::select! {
             biased;
             () = node.stop.cancelled() => return,
-            () = node.credentials_in_doubt.notified() => {}
-            () = tokio::time::sleep(node.limits.credential_check) => {}
+            () = node.suspects.rung.notified() => {}
+            () = tokio::time::sleep_until(look_again) => node.suspects.add_everybody(),
         }
+        let users = std::mem::take(&mut *lock(&node.suspects.users));
+        let identities = if node.suspects.everybody.swap(false, Ordering::Relaxed) {
+            look_again = Instant::now() + node.limits.credential_check;
+            lock(&node.registry).identities()
+        } else {
+            let registry = lock(&node.registry);
+            users.iter().flat_map(|user| registry.identities_of(user)).collect()
+        };
         tokio::select! {
             biased;
             () = node.stop.cancelled() => return,
-            () = check(&node) => {}
+            () = look_at(&node, identities) => {}
         }
     }
 }
 
-/// A revocation that this node was not told of ends the connection at the next look.
-async fn check(node: &Arc<Node>) {
-    let identities = lock(&node.registry).identities();
+/// A revocation that this node was not told of ends the connection now.
+async fn look_at(node: &Arc<Node>, identities: Vec<(Identity, Arc<Mailbox>)>) {
     for (identity, mailbox) in identities {
         if identity.by_switch {
             continue;

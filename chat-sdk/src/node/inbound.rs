@@ -116,6 +116,12 @@ pub(super) async fn subscribe(node: Arc<Node>) {
             continue;
         }
         node.ask_for(&wanted);
+        for topic in &wanted {
+            if let Topic::User(user) = topic {
+                // A revocation before went unheard.
+                node.suspects.add(user.clone());
+            }
+        }
         if !new.is_empty()
             && let Err(why) = position_check::compare(&node, &new).await
         {
@@ -139,7 +145,7 @@ pub(super) async fn listen(node: Arc<Node>) {
                 metrics::counter!("chat_bus_losses_total").increment(1);
                 node.check_now.notify_one();
                 node.doubts.raise_all();
-                node.credentials_in_doubt.notify_one();
+                node.suspects.add_everybody();
                 node.ask_again();
             }
         }

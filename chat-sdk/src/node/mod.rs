@@ -38,8 +38,8 @@ use tracing::warn;
 
 pub use self::drain::ShutdownReport;
 use self::{
-    inbound::Topics, log_writer::LogWriter, membership_check::Doubts, rates::Rates,
-    registry::Registry, shards::Shards,
+    credentials::Suspects, inbound::Topics, log_writer::LogWriter, membership_check::Doubts,
+    rates::Rates, registry::Registry, shards::Shards,
 };
 use crate::{
     auth::{AuthError, Credentials},
@@ -81,7 +81,7 @@ pub(crate) struct Node {
     /// Rung when the bus lost something: compare heads now.
     check_now: Notify,
     doubts: Doubts,
-    credentials_in_doubt: Notify,
+    suspects: Suspects,
     began: Instant,
     connections: AtomicUsize,
     draining: AtomicBool,
@@ -131,7 +131,7 @@ impl Node {
             topics: Topics::default(),
             check_now: Notify::new(),
             doubts: Doubts::default(),
-            credentials_in_doubt: Notify::new(),
+            suspects: Suspects::default(),
             began: Instant::now(),
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),

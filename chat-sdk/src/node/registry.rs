@@ -1,7 +1,7 @@
 //! Whose connections are open here, and from where.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -12,6 +12,7 @@ use crate::{
     bus::Topic,
     hub::{Mailbox, Presence},
     model::{CredentialId, Identity, UserId},
+    protocol::CloseCode,
     store::Checkpoint,
 };
 
@@ -22,6 +23,8 @@ pub(super) struct Registry {
     /// Connections on their way in, with whom the upgrade authenticated; as many as there are
     /// handshakes at most.
     newcomers: Vec<(Option<Identity>, Arc<Mailbox>)>,
+    /// What was revoked lately, for those who were vouched for before and are not let in yet.
+    revoked: VecDeque<Revoked>,
     addresses: HashMap<IpAddr, usize>,
 }
 
@@ -36,7 +39,55 @@ struct Entry {
     vouched: Option<Checkpoint>,
 }
 
+/// A credential of a user, or all, that holds no longer since then.
+#[derive(Debug)]
+struct Revoked {
+    user: UserId,
+    credential: Option<CredentialId>,
+    at: Duration,
+}
+
+/// Revocations that are remembered at most; beyond, the oldest is left to the next look at all
+/// credentials.
+const REVOKED_MAX: usize = 10_000;
+
+/// What became of a connection that wants to be a user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Registered {
+    /// It is.
+    Yes,
+    /// The user has too many.
+    TooMany,
+    /// Its credential was revoked since it was vouched for.
+    Revoked,
+}
+
 impl Registry {
+    /// Remembers it for as long as somebody may be on their way in.
+    pub(super) fn note_revoked(
+        &mut self,
+        user: &UserId,
+        credential: Option<&CredentialId>,
+        now: Duration,
+        way_in: Duration,
+    ) {
+        while self.revoked.front().is_some_and(|it| it.at + way_in < now)
+            || self.revoked.len() >= REVOKED_MAX
+        {
+            self.revoked.pop_front();
+        }
+        let (user, credential) = (user.clone(), credential.cloned());
+        self.revoked.push_back(Revoked { user, credential, at: now });
+    }
+
+    /// Whether somebody who was asked about then has been revoked since.
+    fn is_revoked(&self, identity: &Identity, asked: Duration) -> bool {
+        let later = self.revoked.iter().rev().take_while(|it| it.at >= asked);
+        later
+            .into_iter()
+            .any(|it| it.user == identity.user && is_by(identity, it.credential.as_ref()))
+    }
+
     /// The mailboxes of a user's connections.
     pub(super) fn mailboxes(&self, user: &UserId) -> Vec<Arc<Mailbox>> {
         self.mailboxes_by(user, None)
@@ -154,6 +205,12 @@ impl Registry {
         users
     }
 
+    /// Who is behind each connection of this user.
+    pub(super) fn identities_of(&self, user: &UserId) -> Vec<(Identity, Arc<Mailbox>)> {
+        let entries = self.users.get(user).into_iter().flatten();
+        entries.map(|entry| (entry.identity.clone(), entry.mailbox.clone())).collect()
+    }
+
     /// Who is behind each, in the same order.
     pub(super) fn identities(&self) -> Vec<(Identity, Arc<Mailbox>)> {
         let entries = self.users().into_iter().flat_map(|user| &self.users[user]);
@@ -250,12 +307,20 @@ impl Node {
         mailbox.end();
     }
 
-    /// This connection is this user's. False if the user has too many.
-    pub(super) fn register(&self, identity: &Identity, mailbox: &Arc<Mailbox>) -> bool {
+    /// This connection is this user's, who was vouched for by a question that began at `asked`.
+    pub(super) fn register(
+        &self,
+        identity: &Identity,
+        asked: Duration,
+        mailbox: &Arc<Mailbox>,
+    ) -> Registered {
         {
             let mut registry = lock(&self.registry);
             if !self.has_room_for(&registry, &identity.user) {
-                return false;
+                return Registered::TooMany;
+            }
+            if registry.is_revoked(identity, asked) {
+                return Registered::Revoked;
             }
             registry.let_in(mailbox);
             let entry = Entry {
@@ -277,13 +342,17 @@ impl Node {
             drop(presence);
             self.say_presence(&identity.user, true);
         }
-        true
+        Registered::Yes
     }
 
     /// This connection has another credential of the same user now.
-    pub(super) fn renew(&self, identity: &Identity, mailbox: &Arc<Mailbox>) {
-        for entry in lock(&self.registry).entries_of(&identity.user, mailbox) {
+    pub(super) fn renew(&self, identity: &Identity, asked: Duration, mailbox: &Arc<Mailbox>) {
+        let mut registry = lock(&self.registry);
+        for entry in registry.entries_of(&identity.user, mailbox) {
             entry.identity = identity.clone();
+        }
+        if registry.is_revoked(identity, asked) {
+            mailbox.close(CloseCode::Revoked);
         }
     }
 

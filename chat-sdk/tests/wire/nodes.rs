@@ -326,3 +326,50 @@ async fn a_send_goes_through_on_the_node_of_ones_choice_and_keeps_its_first_answ
     }
     assert_eq!(events, [1, 2, 3]);
 }
+
+/// Whoever comes is asked to wait at the door until it is opened.
+#[derive(Clone)]
+struct Slow {
+    waiting: Arc<AtomicU32>,
+    open: Arc<tokio::sync::Semaphore>,
+}
+
+impl Authenticator for Slow {
+    async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Identity, AuthError> {
+        let identity = TokenIsUser.authenticate(credentials).await?;
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _ = self.open.acquire().await;
+        Ok(identity)
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_revoked_on_their_way_in_does_not_come_in() {
+    let slow = Slow { waiting: Arc::default(), open: Arc::new(tokio::sync::Semaphore::new(0)) };
+    let server = Server::start(Chat::builder(slow.clone())).await;
+    let address = server.address;
+    // By the upgrade, and by the first frame.
+    let by_upgrade = tokio::spawn(async move {
+        let path = "/ws?token=token-alice";
+        let mut client = crate::support::Client::open(address, path, true).await.unwrap();
+        client.command(json!({"type": "hello", "version": 1})).await;
+        client.close_code().await
+    });
+    let by_hello = tokio::spawn(async move {
+        let mut client = crate::support::Client::open(address, "/ws", true).await.unwrap();
+        client.command(json!({"type": "hello", "version": 1, "token": "token-alice"})).await;
+        client.close_code().await
+    });
+    let both = async {
+        while slow.waiting.load(Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, both).await.expect("both are at the door");
+    assert_eq!(server.chat.disconnect(&user("alice"), None), 0, "nobody is in");
+    slow.open.close();
+    assert_eq!(by_upgrade.await.unwrap(), 4502);
+    assert_eq!(by_hello.await.unwrap(), 4502);
+    // Whoever asks after it is let in.
+    server.connect("alice").await;
+}
