@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure torture needs clean
+.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure measure-nodes torture needs clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
@@ -55,6 +55,12 @@ measure: ## Memory of idle connections, and what a reader does who does not read
 	cargo bench --locked -p chat-server --bench measure -- idle --conversations 1
 	cargo bench --locked -p chat-server --bench measure -- idle --conversations 20
 	cargo bench --locked -p chat-server --bench measure -- slow-reader
+
+measure-nodes: needs ## Several servers: rolling restart, storm of reconnects, saturation, crossing; some minutes.
+	cargo bench --locked -p chat-server --bench cluster -- rolling
+	cargo bench --locked -p chat-server --bench cluster -- storm
+	cargo bench --locked -p chat-server --bench cluster -- sends
+	cargo bench --locked -p chat-server --bench cluster -- across
 
 # The server is built like for people, because what is measured here is told them; SEED= for another
 # run than the next one, TORTURE= for further options (torture --help).

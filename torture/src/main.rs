@@ -58,6 +58,9 @@ struct Arguments {
     /// The only kind of fault (node-killed, redis-flushed …); `none`: no faults
     #[arg(long)]
     only: Option<String>,
+    /// Nodes look after what the bus may have lost every other second
+    #[arg(long)]
+    hasty: bool,
     /// A defect that the server is to have; it must have been built with the feature `sabotage`
     #[arg(long)]
     sabotage: Option<String>,
@@ -172,6 +175,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<(Options, bool)> {
         only,
         peaceful,
         sabotage: arguments.sabotage.clone(),
+        hasty: arguments.hasty,
         server: std::path::absolute(server)?,
         folder,
     };

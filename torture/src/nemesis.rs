@@ -487,7 +487,7 @@ mod tests {
     async fn nemesis(folder: PathBuf) -> Nemesis {
         let dependencies = tokio::task::spawn_blocking(Dependencies::shared).await.unwrap();
         let (server, sabotage, faketime) = (PathBuf::new(), None, None);
-        let plan = NodePlan { server, folder, sabotage, faketime };
+        let plan = NodePlan { server, folder, sabotage, hasty: false, faketime };
         let node = Node::prepare(0, &plan, &dependencies, "secret").await.unwrap();
         let town = Town {
             book: Book::default(),

@@ -30,6 +30,9 @@ pub struct NodePlan {
     pub folder: PathBuf,
     /// A defect for a server that was built for that.
     pub sabotage: Option<String>,
+    /// Whether what nodes look after once in a while is looked after every other second, so that a
+    /// short run sees what comes of it.
+    pub hasty: bool,
     /// The library that makes a process believe in another time, if clocks are to jump.
     pub faketime: Option<PathBuf>,
 }
@@ -108,6 +111,16 @@ impl Node {
             ("CHAT_SERVER__DRAIN__LIMIT", "10s".to_owned()),
             ("CHAT_SERVER__LOG__FORMAT", "json".to_owned()),
         ];
+        if plan.hasty {
+            environment.extend(
+                [
+                    "CHAT_SERVER__LIMITS__POSITION_CHECK",
+                    "CHAT_SERVER__LIMITS__MEMBERSHIP_CHECK",
+                    "CHAT_SERVER__LIMITS__CREDENTIAL_CHECK",
+                ]
+                .map(|name| (name, "2s".to_owned())),
+            );
+        }
         let (mut store, mut bus) = (None, None);
         if let Dependencies::Shared { postgres, database, redis } = dependencies {
             let local = |port| SocketAddr::from(([127, 0, 0, 1], port));

@@ -48,7 +48,7 @@ pub struct Options {
     /// Seconds between two faults at most.
     pub gap: f64,
     /// For everybody to have everything, once all is quiet. What is longer than the slowest of the
-    /// checks that nodes make by themselves (that of memberships, every minute) is a defect.
+    /// checks that nodes make by themselves (that of memberships, every 20 s) is a defect.
     pub quiet: Duration,
     /// How long after a log-out a connection may go on while nothing is broken. The news may be
     /// lost, and then nodes find it when they next look at all credentials, every 30 s.
@@ -59,6 +59,9 @@ pub struct Options {
     pub peaceful: bool,
     /// A defect of the server, which must be built for that.
     pub sabotage: Option<String>,
+    /// Whether nodes look after what the bus may have lost every other second, instead of as seldom
+    /// as they do for people.
+    pub hasty: bool,
     /// The server's binary.
     pub server: PathBuf,
     /// Where the history and the logs of the nodes are kept.
@@ -130,6 +133,7 @@ async fn go(options: &Options) -> anyhow::Result<Outcome> {
         server: options.server.clone(),
         folder: options.folder.clone(),
         sabotage: options.sabotage.clone(),
+        hasty: options.hasty,
         // Every look at the clock reads a file then: not where no clock jumps.
         faketime: clocks.filter(|_| jumps),
     };

@@ -329,6 +329,27 @@ pub(crate) const GROUPS: &[Group] = &[
                 Form::Plain,
                 "Frames of one live connection, over ten seconds; above, it is closed as flooding",
             ),
+            key(
+                "limits.position_check",
+                "TIME",
+                "10s",
+                Form::Plain,
+                "How often heads are compared with the store, in case the bus has lost something",
+            ),
+            key(
+                "limits.membership_check",
+                "TIME",
+                "20s",
+                Form::Plain,
+                "How often memberships are, in case the news of one was lost",
+            ),
+            key(
+                "limits.credential_check",
+                "TIME",
+                "30s",
+                Form::Plain,
+                "How often log-ins of live connections are, in case the news of a log-out was lost",
+            ),
             key("limits.members_max", "NUMBER", "10000", Form::Plain, "Members of one group"),
             key(
                 "limits.moves_per_second",
