@@ -47,17 +47,22 @@ impl Dependencies {
     ///
     /// # Errors
     /// It cannot be read, or something else stands there than events.
-    pub fn logs(
+    pub async fn logs(
         &self,
         folder: &Path,
         book: &Book,
     ) -> anyhow::Result<BTreeMap<Conversation, Vec<LogEvent>>> {
-        let rows = match self {
-            Self::Sqlite => sqlite_rows(&folder.join("chat.db"))?,
-            Self::Shared { postgres, database, .. } => postgres_rows(postgres, database)?,
-        };
+        // Seconds, after a long run; the devices have their heartbeats to keep meanwhile.
+        let (stands_on, folder) = (self.clone(), folder.to_owned());
+        let rows = tokio::task::spawn_blocking(move || match stands_on {
+            Self::Sqlite => sqlite_rows(&folder.join("chat.db")),
+            Self::Shared { postgres, database, .. } => postgres_rows(&postgres, &database),
+        });
         let mut logs: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for row in rows {
+        for (place, row) in rows.await??.into_iter().enumerate() {
+            if place % 256 == 0 {
+                tokio::task::yield_now().await;
+            }
             let conversation = row["conversation"].as_str().context("a row without its log")?;
             let event = town::log_event(book, &row).with_context(|| format!("no event: {row}"))?;
             logs.entry(book.conversation(conversation)).or_default().push(event);

@@ -383,7 +383,7 @@ async fn quiet(
     book.phase(Phase::Quiet);
     let began = Instant::now();
     let mut logs: Read = BTreeMap::new();
-    let stored = dependencies.logs(&nodes[0].data(), book)?;
+    let stored = dependencies.logs(&nodes[0].data(), book).await?;
     let last = stored.values().filter_map(|log| log.last()).map(|event| event.content).collect();
     let asked = book.asked(&last);
     let endings: BTreeMap<_, _> =

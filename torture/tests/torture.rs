@@ -60,7 +60,7 @@ const ROWS: &[Row] = &[
     shared("AckBeforeCommit", Some(Kind::PostgresCrashed), &[Rule::V1]),
     shared("SkipHoles", Some(Kind::SubscribersCut), &[Rule::V5, Rule::V11]),
     shared("NoPositionCheck", Some(Kind::PublishRefused), &[Rule::V11]),
-    shared("SeqOutsideLock", None, &[Rule::V1, Rule::V3, Rule::V5]),
+    shared("SeqOutsideLock", None, &[Rule::V1, Rule::V2, Rule::V3, Rule::V5]),
     shared("LoseRevocation", None, &[Rule::V14]),
 ];
 

@@ -86,6 +86,14 @@ const INSERT: &str = "
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[],
         $7::text[]) AS e(conversation, seq, at, author, key, message, body)";
 
+/// The same defect goes on: what stands at its place already is overlooked.
+const INSERT_BLINDLY: &str = "
+    INSERT INTO {schema}.chat_events (conversation, seq, stamp, at, author, key, message, body)
+    SELECT e.conversation, e.seq, $8, e.at, e.author, e.key, e.message, e.body
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[],
+        $7::text[]) AS e(conversation, seq, at, author, key, message, body)
+    ON CONFLICT (conversation, seq) DO NOTHING";
+
 const SEAT: &str = "
     INSERT INTO {schema}.chat_members AS m (conversation, member, role, received, read, since)
     SELECT s.conversation, s.member, s.role, s.received, s.read,
@@ -118,6 +126,7 @@ impl Prepared {
         let mut texts = STATEMENTS;
         if sabotage::on(Defect::SeqOutsideLock) {
             texts[2] = NO_LOCK;
+            texts[8] = INSERT_BLINDLY;
         }
         texts
     }
