@@ -80,10 +80,12 @@ impl Stored {
 }
 
 async fn connect(choice: &PostgresChoice) -> anyhow::Result<PostgresStore> {
-    let mut options = PostgresOptions::default();
-    options.write_connections = choice.write_connections;
-    options.read_connections = choice.read_connections;
-    options.roots = choice.authorities.clone().map(TlsRoots::Pem);
+    let options = PostgresOptions {
+        write_connections: choice.write_connections,
+        read_connections: choice.read_connections,
+        roots: choice.authorities.clone().map(TlsRoots::Pem),
+        ..PostgresOptions::default()
+    };
     // Whoever starts everything at once starts the database a moment too late.
     let patience = Instant::now() + PATIENCE;
     loop {

@@ -93,7 +93,7 @@ pub(crate) async fn run(clients: usize, rate: usize) {
         seen.lost.load(Ordering::Relaxed),
         seen.resets.load(Ordering::Relaxed),
     );
-    let connects = seen.connects.lock().unwrap();
+    let connects = seen.connects.lock().unwrap().clone();
     for (from, to) in spans {
         let rates: Vec<u64> = (from..=to).map(|s| connects.get(&s).copied().unwrap_or(0)).collect();
         println!("  connections a second: {rates:?}");
