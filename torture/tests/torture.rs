@@ -112,6 +112,9 @@ fn a_server_without_a_defect_keeps_every_promise() {
     assert!(outcome.found.is_valid(), "{}\n{report}", outcome.found.tell(&outcome.history));
     assert!(outcome.schedule.single.is_none() && outcome.report.faults >= 4);
     assert!(outcome.report.counts["acknowledged"] > 500);
+    // The client library was under it, and not only while all was well.
+    assert!(outcome.report.counts["typed: restarts"] > 0);
+    assert!(outcome.report.counts["typed: resumes"] > 0);
     let _ = std::fs::remove_dir_all(options.folder);
 }
 

@@ -358,8 +358,8 @@ impl Device {
         };
         program.known = program.dial();
         let synced = program.synced.filter(|_| live);
-        let moved = self.desk.town.standings.borrow().get(&self.desk.number).map(|it| it.synced);
-        if moved != Some(synced) {
+        let stood = self.desk.town.standings.borrow().get(&self.desk.number).map(|it| it.synced);
+        if stood != Some(synced) {
             self.desk.town.stand(self.desk.number, |it| it.synced = synced);
             self.desk.tell();
         }
