@@ -328,7 +328,10 @@ async fn live(
 ) -> anyhow::Result<()> {
     let book = &town.book;
     book.phase(Phase::Calm);
-    wait(SETTLE_MAX, || town.is_connected()).await.context("nobody can connect")?;
+    if wait(SETTLE_MAX, || town.is_connected()).await.is_none() {
+        let who = town.behind(&BTreeMap::new()).unwrap_or_default();
+        bail!("not everybody can connect: {who}");
+    }
     sleep(CALM).await;
     town.phase.set(Phase::Chaos);
     book.phase(Phase::Chaos);

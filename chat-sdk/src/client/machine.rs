@@ -878,7 +878,11 @@ impl Machine {
         match asked {
             Asked::Send(id) => {
                 if let Some(entry) = self.outbox.remove(id) {
-                    let error = SendError::Refused { key: entry.key, problem };
+                    let key = entry.key;
+                    let error = match entry.unsure {
+                        true => SendError::Unsure { key, problem },
+                        false => SendError::Refused { key, problem },
+                    };
                     self.outputs.push_back(Output::Settled(id, Err(error)));
                 }
             }

@@ -235,6 +235,35 @@ fn it_is_not_synced_before_the_host_gets_what_was_passed_over() {
 }
 
 #[test]
+fn a_refusal_means_that_nothing_was_written_only_if_no_try_was_without_an_answer() {
+    for lost in [false, true] {
+        let mut bench = Bench::live(ClientLimits::default());
+        let mut link = LinkId(1);
+        bench.send("k", 0).unwrap();
+        let mut command = bench.commands()[0].0.clone();
+        if lost {
+            bench.ended(link, 1006);
+            bench.until(secs(60));
+            link = bench.opened();
+            bench.frame(link, welcome("e", true));
+            command = bench.commands()[0].0.clone();
+        }
+        let (key, problem) = (ClientKey::new("k").unwrap(), Problem::of(Code::NotFound));
+        let refusal = ServerFrame::Error { id: Some(command), key: None, problem: problem.clone() };
+        bench.frame(link, refusal);
+        let told = match lost {
+            false => SendError::Refused { key, problem },
+            true => SendError::Unsure { key, problem },
+        };
+        let settled = bench.outputs().into_iter().find_map(|output| match output {
+            Output::Settled(_, result) => Some(result),
+            _ => None,
+        });
+        assert_eq!(settled, Some(Err(told)), "{lost}");
+    }
+}
+
+#[test]
 fn every_close_code_has_the_remedy_of_the_table() {
     for code in CloseCode::ALL {
         let mut bench = Bench::live(ClientLimits::default());

@@ -31,6 +31,7 @@ impl Node {
     }
 
     /// What was planned was written and is committed: everybody is told.
+    #[cfg(feature = "postgres")]
     pub(crate) fn conclude_send(
         self: &Arc<Self>,
         written: Vec<Written>,

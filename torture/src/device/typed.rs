@@ -638,6 +638,10 @@ impl Desk {
                 }
                 self.outbox.borrow_mut().remove(&op);
             }
+            Err(SendError::Unsure { key: _, problem }) => {
+                self.town.book.unknown(op, problem.code.title());
+                self.outbox.borrow_mut().remove(&op);
+            }
             // It may have been written: the next client asks with the same key.
             Err(_) => self.again(op, Duration::ZERO),
         }
