@@ -4,7 +4,7 @@ use std::{num::NonZeroU16, sync::Arc};
 
 use super::{
     Node, lock,
-    log_writer::{self, Committing},
+    log_writer::Committing,
 };
 use crate::{
     conversation::{
@@ -37,7 +37,7 @@ impl Node {
         written: Vec<Written>,
     ) -> Result<Sent, SendError> {
         for written in &written {
-            log_writer::deliver(self, written, None);
+            super::log_writer::deliver(self, written, None);
         }
         send::conclude(&self.peers, written)
     }
