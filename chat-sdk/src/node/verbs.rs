@@ -2,10 +2,7 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
-use super::{
-    Node, lock,
-    log_writer::Committing,
-};
+use super::{Node, lock, log_writer::Committing};
 use crate::{
     conversation::{
         ChangeError, OpenError, ReadError, SendError,
