@@ -86,7 +86,7 @@ async fn answer(client: &Client, event: Event) -> Result<(), SendError> {
     match client.send_with_key(key, to, text)?.await {
         Ok(_) => Ok(()),
         // The bot may have been removed, or the answer is too long: there is nobody to tell.
-        Err(SendError::Refused { problem, .. }) => {
+        Err(SendError::Refused { problem, .. } | SendError::Unsure { problem, .. }) => {
             eprintln!("not answered: {}", problem.code.title());
             Ok(())
         }

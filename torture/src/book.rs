@@ -52,6 +52,18 @@ impl Book {
         Time::try_from(self.0.borrow().began.elapsed().as_micros()).unwrap_or(Time::MAX)
     }
 
+    /// The time that an instant since then was.
+    #[must_use]
+    pub fn time(&self, at: Instant) -> Time {
+        let since = at.saturating_duration_since(self.0.borrow().began);
+        Time::try_from(since.as_micros()).unwrap_or(Time::MAX)
+    }
+
+    /// Counts what has no line of its own.
+    pub fn tally(&self, name: &'static str) {
+        *self.0.borrow_mut().counts.entry(name).or_default() += 1;
+    }
+
     /// Writes a line.
     pub fn note(&self, what: What) {
         let t = self.now();
@@ -88,9 +100,11 @@ impl Book {
             What::Revoked { .. } => ("revocations", None),
             What::Fault { .. } => ("faults", None),
             What::Ended { .. } => ("connections ended", None),
+            What::Moved { .. } => ("typed: moves", None),
             What::User { .. }
             | What::Device { .. }
             | What::Conversation { .. }
+            | What::Dialled { .. }
             | What::Welcome { .. }
             | What::Synced { .. }
             | What::OutOfTurn { .. }
@@ -145,15 +159,15 @@ impl Book {
         })
     }
 
-    /// The number of a new device.
+    /// The number of a new device; `exact`: it hears each number once and in order.
     #[must_use]
-    pub fn device(&self, user: User) -> Device {
+    pub fn device(&self, user: User, exact: bool) -> Device {
         let device = {
             let mut pages = self.0.borrow_mut();
             pages.devices += 1;
             pages.devices
         };
-        self.note(What::Device { device, user });
+        self.note(What::Device { device, user, exact });
         device
     }
 

@@ -1,13 +1,14 @@
 //! A device that speaks raw frames, written from the protocol's document and from nothing else, so
 //! that the history holds what the wire delivered, not what a good client made of it.
 //!
-//! A device of another making (one that uses a client library, say) needs the same three things as
-//! this one: the [`Town`] to look at, the [`Book`](crate::book::Book) to write into, and dice; it
-//! writes down `Hello`, `Welcome`, `Synced`, `Event`, `Ended` for its stream and `Invoke` and its
-//! answers for what it asks, and keeps its [`Standing`](crate::town::Standing) up to date.
+//! A device of another making needs the same three things as this one: the [`Town`] to look at, the
+//! [`Book`](crate::book::Book) to write into, and dice; it writes down `Hello`, `Welcome`, `Synced`,
+//! `Event`, `Ended` for its stream and `Invoke` and its answers for what it asks, and keeps its
+//! [`Standing`](crate::town::Standing) up to date. [`typed`] is one: a program on the client library.
 
 mod deeds;
 mod stream;
+pub mod typed;
 
 use std::{
     cell::{Cell, RefCell},
@@ -88,6 +89,22 @@ struct Desk {
 }
 
 impl Desk {
+    fn new(town: Rc<Town>, me: Citizen, stranger: bool, exact: bool) -> Rc<Self> {
+        let number = town.book.device(me.user, exact);
+        town.stand(number, |it| it.user = me.user);
+        Rc::new(Self {
+            number,
+            me,
+            stranger,
+            town,
+            outbox: RefCell::default(),
+            asking: Cell::new(0),
+            token: RefCell::default(),
+            credential: Cell::new(0),
+            revoked: Cell::new(false),
+        })
+    }
+
     fn note(&self, what: What) {
         self.town.book.note(what);
     }
@@ -100,6 +117,29 @@ impl Desk {
             it.asking = asking;
             it.revoked = revoked && it.synced.is_some();
         });
+    }
+
+    /// Sees to it that there is a log-in.
+    async fn has_token(&self, dice: &mut Random, node: usize) -> bool {
+        // Whoever was logged out now and then tries it all the same.
+        if self.revoked.get() && dice.chance(700) {
+            self.token.borrow_mut().clear();
+        }
+        if !self.token.borrow().is_empty() {
+            return true;
+        }
+        let door = self.town.doors[node];
+        let request = Request::post("/user/token", &self.me.token, None);
+        let token = match http::ask(door, request).await {
+            Ok(reply) if reply.status == 200 => reply.json()["token"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        let Some(token) = token else { return false };
+        *self.token.borrow_mut() = token;
+        self.credential.set(self.town.book.credential());
+        self.revoked.set(false);
+        self.tell();
+        true
     }
 }
 
@@ -123,23 +163,10 @@ impl Device {
     #[must_use]
     pub fn new(town: Rc<Town>, me: Citizen, name: &str, seed: u64, stranger: bool) -> Self {
         let mut dice = Random::new(seed, name);
-        let number = town.book.device(me.user);
-        town.stand(number, |it| it.user = me.user);
         let careful = dice.chance(500);
         let node = usize::try_from(dice.below(town.doors.len() as u64)).unwrap_or(0);
-        let desk = Desk {
-            number,
-            me,
-            stranger,
-            town,
-            outbox: RefCell::default(),
-            asking: Cell::new(0),
-            token: RefCell::default(),
-            credential: Cell::new(0),
-            revoked: Cell::new(false),
-        };
         Self {
-            desk: Rc::new(desk),
+            desk: Desk::new(town, me, stranger, false),
             dice,
             memory: Memory::default(),
             copy: None,
@@ -155,7 +182,7 @@ impl Device {
         let mut failures = 0;
         while town.phase.get() < Phase::Quiet {
             let began = Instant::now();
-            if self.has_token().await {
+            if self.desk.has_token(&mut self.dice, self.node).await {
                 self.connection().await;
             }
             town.stand(self.desk.number, |it| it.synced = None);
@@ -168,30 +195,6 @@ impl Device {
             }
         }
         town.stand(self.desk.number, |it| it.gone = true);
-    }
-
-    /// Sees to it that there is a log-in.
-    async fn has_token(&mut self) -> bool {
-        let desk = self.desk.clone();
-        // Whoever was logged out now and then tries it all the same.
-        if desk.revoked.get() && self.dice.chance(700) {
-            desk.token.borrow_mut().clear();
-        }
-        if !desk.token.borrow().is_empty() {
-            return true;
-        }
-        let door = desk.town.doors[self.node];
-        let request = Request::post("/user/token", &desk.me.token, None);
-        let token = match http::ask(door, request).await {
-            Ok(reply) if reply.status == 200 => reply.json()["token"].as_str().map(str::to_owned),
-            _ => None,
-        };
-        let Some(token) = token else { return false };
-        *desk.token.borrow_mut() = token;
-        desk.credential.set(desk.town.book.credential());
-        desk.revoked.set(false);
-        desk.tell();
-        true
     }
 
     /// The first frame, and what it says of what is held: the positions in it, and whether a token

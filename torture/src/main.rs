@@ -37,7 +37,7 @@ struct Arguments {
     /// People
     #[arg(long, default_value_t = 10)]
     users: usize,
-    /// Devices of each
+    /// Devices of each that speak raw frames; one more is a program on the client library
     #[arg(long, default_value_t = 2)]
     devices: usize,
     /// Groups, beside a direct conversation of each with the next

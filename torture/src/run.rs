@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     book::Book,
     dependencies::Dependencies,
-    device::Device,
+    device::{Device, typed},
     http::{self, Reply, Request},
     nemesis::{Kind, Nemesis, Schedule},
     nodes::{self, Node, NodePlan},
@@ -39,7 +39,7 @@ pub struct Options {
     pub shared: bool,
     /// People.
     pub users: usize,
-    /// Devices of each.
+    /// Devices of each that speak raw frames; one more is a program on the client library.
     pub devices: usize,
     /// Groups at the beginning.
     pub groups: usize,
@@ -88,6 +88,9 @@ const LOST_WINDOW: Duration = Duration::from_secs(2);
 const SETTLE_MAX: Duration = Duration::from_secs(90);
 /// For gauges to come down when everybody has gone; presence lasts 5 s.
 const GONE_MAX: Duration = Duration::from_secs(30);
+
+/// Devices of each that are programs on the client library.
+const TYPED: usize = 1;
 
 /// People who belong to nothing.
 const STRANGERS: usize = 2;
@@ -283,7 +286,7 @@ async fn found_town(
             citizens[member].rooms.push((room, None));
         }
     }
-    let devices = (options.users * options.devices).max(1) as u64;
+    let devices = (options.users * (options.devices + TYPED)).max(1) as u64;
     // Of a thousand actions 560 are a message, and 40 are four or five.
     let pause = 1_000_000 * devices * 740 / 1000 / options.rate.max(1);
     Ok(Rc::new(Town {
@@ -309,6 +312,11 @@ fn settle_people(options: &Options, town: &Rc<Town>) -> JoinSet<()> {
             let device = Device::new(town.clone(), citizen.clone(), &name, options.seed, stranger);
             devices.spawn_local(device.live());
         }
+        for device in 0..if stranger { 0 } else { TYPED } {
+            let name = format!("u{index}t{device}");
+            let device = typed::Device::new(town.clone(), citizen.clone(), &name, options.seed);
+            devices.spawn_local(device.live());
+        }
     }
     devices
 }
@@ -324,7 +332,10 @@ async fn live(
 ) -> anyhow::Result<()> {
     let book = &town.book;
     book.phase(Phase::Calm);
-    wait(SETTLE_MAX, || town.is_connected()).await.context("nobody can connect")?;
+    if wait(SETTLE_MAX, || town.is_connected()).await.is_none() {
+        let who = town.behind(&BTreeMap::new()).unwrap_or_default();
+        bail!("not everybody can connect: {who}");
+    }
     sleep(CALM).await;
     town.phase.set(Phase::Chaos);
     book.phase(Phase::Chaos);

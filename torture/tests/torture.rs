@@ -107,6 +107,9 @@ fn check_flawless(options: &Options) {
     assert!(outcome.found.is_valid(), "{}\n{report}", outcome.found.tell(&outcome.history));
     assert!(outcome.schedule.single.is_none() && outcome.report.faults >= 4);
     assert!(outcome.report.counts["acknowledged"] > 500);
+    // The client library was under it, and not only while all was well.
+    assert!(outcome.report.counts["typed: restarts"] > 0);
+    assert!(outcome.report.counts["typed: resumes"] > 0);
     let _ = std::fs::remove_dir_all(&options.folder);
 }
 

@@ -148,6 +148,8 @@ pub(super) struct Machine {
     renew_at: Option<Duration>,
     places: Places,
     inbox: Inbox,
+    /// The stream is live, and the host is not told before it has what was passed over.
+    synced_due: bool,
     outbox: Outbox,
     marks: Marks,
     watched: Vec<UserId>,
@@ -175,6 +177,7 @@ impl Machine {
             renew_at: None,
             places: Places::new(limits.conversations_max, resume),
             inbox: Inbox::new(limits.events_max),
+            synced_due: false,
             outbox: Outbox::default(),
             marks: Marks::default(),
             watched: Vec::new(),
@@ -372,7 +375,7 @@ impl Machine {
             }
             Phase::Open { link, moving, .. } => {
                 let moving = !matches!(moving, Moving::No);
-                State::Open { live: link.is_live(), moving }
+                State::Open { live: link.is_live() && !self.synced_due, moving }
             }
             Phase::Waiting { failures, until, because, renew: _ } => State::Waiting {
                 failures: *failures,
@@ -405,6 +408,10 @@ impl Machine {
             Input::Frame(link, frame) => self.arrived(now, link, frame),
             Input::Ended(link, ending) => self.ended(now, link, ending),
             Input::Token(answer) => self.token(now, answer),
+        }
+        if self.synced_due && self.places.holes() == 0 {
+            self.synced_due = false;
+            self.inbox.note(ClientEvent::Synced);
         }
         self.flush(now);
     }
@@ -553,6 +560,8 @@ impl Machine {
         self.watch_due = true;
         self.typed = None;
         self.places.unasked();
+        // The next connection says it anew.
+        self.synced_due = false;
         match moving {
             // The old node is gone before the new one has caught up: what is on its way there is
             // the connection now.
@@ -753,7 +762,7 @@ impl Machine {
                     self.places.token(token);
                 }
                 match role {
-                    Role::Main => self.inbox.note(ClientEvent::Synced),
+                    Role::Main => self.synced_due = true,
                     Role::Next => self.moved(now),
                     Role::Old => {}
                 }
@@ -869,7 +878,11 @@ impl Machine {
         match asked {
             Asked::Send(id) => {
                 if let Some(entry) = self.outbox.remove(id) {
-                    let error = SendError::Refused { key: entry.key, problem };
+                    let key = entry.key;
+                    let error = match entry.unsure {
+                        true => SendError::Unsure { key, problem },
+                        false => SendError::Refused { key, problem },
+                    };
                     self.outputs.push_back(Output::Settled(id, Err(error)));
                 }
             }

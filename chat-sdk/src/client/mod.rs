@@ -151,6 +151,15 @@ pub enum SendError {
         /// Why.
         problem: Problem,
     },
+    /// The server will not have it, but an earlier try had no answer, and the user may have been a
+    /// member then: it may or may not have been written.
+    #[error("refused, and an earlier try had no answer: {}", problem.code.title())]
+    Unsure {
+        /// Of the message.
+        key: ClientKey,
+        /// Why it is refused now.
+        problem: Problem,
+    },
     /// The client ended before there was an answer: it may or may not have been written. Send it
     /// again with this key, and it is written once.
     #[error("the client is closed: {because}")]

@@ -23,6 +23,9 @@ pub(super) struct Entry {
     destination: Option<ConversationId>,
     /// The command that carries it, while it is on its way.
     flying: Option<(LinkId, u64)>,
+    /// A command that carried it had no answer, or only that it shall be repeated: it may stand in
+    /// the log.
+    pub(super) unsure: bool,
 }
 
 /// All of them.
@@ -65,7 +68,8 @@ impl Outbox {
         self.last += 1;
         self.bytes += text.as_str().len();
         let destination = self.author.as_ref().map(|me| destination(me, &to));
-        self.entries.insert(self.last, Entry { key, to, text, destination, flying: None });
+        let entry = Entry { key, to, text, destination, flying: None, unsure: false };
+        self.entries.insert(self.last, entry);
         self.last
     }
 
@@ -96,9 +100,9 @@ impl Outbox {
     /// The command was in vain: it leaves again. One that left with another command meanwhile stays
     /// on its way.
     pub(super) fn land(&mut self, id: EntryId, link: LinkId, command: u64) {
-        if let Some(entry) = self.entries.get_mut(&id)
-            && entry.flying == Some((link, command))
-        {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.unsure = true;
+        if entry.flying == Some((link, command)) {
             entry.flying = None;
             self.flying -= 1;
         }

@@ -204,6 +204,66 @@ fn what_the_host_has_not_taken_is_not_reached() {
 }
 
 #[test]
+fn it_is_not_synced_before_the_host_gets_what_was_passed_over() {
+    let mut bench = Bench::new(ClientLimits { events_max: 4, ..ClientLimits::default() });
+    bench.send("k", 0).unwrap();
+    bench.token("t0");
+    let link = bench.opened();
+    bench.frame(link, welcome("e", false));
+    // There is room for three beside the news of the connection; answers are due, so it reads on.
+    (1..=5).for_each(|seq| bench.frame(link, message(0, seq)));
+    bench.frame(link, ServerFrame::Synced { token: None });
+    let not_live = State::Open { live: false, moving: false };
+    for seq in [None, Some(1), Some(2), Some(3)] {
+        let given = bench.take().map(|event| match event {
+            ClientEvent::Event(event) => Some(event.seq.get()),
+            ClientEvent::Connected { .. } => None,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(given, Some(seq));
+    }
+    assert_eq!(bench.take(), None, "4 and 5 are still to come");
+    assert_eq!(bench.machine.state(bench.now), not_live);
+    bench.frame(link, message(0, 4));
+    assert_eq!(bench.machine.state(bench.now), not_live);
+    bench.frame(link, message(0, 5));
+    assert_eq!(bench.machine.state(bench.now), State::Open { live: true, moving: false });
+    for seq in [4, 5] {
+        assert!(matches!(bench.take(), Some(ClientEvent::Event(event)) if event.seq.get() == seq));
+    }
+    assert_eq!(bench.take(), Some(ClientEvent::Synced));
+}
+
+#[test]
+fn a_refusal_means_that_nothing_was_written_only_if_no_try_was_without_an_answer() {
+    for lost in [false, true] {
+        let mut bench = Bench::live(ClientLimits::default());
+        let mut link = LinkId(1);
+        bench.send("k", 0).unwrap();
+        let mut command = bench.commands()[0].0.clone();
+        if lost {
+            bench.ended(link, 1006);
+            bench.until(secs(60));
+            link = bench.opened();
+            bench.frame(link, welcome("e", true));
+            command = bench.commands()[0].0.clone();
+        }
+        let (key, problem) = (ClientKey::new("k").unwrap(), Problem::of(Code::NotFound));
+        let refusal = ServerFrame::Error { id: Some(command), key: None, problem: problem.clone() };
+        bench.frame(link, refusal);
+        let told = match lost {
+            false => SendError::Refused { key, problem },
+            true => SendError::Unsure { key, problem },
+        };
+        let settled = bench.outputs().into_iter().find_map(|output| match output {
+            Output::Settled(_, result) => Some(result),
+            _ => None,
+        });
+        assert_eq!(settled, Some(Err(told)), "{lost}");
+    }
+}
+
+#[test]
 fn every_close_code_has_the_remedy_of_the_table() {
     for code in CloseCode::ALL {
         let mut bench = Bench::live(ClientLimits::default());

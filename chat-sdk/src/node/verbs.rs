@@ -2,10 +2,7 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
-use super::{
-    Node, lock,
-    log_writer::{self, Committing},
-};
+use super::{Node, lock, log_writer::Committing};
 use crate::{
     conversation::{
         ChangeError, OpenError, ReadError, SendError,
@@ -31,12 +28,13 @@ impl Node {
     }
 
     /// What was planned was written and is committed: everybody is told.
+    #[cfg(feature = "postgres")]
     pub(crate) fn conclude_send(
         self: &Arc<Self>,
         written: Vec<Written>,
     ) -> Result<Sent, SendError> {
         for written in &written {
-            log_writer::deliver(self, written, None);
+            super::log_writer::deliver(self, written, None);
         }
         send::conclude(&self.peers, written)
     }

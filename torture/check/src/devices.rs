@@ -10,6 +10,8 @@ use crate::{
 
 struct Device {
     user: User,
+    /// It hears each number once and in order, whatever the wire said.
+    exact: bool,
     credential: u32,
     hello: Time,
     connected: bool,
@@ -35,6 +37,7 @@ pub(crate) fn check(
 ) {
     let revoked = deadlines(history, terms);
     let mut devices: BTreeMap<history::Device, Device> = BTreeMap::new();
+    let mut dialled: HashMap<history::Device, Time> = HashMap::new();
     let (mut quiet, mut judged) = (false, false);
     for (place, entry) in history.iter().enumerate() {
         if let What::Phase { phase } = entry.what {
@@ -47,9 +50,14 @@ pub(crate) fn check(
             }
         }
         let Some(number) = entry.what.device() else { continue };
+        if let What::Dialled { since, .. } = entry.what {
+            dialled.insert(number, since);
+            continue;
+        }
         if let What::Hello { credential, held, tokened, token, .. } = &entry.what {
             let device = devices.entry(number).or_insert_with(|| Device {
                 user: cast.user(number),
+                exact: cast.exact(number),
                 credential: *credential,
                 hello: entry.t,
                 connected: false,
@@ -61,7 +69,7 @@ pub(crate) fn check(
                 again: HashMap::new(),
             });
             device.credential = *credential;
-            device.hello = entry.t;
+            device.hello = dialled.remove(&number).unwrap_or(entry.t);
             device.connected = true;
             device.synced = false;
             device.held = held.iter().chain(tokened).copied().collect();
@@ -103,7 +111,11 @@ pub(crate) fn check(
                     let story = format!("{} shall begin behind {head}: not there", who());
                     found.add(Rule::V5, Some(*conversation), Some(place), story);
                 }
-                device.held.insert(*conversation, *head);
+                let held = device.held.insert(*conversation, *head);
+                if let Some(held) = held.filter(|held| device.exact && head < held) {
+                    let story = format!("{} shall go back from {held} to {head}", who());
+                    found.add(Rule::V5, Some(*conversation), Some(place), story);
+                }
                 device.due.remove(conversation);
             }
             What::Left { conversation, .. } => {
@@ -163,6 +175,10 @@ fn advance(
     match held {
         Some(held) if seq > held => Some(format!("got {seq} after {held}")),
         Some(held) => {
+            if device.exact {
+                device.held.insert(conversation, held);
+                return Some(format!("got {seq} again, after {held}"));
+            }
             // Who is added again gets the log from its beginning, told or not that they had left.
             let mut added_again = log.stays(device.user).iter().skip(1);
             let added = added_again.any(|stay| log.latest(stay.from) >= device.hello);

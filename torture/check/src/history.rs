@@ -50,6 +50,9 @@ pub enum What {
         device: Device,
         /// Whose it is.
         user: User,
+        /// Whether it is a program on a client that promises each number once and in order, over
+        /// all connections: what it hears is not what the wire said.
+        exact: bool,
     },
     /// Introduces a conversation.
     Conversation {
@@ -97,6 +100,14 @@ pub enum What {
         why: String,
     },
 
+    /// The next hello of this device was not said when its line stands here: a program hears of its
+    /// connections afterwards, and knows only that this one was not opened before.
+    Dialled {
+        /// Which.
+        device: Device,
+        /// When it may have been said at the earliest.
+        since: Time,
+    },
     /// A device says hello on a new connection.
     Hello {
         /// Which.
@@ -121,6 +132,11 @@ pub enum What {
     /// From here on the stream is live.
     Synced {
         /// Whose.
+        device: Device,
+    },
+    /// A device of that kind is on another node, and its stream goes on as if nothing had been.
+    Moved {
+        /// Which.
         device: Device,
     },
     /// The connection is over.
@@ -257,9 +273,11 @@ impl What {
         match self {
             Self::Device { device, .. }
             | Self::Invoke { device, .. }
+            | Self::Dialled { device, .. }
             | Self::Hello { device, .. }
             | Self::Welcome { device }
             | Self::Synced { device }
+            | Self::Moved { device }
             | Self::Ended { device, .. }
             | Self::Event { device, .. }
             | Self::Reset { device, .. }
@@ -310,9 +328,11 @@ impl What {
             | Self::Retry { .. }
             | Self::Fail { .. }
             | Self::Info { .. }
+            | Self::Dialled { .. }
             | Self::Hello { .. }
             | Self::Welcome { .. }
             | Self::Synced { .. }
+            | Self::Moved { .. }
             | Self::Ended { .. }
             | Self::OutOfTurn { .. }
             | Self::Unspoken { .. }

@@ -1,7 +1,7 @@
 //! The logs as they were at the end, and what can be said of the time at which each number was
 //! given: not when exactly, which nobody outside the server saw, but not before and not after when.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     Found, Rule,
@@ -13,6 +13,7 @@ use crate::{
 /// Who is who, and who asked what.
 pub(crate) struct Cast<'a> {
     users: HashMap<Device, User>,
+    exact: HashSet<Device>,
     names: HashMap<User, &'a str>,
     asked: HashMap<Op, Asked<'a>>,
 }
@@ -26,14 +27,22 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Cast<'a> {
     pub(crate) fn of(history: &'a [Entry]) -> Self {
-        let mut cast = Self { users: HashMap::new(), names: HashMap::new(), asked: HashMap::new() };
+        let mut cast = Self {
+            users: HashMap::new(),
+            exact: HashSet::new(),
+            names: HashMap::new(),
+            asked: HashMap::new(),
+        };
         for entry in history {
             match &entry.what {
                 What::User { user, id } => {
                     cast.names.insert(*user, id);
                 }
-                What::Device { device, user } => {
+                What::Device { device, user, exact } => {
                     cast.users.insert(*device, *user);
+                    if *exact {
+                        cast.exact.insert(*device);
+                    }
                 }
                 What::Invoke { op, device, ask } => {
                     let user = cast.user(*device);
@@ -48,6 +57,11 @@ impl<'a> Cast<'a> {
     /// Whose device this is. One that was never introduced is nobody's.
     pub(crate) fn user(&self, device: Device) -> User {
         self.users.get(&device).copied().unwrap_or(User::MAX)
+    }
+
+    /// Whether it may hear each number only once and in order.
+    pub(crate) fn exact(&self, device: Device) -> bool {
+        self.exact.contains(&device)
     }
 
     pub(crate) fn name(&self, user: User) -> &'a str {

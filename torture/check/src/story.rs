@@ -37,7 +37,7 @@ impl Story {
         let mut story = Self { lines: Vec::new(), log: Vec::new() };
         for (user, id) in [(ANN, "ann"), (BOB, "bob"), (EVE, "eve")] {
             story.add(What::User { user, id: id.to_owned() });
-            story.add(What::Device { device: user, user });
+            story.add(What::Device { device: user, user, exact: false });
         }
         let created = Body::Created { members: vec![ANN, BOB], title: Some("g".to_owned()) };
         story.stands(body(created)).hello(BOB, &[(G, 1)]).synced(BOB);
@@ -222,6 +222,80 @@ fn v5_a_hole_a_swap_a_repetition_and_another_content() {
     let mut story = Story::new();
     story.said(1).said(2).got(BOB, 2).got(BOB, 3).add(sync).got(BOB, 2).got(BOB, 3).got(BOB, 2);
     assert_eq!(story.broken(), [Rule::V5]);
+}
+
+/// A program of bob's on a client.
+const BOT: u32 = 9;
+
+#[test]
+fn v5_an_exact_device_hears_each_number_once_over_all_of_its_connections() {
+    let begun = || {
+        let mut story = Story::new();
+        story.add(What::Device { device: BOT, user: BOB, exact: true });
+        story.said(1).said(2).said(3);
+        for seq in 2..=4 {
+            story.got(BOB, seq);
+        }
+        story.hello(BOT, &[(G, 1)]).got(BOT, 2);
+        story
+    };
+    let told = |device, head| What::Reset { device, conversation: G, head };
+    // On one connection and over two: in order, or with a hole, or again.
+    for (seqs, broken) in [(vec![3, 4], false), (vec![4], true), (vec![2, 3, 4], true)] {
+        for two in [false, true] {
+            let mut story = begun();
+            if two {
+                story.add(What::Ended { device: BOT, why: String::new() }).hello(BOT, &[(G, 2)]);
+            }
+            story.synced(BOT);
+            seqs.iter().for_each(|seq| {
+                story.got(BOT, *seq);
+            });
+            assert_eq!(story.broken().contains(&Rule::V5), broken, "{seqs:?} {two}");
+        }
+    }
+    // Who is added again hears it from the beginning: a raw device, told or not; this one if told.
+    for (device, told, broken) in
+        [(BOB, false, false), (BOB, true, false), (BOT, false, true), (BOT, true, false)]
+    {
+        let mut story = begun();
+        story.synced(BOT).got(BOT, 3).got(BOT, 4);
+        story.stands(body(Body::Removed(BOB))).stands(body(Body::Added(vec![BOB])));
+        if told {
+            story.add(What::Left { device, conversation: G });
+        }
+        (1..=6).for_each(|seq| {
+            story.got(device, seq);
+        });
+        assert_eq!(story.broken().contains(&Rule::V5), broken, "{device} {told}");
+    }
+    // Sent on to the head, but never back.
+    for (head, broken) in [(4, false), (1, true)] {
+        let mut story = begun();
+        story.add(told(BOT, head));
+        (head + 1..=4).for_each(|seq| {
+            story.got(BOT, seq);
+        });
+        assert_eq!(story.synced(BOT).broken().contains(&Rule::V5), broken, "{head}");
+        let mut story = Story::new();
+        story.said(1).said(2).said(3).got(BOB, 2).add(told(BOB, head));
+        assert!(!story.broken().contains(&Rule::V5), "a raw device may be sent back");
+    }
+}
+
+#[test]
+fn v6_a_hello_was_said_when_it_was_said_and_not_when_it_was_told_of() {
+    // Written while the connection began, or after that.
+    for (since, broken) in [(Time::MAX, true), (0, false)] {
+        let mut story = Story::new();
+        story.add(What::Device { device: BOT, user: BOB, exact: true });
+        story.hello(BOT, &[(G, 1)]).said(1).got(BOB, 2);
+        let at = story.lines.last().map_or(0, |entry| entry.t);
+        story.add(What::Ended { device: BOT, why: String::new() });
+        story.add(What::Dialled { device: BOT, since: since.min(at + 1) });
+        story.hello(BOT, &[(G, 1)]).synced(BOT).got(BOT, 2);
+        assert_eq!(story.broken().contains(&Rule::V6), broken, "{since}");
+    }
 }
 
 #[test]

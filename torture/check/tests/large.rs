@@ -13,7 +13,7 @@ fn history(sends: u64) -> Vec<Entry> {
     let mut add = |what| entries.push(Entry { t: entries.len() as u64, what });
     for device in 0..DEVICES {
         add(What::User { user: device, id: format!("u{device}") });
-        add(What::Device { device, user: device });
+        add(What::Device { device, user: device, exact: false });
     }
     let members = (0..DEVICES).collect();
     let body = Body::Created { members, title: None };

@@ -1,6 +1,6 @@
 //! What a device asks for, and what becomes of it.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use chat_check::history::{Answer, Ask, Conversation, Op, What};
 use serde_json::{Value, json};
@@ -84,6 +84,38 @@ impl Desk {
             outgoing.not_before = Some(Instant::now() + wait);
         }
     }
+
+    /// Ends the device's log-in; its connection is left to the server.
+    pub(super) fn log_out(self: &Rc<Self>, node: usize) {
+        if self.revoked.get() {
+            return;
+        }
+        let op = self.asks(Ask::Open { how: "log out".to_owned() });
+        let desk = self.clone();
+        tokio::task::spawn_local(async move {
+            let (token, credential) = (desk.token.borrow().clone(), desk.credential.get());
+            let request = Request::post("/user/logout", &token, None);
+            let reply = http::ask(desk.town.doors[node], request).await;
+            let mine = desk.credential.get() == credential;
+            match &reply {
+                Ok(reply) if reply.status == 204 => {
+                    desk.note(What::Revoked { credential });
+                    if mine {
+                        desk.revoked.set(true);
+                    }
+                }
+                // It may have ended: whoever does not know takes another one next time.
+                Ok(_) => {}
+                Err(_) if mine => desk.token.borrow_mut().clear(),
+                Err(_) => {}
+            }
+            desk.answered(op, |book, op| match reply {
+                Ok(reply) if reply.status == 204 => book.ok(op, node, Answer::Done),
+                Ok(reply) => refused(book, op, &reply.json()),
+                Err(why) => book.unknown(op, &why.kind().to_string()),
+            });
+        });
+    }
 }
 
 impl Device {
@@ -100,7 +132,8 @@ impl Device {
                 return Ok(());
             }
             Action::LogOut => {
-                self.log_out();
+                let node = self.any_node();
+                self.desk.log_out(node);
                 return Ok(());
             }
             Action::Send
@@ -370,38 +403,6 @@ impl Device {
         let how = format!("{method} {path}");
         let op = self.desk.asks(Ask::Change { conversation: room, how });
         self.ask_http(op, method, path, body, None);
-    }
-
-    /// Ends the device's log-in; its connection is left to the server.
-    fn log_out(&mut self) {
-        if self.desk.revoked.get() {
-            return;
-        }
-        let op = self.desk.asks(Ask::Open { how: "log out".to_owned() });
-        let (desk, node) = (self.desk.clone(), self.any_node());
-        tokio::task::spawn_local(async move {
-            let (token, credential) = (desk.token.borrow().clone(), desk.credential.get());
-            let request = Request::post("/user/logout", &token, None);
-            let reply = http::ask(desk.town.doors[node], request).await;
-            let mine = desk.credential.get() == credential;
-            match &reply {
-                Ok(reply) if reply.status == 204 => {
-                    desk.note(What::Revoked { credential });
-                    if mine {
-                        desk.revoked.set(true);
-                    }
-                }
-                // It may have ended: whoever does not know takes another one next time.
-                Ok(_) => {}
-                Err(_) if mine => desk.token.borrow_mut().clear(),
-                Err(_) => {}
-            }
-            desk.answered(op, |book, op| match reply {
-                Ok(reply) if reply.status == 204 => book.ok(op, node, Answer::Done),
-                Ok(reply) => refused(book, op, &reply.json()),
-                Err(why) => book.unknown(op, &why.kind().to_string()),
-            });
-        });
     }
 }
 
