@@ -70,7 +70,7 @@ torture: needs ## The fault run: three nodes, and everything around them breaks 
 	target/release/torture --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(TORTURE)
 
 needs:
-	scripts/needs.sh/needs.sh
+	scripts/needs.sh
 
 clean: ## Removes what was built. Leaves ./data alone.
 	cargo clean
