@@ -31,6 +31,11 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
     if node.is_draining() {
         return Err(Problem::of(Code::Draining));
     }
+    if let Err(after) = node.admit_one() {
+        metrics::counter!("chat_admissions_refused_total").increment(1);
+        let problem = Problem::new(Code::Overloaded, "too many come at once");
+        return Err(problem.retry_after(after));
+    }
     let handshake = node.handshakes.clone().try_acquire_owned();
     let handshake = handshake
         .map_err(|_| Problem::new(Code::Overloaded, "too many connections are being opened"))?;

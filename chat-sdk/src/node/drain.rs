@@ -114,7 +114,7 @@ impl Node {
         }
     }
 
-    fn random_below(&self, window: Duration) -> Duration {
+    pub(super) fn random_below(&self, window: Duration) -> Duration {
         let mut random = [0; 4];
         self.ports.random.fill(&mut random);
         window.mul_f64(f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX))

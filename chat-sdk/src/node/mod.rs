@@ -51,12 +51,16 @@ use crate::{
     model::{Body, ConversationId, Epoch, Event, Identity, Marker, Seq, UserId},
     protocol::{Encoded, ServerFrame},
     sabotage::{self, Defect},
+    session::RateBucket,
     store::{Checkpoint, Reader, StoreError},
 };
 
 /// How many messages may wait for the bus; beyond, they are dropped and found by the position
 /// check of the other nodes.
 const BUS_QUEUE: usize = 4_096;
+
+/// The earliest time at which who was not let in may come back; the latest is three times this.
+const COME_BACK: Duration = Duration::from_secs(1);
 
 /// One node.
 pub(crate) struct Node {
@@ -68,6 +72,7 @@ pub(crate) struct Node {
     pub(crate) events: broadcast::Sender<Event>,
     /// Sockets between upgrade and the end of their join.
     pub(crate) handshakes: Arc<Semaphore>,
+    admissions: Mutex<RateBucket>,
     shards: Shards,
     // Std mutexes, each held for a look-up or a change and never across an await. None is taken
     // while another is held, but mailboxes and the bus's topics under any of them.
@@ -121,6 +126,11 @@ impl Node {
             epoch: Mutex::new(epoch),
             events: broadcast::Sender::new(limits.events_backlog),
             handshakes: Arc::new(Semaphore::new(limits.handshakes_max)),
+            admissions: Mutex::new(RateBucket::new(
+                Duration::ZERO,
+                limits.admissions_per_second,
+                limits.admissions_per_second,
+            )),
             shards: Shards::default(),
             registry: Mutex::default(),
             presence: Mutex::default(),
@@ -396,6 +406,13 @@ impl Node {
 
     fn replay_page(&self) -> std::num::NonZeroU16 {
         std::num::NonZeroU16::new(self.limits.replay_page).unwrap_or(std::num::NonZeroU16::MIN)
+    }
+
+    /// One more who comes in; or after which time they may try again. Those who are refused at the
+    /// same time are told different times, or they would all come back at once.
+    pub(crate) fn admit_one(&self) -> Result<(), Duration> {
+        let room = lock(&self.admissions).take(self.now());
+        room.map_err(|_| COME_BACK + self.random_below(COME_BACK * 2))
     }
 
     /// The last position, for somebody who joins now and reads everything after it was taken.

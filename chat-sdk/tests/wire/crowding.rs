@@ -52,6 +52,34 @@ async fn a_node_has_so_many_connections() {
 }
 
 #[tokio::test]
+async fn so_many_come_in_a_second_and_the_others_are_told_when_to_come_back() {
+    let limits = Limits { admissions_per_second: 2, ..Limits::default() };
+    let server = Server::with(limits).await;
+    let _in = [server.connect("alice").await, server.connect("alice").await];
+    let mut times = std::collections::BTreeSet::new();
+    let mut refused = 0;
+    for _ in 0..12 {
+        let answer = server.ask(native("bob").upgrade()).await;
+        if answer.status == 503 {
+            assert_eq!(answer.code(), "overloaded");
+            times.insert(answer.json()["retry_after_ms"].as_u64().unwrap());
+            refused += 1;
+        }
+    }
+    // However slow this machine is, not all of them came in.
+    assert!(refused > 0);
+    assert!(times.iter().all(|after| (1_000..=3_000).contains(after)), "{times:?}");
+    assert!(refused < 4 || times.len() > 1, "a herd sent away together comes back together");
+    server.until("there is room again", |health| health.connections < 32).await;
+    let back = async {
+        while server.ask(native("bob").upgrade()).await.status != 101 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, back).await.expect("let in after a while");
+}
+
+#[tokio::test]
 async fn so_many_connections_may_be_on_their_way_in() {
     let limits = Limits {
         handshakes_max: 2,

@@ -85,6 +85,7 @@ impl Server {
             // Nobody pings here: the heartbeat costs time and no memory.
             .env("CHAT_SERVER__LIMITS__HEARTBEAT", "10m")
             .env("CHAT_SERVER__LIMITS__CONNECTIONS_PER_USER_MAX", "100000")
+            .env("CHAT_SERVER__LIMITS__ADMISSIONS_PER_SECOND", "1000000")
             .env("CHAT_SERVER__LIMITS__CONNECTIONS_PER_ADDRESS_MAX", "100000")
             .env("CHAT_SERVER__LIMITS__SENDS_PER_SECOND", "1000000")
             .env("CHAT_SERVER__LIMITS__SENDS_BURST", "1000000")

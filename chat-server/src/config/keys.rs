@@ -330,6 +330,13 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Frames of one live connection, over ten seconds; above, it is closed as flooding",
             ),
             key(
+                "limits.admissions_per_second",
+                "NUMBER",
+                "500",
+                Form::Plain,
+                "Live connections let in a second; more are told to come back, so that those who are there notice little",
+            ),
+            key(
                 "limits.position_check",
                 "TIME",
                 "10s",

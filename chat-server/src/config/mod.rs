@@ -349,6 +349,7 @@ fn limits(from: &mut Reader<'_>) -> Limits {
         sends_per_second: from.read("limits.sends_per_second", parse::at_least_one),
         sends_burst: from.read("limits.sends_burst", parse::at_least_one),
         frames_per_second: from.read("limits.frames_per_second", parse::at_least_one),
+        admissions_per_second: from.read("limits.admissions_per_second", parse::at_least_one),
         position_check: from.read("limits.position_check", parse::nonzero_time),
         membership_check: from.read("limits.membership_check", parse::nonzero_time),
         credential_check: from.read("limits.credential_check", parse::nonzero_time),
