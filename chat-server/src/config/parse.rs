@@ -288,7 +288,8 @@ mod tests {
         assert!(
             matches!(store("sqlite:/a/b.db"), Ok(Store::File(path)) if path == Path::new("/a/b.db"))
         );
-        for bad in ["", "sqlite:", "postgres://localhost", "memory"] {
+        assert!(matches!(store("postgres://localhost"), Ok(Store::Postgres(_))));
+        for bad in ["", "sqlite:", "postgres:localhost", "memory"] {
             assert!(store(bad).is_err(), "{bad}");
         }
     }

@@ -125,19 +125,19 @@ mod tests {
         let env = [
             ("CHAT_SERVER__AUTH__SECRET", secret),
             ("CHAT_SERVER__HTTP__TRUSTED_PROXIES", "10.0.0.0/8,::1"),
-            ("CHAT_SERVER__STORE", "postgres://chat:hunter2@db/chat"),
-            ("CHAT_SERVER__BUS", "redis://cache"),
+            ("CHAT_SERVER__STORE", "postgres://chat@db/chat"),
+            ("CHAT_SERVER__BUS", "redis://:hunter2@cache"),
             ("CHAT_SERVER__DATA_DIR", "a \"b\" \\c"),
         ];
         let env = env.map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let values = Values::gather(None::<&Path>, env, [], &mut Vec::new());
         let text = printed(|out| print_effective(out, &values, true));
         assert!(!text.contains(secret) && !text.contains("hunter2"), "{text}");
-        assert!(text.contains("# store = \"postgres://chat:***@db/chat\""), "{text}");
+        assert!(text.contains("# bus = \"redis://:***@cache\""), "{text}");
         assert!(text.contains("# environment CHAT_SERVER__AUTH__SECRET"), "{text}");
         assert!(text.contains("# default"), "{text}");
         let reread = reread(&text);
-        for name in ["http.trusted_proxies", "data_dir", "bus"] {
+        for name in ["http.trusted_proxies", "data_dir", "store"] {
             assert_eq!(reread.get(name).unwrap().text, values.get(name).unwrap().text);
         }
     }
