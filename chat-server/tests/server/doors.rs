@@ -53,7 +53,8 @@ fn the_health_checks_tell_living_from_ready() {
     let server = Server::start(&folder);
     assert_eq!(server.get("/healthz").expect(200).json()["status"], "ok");
     let ready = server.get("/readyz").expect(200).json();
-    assert_eq!(ready, json!({ "status": "ready", "checks": { "store": "ok", "draining": false } }));
+    let checks = json!({ "store": "ok", "bus": "ok", "draining": false });
+    assert_eq!(ready, json!({ "status": "ready", "checks": checks }));
 
     let url = format!("http://{}", server.address());
     for args in [&["healthcheck", "--url", &url][..], &["healthcheck", "--live", "--url", &url]] {
