@@ -12,7 +12,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::mailbox::Mailbox;
-use crate::{model::UserId, protocol::Encoded};
+use crate::{
+    model::UserId,
+    protocol::{Encoded, ServerFrame},
+};
 
 /// A node's name for as long as it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -217,11 +220,18 @@ impl Presence {
         }
     }
 
-    /// Tells everybody who wants to know of this user.
-    pub fn tell(&self, user: &UserId, frame: &Encoded) {
-        for mailbox in self.watchers.get(user).into_iter().flatten() {
-            let _ = mailbox.offer_signal(frame);
+    /// Tells everybody who wants to know of this user how it is.
+    pub fn tell(&self, user: &UserId, online: bool) {
+        let Some(watchers) = self.watchers.get(user) else { return };
+        let frame = Encoded::text(&ServerFrame::Presence { user: user.clone(), online });
+        for mailbox in watchers {
+            let _ = mailbox.offer_signal(&frame);
         }
+    }
+
+    /// The same of several.
+    pub fn tell_all(&self, users: &[UserId], online: bool) {
+        users.iter().for_each(|user| self.tell(user, online));
     }
 
     /// How many users are here, those in their grace time included.

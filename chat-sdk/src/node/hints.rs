@@ -14,7 +14,6 @@ use crate::{
     bus::Topic,
     hub::NodeId,
     model::{CredentialId, UserId},
-    protocol::{Encoded, ServerFrame},
     sabotage::{self, Defect},
 };
 
@@ -99,14 +98,14 @@ impl Node {
             Hint::Ended { node } => {
                 let mut presence = lock(&self.presence);
                 let gone = presence.ended(node);
-                self.tell_all(&presence, &gone, false);
+                presence.tell_all(&gone, false);
             }
             Hint::Present { node, .. } if node == self.id => {}
             Hint::Present { node, user, here } => {
                 let mut presence = lock(&self.presence);
                 presence.alive(node, self.lease());
                 if let Some(online) = presence.told(node, &user, here) {
-                    self.tell_all(&presence, &[user], online);
+                    presence.tell(&user, online);
                 }
             }
             Hint::WhoHas { users } => {
@@ -130,14 +129,6 @@ impl Node {
     pub(super) fn say_presence(&self, user: &UserId, here: bool) {
         let hint = Hint::Present { node: self.id, user: user.clone(), here };
         self.send_hint(Topic::User(user.clone()), &hint);
-    }
-
-    /// Tells those who watch these users here.
-    pub(super) fn tell_all(&self, presence: &crate::hub::Presence, users: &[UserId], online: bool) {
-        for user in users {
-            let frame = ServerFrame::Presence { user: user.clone(), online };
-            presence.tell(user, &Encoded::text(&frame));
-        }
     }
 
     /// The bus listens for these now: whoever is watched among them is asked about.

@@ -82,10 +82,8 @@ impl Registry {
 
     /// Whether somebody who was asked about then has been revoked since.
     fn is_revoked(&self, identity: &Identity, asked: Duration) -> bool {
-        let later = self.revoked.iter().rev().take_while(|it| it.at >= asked);
-        later
-            .into_iter()
-            .any(|it| it.user == identity.user && is_by(identity, it.credential.as_ref()))
+        let mut later = self.revoked.iter().rev().take_while(|it| it.at >= asked);
+        later.any(|it| it.user == identity.user && is_by(identity, it.credential.as_ref()))
     }
 
     /// The mailboxes of a user's connections.
@@ -337,7 +335,7 @@ impl Node {
             // Under the lock, so that the last word to the bus is the one that holds.
             self.topics.follow(Topic::User(identity.user.clone()));
             if !online {
-                self.tell_all(&presence, std::slice::from_ref(&identity.user), true);
+                presence.tell(&identity.user, true);
             }
             drop(presence);
             self.say_presence(&identity.user, true);
@@ -439,12 +437,12 @@ pub(super) async fn keep_house(node: Arc<Node>) {
         let gone = {
             let mut presence = lock(&node.presence);
             let lapsed = presence.lapse(node.now());
-            node.tell_all(&presence, &lapsed, false);
+            presence.tell_all(&lapsed, false);
             let gone = presence.expire(node.now());
             for user in &gone {
                 node.forget_user(&presence, user);
                 if !presence.is_online(user) {
-                    node.tell_all(&presence, std::slice::from_ref(user), false);
+                    presence.tell(user, false);
                 }
             }
             metrics::gauge!("chat_users_online").set(presence.online() as f64);

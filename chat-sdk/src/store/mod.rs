@@ -8,6 +8,8 @@ mod checkpoint;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod spelling;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "accounts")]

@@ -10,13 +10,13 @@ use std::{
 
 use chat_sdk::{
     Body, Text,
-    client::{ClientEvent, ClientEvents, State},
+    client::{ClientEvent, ClientEvents},
     protocol::SendTo,
 };
 
 use crate::{
     figures::Delays,
-    town::{PATIENCE, Town},
+    town::{Town, wait_for_all},
 };
 
 pub(crate) async fn run(listeners: usize, seconds: usize) {
@@ -42,14 +42,7 @@ pub(crate) async fn run(listeners: usize, seconds: usize) {
     let (sender, mut own) = town.client(&users[0], 0).start().unwrap();
     tokio::spawn(async move { while own.next().await.is_some() {} });
     clients.push(sender.clone());
-    let all = async {
-        for client in &clients {
-            while !matches!(client.state(), State::Open { live: true, .. }) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, all).await.expect("everybody connects");
+    wait_for_all(&clients).await;
     println!("across: {listeners} listeners on one server, messages of 128 bytes on another");
 
     let stop = Instant::now() + Duration::from_secs(seconds as u64);

@@ -17,7 +17,7 @@ use chat_sdk::{
 
 use crate::{
     figures::Delays,
-    town::{PATIENCE, Town},
+    town::{PATIENCE, Town, wait_for_all},
 };
 
 /// Members of a group.
@@ -62,7 +62,7 @@ pub(crate) async fn run(clients: usize, rate: usize) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    settle(&handles).await;
+    wait_for_all(&handles).await;
     println!("  all connected after {:.1} s", began.elapsed().as_secs_f64());
 
     let talk = Arc::new(AtomicBool::new(true));
@@ -102,18 +102,6 @@ pub(crate) async fn run(clients: usize, rate: usize) {
     for client in handles {
         client.close().await;
     }
-}
-
-async fn settle(clients: &[Client]) {
-    use chat_sdk::client::State;
-    let all = async {
-        for client in clients {
-            while !matches!(client.state(), State::Open { live: true, .. }) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, all).await.expect("everybody connects");
 }
 
 /// The last numbers, as the database has them.

@@ -11,7 +11,7 @@ use std::{
 
 use chat_sdk::{
     ConversationId, Store, Text,
-    client::{Client, ClientEvent, ClientEvents, State},
+    client::{Client, ClientEvent, ClientEvents},
     protocol::SendTo,
 };
 use tokio::{
@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     figures::Delays,
-    town::{PATIENCE, Town},
+    town::{PATIENCE, Town, wait_for_all},
 };
 
 /// Members of a group.
@@ -128,17 +128,6 @@ pub(crate) async fn run(clients: usize) {
     }
     println!("  clients that miss something: {wrong}");
     assert_eq!(wrong, 0);
-}
-
-async fn wait_for_all(clients: &[Client]) {
-    let all = async {
-        for client in clients {
-            while !matches!(client.state(), State::Open { live: true, .. }) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, all).await.expect("everybody connects");
 }
 
 /// The last number it holds, if all came in order.

@@ -18,7 +18,7 @@ use chat_sdk::{
         JwtIssuer,
         accounts::{Account, AccountRole, AccountStore, CreateWhen},
     },
-    client::{Client, ClientBuilder, ClientLimits},
+    client::{Client, ClientBuilder, ClientLimits, State},
     store::{Open, Write},
 };
 use testbed::{Postgres, PostgresOptions, Redis};
@@ -164,6 +164,18 @@ impl Town {
             redis: cpu_seconds(self.redis.pid().unwrap()),
         }
     }
+}
+
+/// Until everybody is connected and has everything.
+pub(crate) async fn wait_for_all(clients: &[Client]) {
+    let all = async {
+        for client in clients {
+            while !matches!(client.state(), State::Open { live: true, .. }) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.expect("everybody connects");
 }
 
 /// Seconds of CPU.

@@ -1,7 +1,5 @@
 //! Accounts in the same database.
 
-use std::time::Duration;
-
 use tokio_postgres::Row;
 
 use super::{
@@ -15,11 +13,11 @@ use crate::{
     auth::accounts::{Account, AccountChange, AccountRole, AccountStore, CreateWhen, Creation},
     env::{Clock, SystemClock},
     model::{CredentialId, Timestamp, UserId},
-    store::{StoreError, account_search},
+    store::{
+        StoreError, account_search,
+        spelling::{REVOKED_KEPT, account_role, account_role_text, after_all, limit_of},
+    },
 };
-
-/// How long past its end a revoked token is still remembered, in case the clock was wrong.
-const REVOKED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 macro_rules! account_columns {
     () => {
@@ -274,7 +272,7 @@ async fn create(
                 &account.name_key,
                 &account.display_name,
                 &account.password_hash,
-                &role_text(account.role),
+                &account_role_text(account.role),
                 &account.disabled,
                 &i64::from(account.generation),
                 &account.created_at.as_millis(),
@@ -302,30 +300,9 @@ pub(super) fn account(row: &Row) -> Result<Account, StoreError> {
         name_key: row::get(row, 2)?,
         display_name: row::get(row, 3)?,
         password_hash: row::get(row, 4)?,
-        role: row::column(row, 5, |role: &str| match role {
-            "user" => Ok(AccountRole::User),
-            "admin" => Ok(AccountRole::Admin),
-            other => Err(format!("unknown role {other:?}")),
-        })?,
+        role: row::column(row, 5, account_role)?,
         disabled: row::get(row, 6)?,
         generation: row::column(row, 7, |generation: i64| u32::try_from(generation))?,
         created_at: Timestamp::from_millis(row::get(row, 8)?),
     })
-}
-
-const fn role_text(role: AccountRole) -> &'static str {
-    match role {
-        AccountRole::User => "user",
-        AccountRole::Admin => "admin",
-    }
-}
-
-fn limit_of(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// What comes after everything that begins with this: the largest character there is, which is
-/// none that people write, appended.
-fn after_all(prefix: &str) -> String {
-    format!("{prefix}\u{10ffff}")
 }

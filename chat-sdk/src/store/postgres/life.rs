@@ -51,7 +51,9 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    pub(super) fn of(row: &Row) -> Result<Self, StoreError> {
+    /// Every row of the answer says it, and there is at least one.
+    pub(super) fn of(rows: &[Row]) -> Result<Self, StoreError> {
+        let row = one(rows)?;
         Ok(Self {
             stamps: Stamps::of(&row::epoch(row, 0)?),
             base: row::number(row, 1)?,

@@ -226,7 +226,7 @@ impl Plan {
         let marker = seat.marker.merge(*marker, head);
         let moved = marker != seat.marker;
         if moved {
-            self.seated(*conversation, user, Seat { marker, ..seat }).since |= false;
+            self.seated(*conversation, user, Seat { marker, ..seat });
             self.touched(*conversation);
         }
         Ok(Written::Marker { marker, moved })

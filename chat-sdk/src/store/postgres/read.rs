@@ -8,14 +8,17 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{
     error::defect,
     life::{Flushed, MOMENT_COLUMNS, Moment, moment_columns},
-    row::{self, event_columns, place},
+    row::{self, event_columns},
 };
 use crate::{
     model::{
         ConversationId, Event, Kind, Marker, Member, Membership, Memberships, Seq, Summary,
         Timestamp, UserId,
     },
-    store::{Checkpoint, Events, Heads, Only, Page, Reader, StoreError, checkpoint},
+    store::{
+        Checkpoint, Events, Heads, Only, Page, Reader, StoreError, checkpoint,
+        spelling::{Span, place},
+    },
 };
 
 /// How far back from the head the event before a checkpoint is looked for. Who missed more is told
@@ -66,7 +69,7 @@ pub(super) fn heads(asked: &[ConversationId]) -> Query {
 }
 
 pub(super) fn heads_of(rows: &[Row], flushed: &Flushed) -> Result<Heads, StoreError> {
-    let moment = Moment::of(rows.first().ok_or_else(|| defect("chat_life has lost its row"))?)?;
+    let moment = Moment::of(rows)?;
     let mut heads = Vec::with_capacity(rows.len());
     for row in rows {
         if row::get::<Option<uuid::Uuid>>(row, MOMENT_COLUMNS)?.is_some() {
@@ -107,7 +110,7 @@ pub(super) fn memberships_of(
     since: Option<&Checkpoint>,
     flushed: &Flushed,
 ) -> Result<Memberships, StoreError> {
-    let moment = Moment::of(rows.first().ok_or_else(|| defect("chat_life has lost its row"))?)?;
+    let moment = Moment::of(rows)?;
     let since = since.and_then(|since| moment.stamp(since));
     let mut memberships = Memberships::default();
     for row in rows {
@@ -159,7 +162,7 @@ pub(super) fn moved_of(
     users: &[UserId],
     since: &Checkpoint,
 ) -> Result<Vec<UserId>, StoreError> {
-    let moment = Moment::of(rows.first().ok_or_else(|| defect("chat_life has lost its row"))?)?;
+    let moment = Moment::of(rows)?;
     if moment.stamp(since).is_none() {
         return Ok(users.to_vec());
     }
@@ -226,30 +229,6 @@ fn readable(rows: &[Row]) -> Result<Option<&[Row]>, StoreError> {
     Ok(Some(if row::get(first, 1)? { rows } else { &[] }))
 }
 
-/// A page lies around a border: so many at most before it, so many from it on.
-struct Place {
-    border: i64,
-    before: usize,
-    after: usize,
-}
-
-impl Place {
-    fn of(page: Page, limit: NonZeroU16) -> Self {
-        let limit = usize::from(limit.get());
-        let (border, before, after) = match page {
-            // One beyond the largest place: everything is before it.
-            Page::Newest => (place(Seq::MAX) + 1, limit, 0),
-            Page::Before(seq) => (place(seq), limit, 0),
-            Page::After(seq) => (place(seq) + 1, 0, limit),
-            Page::Around(seq) => {
-                let before = (limit - 1) / 2;
-                (place(seq), before, limit - before)
-            }
-        };
-        Self { border, before, after }
-    }
-}
-
 macro_rules! page_sql {
     ($only:literal) => {
         concat!(
@@ -280,7 +259,7 @@ pub(super) fn page(
     only: Only,
     limit: NonZeroU16,
 ) -> Query {
-    let Place { border, before, after } = Place::of(page, limit);
+    let Span { border, before, after } = Span::of(page, limit);
     query!(
         match only {
             Only::Everything => page_sql!(" "),
@@ -301,7 +280,7 @@ pub(super) fn page_of(
     page: Page,
     limit: NonZeroU16,
 ) -> Result<Option<Events>, StoreError> {
-    let Place { border: _, before, after } = Place::of(page, limit);
+    let Span { border: _, before, after } = Span::of(page, limit);
     let Some(rows) = readable(rows)? else {
         return Ok(None);
     };

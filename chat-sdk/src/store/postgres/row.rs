@@ -9,7 +9,7 @@ use crate::{
         Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Role, Seq, Timestamp, Title,
         UserId,
     },
-    store::StoreError,
+    store::{StoreError, spelling},
 };
 
 /// The columns that [`event`] reads from where it is told, of a table called `e`.
@@ -36,19 +36,8 @@ pub(super) fn event(
     })
 }
 
-/// As the log stores an author: the system has no name.
-pub(super) fn author_text(by: Option<&UserId>) -> &str {
-    by.map_or("", UserId::as_str)
-}
-
 pub(super) fn author(row: &Row, index: usize) -> Result<Option<UserId>, StoreError> {
-    column(
-        row,
-        index,
-        |author: &str| {
-            if author.is_empty() { Ok(None) } else { UserId::new(author).map(Some) }
-        },
-    )
+    column(row, index, |text: &str| spelling::author(text))
 }
 
 pub(super) fn user(row: &Row, index: usize) -> Result<UserId, StoreError> {
@@ -84,46 +73,18 @@ pub(super) fn number(row: &Row, index: usize) -> Result<u64, StoreError> {
     column(row, index, |number: i64| u64::try_from(number))
 }
 
-pub(super) const fn role_text(role: Role) -> &'static str {
-    match role {
-        Role::Member => "member",
-        Role::Owner => "owner",
-    }
-}
-
 /// A member's role; `None` of one who left.
 pub(super) fn role(row: &Row, index: usize) -> Result<Option<Role>, StoreError> {
-    column(row, index, |role: Option<&str>| match role {
-        None => Ok(None),
-        Some("member") => Ok(Some(Role::Member)),
-        Some("owner") => Ok(Some(Role::Owner)),
-        Some(other) => Err(format!("unknown role {other:?}")),
-    })
-}
-
-pub(super) const fn kind_text(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Direct => "direct",
-        Kind::Group => "group",
-    }
+    column(row, index, spelling::role)
 }
 
 pub(super) fn kind(row: &Row, index: usize) -> Result<Kind, StoreError> {
-    column(row, index, |kind: &str| match kind {
-        "direct" => Ok(Kind::Direct),
-        "group" => Ok(Kind::Group),
-        other => Err(format!("unknown kind {other:?}")),
-    })
+    column(row, index, spelling::kind)
 }
 
 /// A conversation as a parameter.
 pub(super) fn id(conversation: ConversationId) -> Uuid {
     Uuid::from_bytes(*conversation.as_bytes())
-}
-
-/// A place in a log as a parameter.
-pub(super) fn place(seq: Seq) -> i64 {
-    i64::try_from(seq.get()).expect("a place is below 2^53")
 }
 
 /// A column as it is.

@@ -9,13 +9,16 @@ use super::{
     error::{Failure, defect},
     life::Flushed,
     plan::{Changes, Found, Place, Questions, Seat, apply},
-    row::{self, author_text, event_columns, place, role_text},
+    row::{self, event_columns},
     session::{self, Session},
 };
 use crate::{
     model::{Body, ClientKey, ConversationId, Title},
     sabotage::{self, Defect},
-    store::{StoreError, Write, Written},
+    store::{
+        StoreError, Write, Written,
+        spelling::{author_text, kind_text, place, role_text},
+    },
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -224,7 +227,7 @@ async fn ask(
     };
     let opens = (
         ids(&mut asked.opens.keys().copied()),
-        asked.opens.values().map(|(kind, _)| row::kind_text(*kind)).collect::<Vec<_>>(),
+        asked.opens.values().map(|(kind, _)| kind_text(*kind)).collect::<Vec<_>>(),
         asked
             .opens
             .values()

@@ -1,19 +1,17 @@
 //! Accounts in the same database.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{SqliteStore, row, writer::Commit};
 use crate::{
-    auth::accounts::{Account, AccountChange, AccountRole, AccountStore, CreateWhen, Creation},
+    auth::accounts::{Account, AccountChange, AccountStore, CreateWhen, Creation},
     env::{Clock, SystemClock},
     model::{CredentialId, Timestamp, UserId},
-    store::{StoreError, account_search},
+    store::{
+        StoreError, account_search,
+        spelling::{REVOKED_KEPT, account_role, account_role_text, after_all, limit_of},
+    },
 };
-
-/// How long past its end a revoked token is still remembered, in case the clock was wrong.
-const REVOKED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 macro_rules! account_columns {
     () => {
@@ -229,7 +227,7 @@ fn create(
             account.name_key,
             account.display_name,
             account.password_hash,
-            role_text(account.role),
+            account_role_text(account.role),
             account.disabled,
             account.generation,
             account.created_at.as_millis(),
@@ -260,30 +258,9 @@ pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         name_key: row.get(2)?,
         display_name: row.get(3)?,
         password_hash: row.get(4)?,
-        role: row::column(row, 5, |role: String| match role.as_str() {
-            "user" => Ok(AccountRole::User),
-            "admin" => Ok(AccountRole::Admin),
-            other => Err(format!("unknown role {other:?}")),
-        })?,
+        role: row::column(row, 5, |role: String| account_role(&role))?,
         disabled: row.get(6)?,
         generation: row.get(7)?,
         created_at: Timestamp::from_millis(row.get(8)?),
     })
-}
-
-const fn role_text(role: AccountRole) -> &'static str {
-    match role {
-        AccountRole::User => "user",
-        AccountRole::Admin => "admin",
-    }
-}
-
-fn limit_of(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// What comes after everything that begins with this: the largest character there is, which is
-/// none that people write, appended.
-fn after_all(prefix: &str) -> String {
-    format!("{prefix}\u{10ffff}")
 }

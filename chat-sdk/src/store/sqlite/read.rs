@@ -4,13 +4,17 @@ use std::num::NonZeroU16;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::row::{self, event_columns, place};
+use super::row::{self, event_columns};
 use crate::{
     model::{
         ConversationId, Epoch, Event, Kind, Marker, Member, Membership, Memberships, Seq, Summary,
         Timestamp, UserId,
     },
-    store::{Checkpoint, Events, Heads, Only, Page, checkpoint::Stamps},
+    store::{
+        Checkpoint, Events, Heads, Only, Page,
+        checkpoint::Stamps,
+        spelling::{Span, place},
+    },
 };
 
 /// For whom something is read; the owned twin of [`Reader`](crate::store::Reader).
@@ -178,18 +182,7 @@ pub(super) fn page(
     if !readable(connection, reader, conversation)? {
         return Ok(None);
     }
-    let limit = usize::from(limit.get());
-    // The page lies around this border: so many at most before it, so many from it on.
-    let (border, before, after) = match page {
-        // One beyond the largest place: everything is before it.
-        Page::Newest => (place(Seq::MAX) + 1, limit, 0),
-        Page::Before(seq) => (place(seq), limit, 0),
-        Page::After(seq) => (place(seq) + 1, 0, limit),
-        Page::Around(seq) => {
-            let before = (limit - 1) / 2;
-            (place(seq), before, limit - before)
-        }
-    };
+    let Span { border, before, after } = Span::of(page, limit);
     let (older, newer) = match only {
         Only::Everything => (
             concat!(

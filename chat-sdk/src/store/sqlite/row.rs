@@ -6,9 +6,12 @@ use rusqlite::{
     types::{FromSql, Type},
 };
 
-use crate::model::{
-    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Role, Seq, Timestamp, Title,
-    UserId,
+use crate::{
+    model::{
+        Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Role, Seq, Timestamp, Title,
+        UserId,
+    },
+    store::spelling,
 };
 
 /// The columns that [`event`] reads.
@@ -31,19 +34,8 @@ pub(super) fn event(conversation: ConversationId, row: &Row<'_>) -> rusqlite::Re
     })
 }
 
-/// As the log stores an author: the system has no name.
-pub(super) fn author_text(by: Option<&UserId>) -> &str {
-    by.map_or("", UserId::as_str)
-}
-
 fn author(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<UserId>> {
-    column(
-        row,
-        index,
-        |author: String| {
-            if author.is_empty() { Ok(None) } else { UserId::new(author).map(Some) }
-        },
-    )
+    column(row, index, |text: String| spelling::author(&text))
 }
 
 pub(super) fn user(row: &Row<'_>, index: usize) -> rusqlite::Result<UserId> {
@@ -75,41 +67,13 @@ pub(super) fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
     column(row, index, |number: i64| u64::try_from(number))
 }
 
-pub(super) const fn role_text(role: Role) -> &'static str {
-    match role {
-        Role::Member => "member",
-        Role::Owner => "owner",
-    }
-}
-
 /// A member's role; `None` of one who left.
 pub(super) fn role(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Role>> {
-    column(row, index, |role: Option<String>| match role.as_deref() {
-        None => Ok(None),
-        Some("member") => Ok(Some(Role::Member)),
-        Some("owner") => Ok(Some(Role::Owner)),
-        Some(other) => Err(format!("unknown role {other:?}")),
-    })
-}
-
-pub(super) const fn kind_text(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Direct => "direct",
-        Kind::Group => "group",
-    }
+    column(row, index, |role: Option<String>| spelling::role(role.as_deref()))
 }
 
 pub(super) fn kind(row: &Row<'_>, index: usize) -> rusqlite::Result<Kind> {
-    column(row, index, |kind: String| match kind.as_str() {
-        "direct" => Ok(Kind::Direct),
-        "group" => Ok(Kind::Group),
-        other => Err(format!("unknown kind {other:?}")),
-    })
-}
-
-/// A place in a log as a parameter.
-pub(super) fn place(seq: Seq) -> i64 {
-    i64::try_from(seq.get()).expect("a place is below 2^53")
+    column(row, index, |kind: String| spelling::kind(&kind))
 }
 
 /// A count of commits as a parameter.

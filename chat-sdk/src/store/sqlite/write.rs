@@ -4,13 +4,16 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    row::{self, author_text, event_columns, place, role_text},
+    row::{self, event_columns},
     writer::Commit,
 };
 use crate::{
     model::{Body, ClientKey, ConversationId, Event, Kind, Marker, Role, Seq, UserId},
     sabotage::{self, Defect},
-    store::{Append, Mark, Open, Refusal, Write, Written},
+    store::{
+        Append, Mark, Open, Refusal, Write, Written,
+        spelling::{author_text, kind_text, place, role_text},
+    },
 };
 
 pub(super) fn apply(commit: &mut Commit<'_>, write: &Write) -> rusqlite::Result<Written> {
@@ -56,7 +59,7 @@ fn open(commit: &mut Commit<'_>, open: &Open) -> rusqlite::Result<Written> {
         )?
         .execute(params![
             open.conversation.as_bytes(),
-            row::kind_text(open.kind),
+            kind_text(open.kind),
             open.title.as_ref().map(|title| title.as_str()),
             open.at.as_millis(),
             stamp,
