@@ -1,0 +1,3 @@
+//! The operator of [`ChatCluster`](crd::ChatCluster)s.
+
+pub mod crd;

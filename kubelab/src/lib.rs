@@ -1,0 +1,1 @@
+//! A Kubernetes control plane of real binaries, and a kubelet that runs containers as processes.
