@@ -15,7 +15,6 @@ use k8s_openapi::{
 };
 use kube::{
     CustomResource, CustomResourceExt, KubeSchema,
-    core::{ListMerge, Rule},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -735,5 +734,97 @@ mod defaults {
             limits: quantities(&[("memory", "512Mi")]),
             claims: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    /// What the API server would say to a cluster that is changed so.
+    fn refused(change: Value) -> String {
+        let mut cluster = serde_json::to_value(fixture::cluster()).unwrap();
+        merge(&mut cluster, change);
+        let cluster: ChatCluster = serde_json::from_value(cluster).unwrap();
+        match cluster.validate_cel() {
+            Ok(()) => String::new(),
+            Err(errors) => errors.to_string(),
+        }
+    }
+
+    fn merge(into: &mut Value, from: Value) {
+        match (into, from) {
+            (Value::Object(into), Value::Object(from)) => {
+                for (key, value) in from {
+                    if value.is_null() {
+                        into.remove(&key);
+                    } else {
+                        merge(into.entry(key).or_insert(Value::Null), value);
+                    }
+                }
+            }
+            (into, from) => *into = from,
+        }
+    }
+
+    #[test]
+    fn rules_say_what_to_do() {
+        for (change, needle) in [
+            (json!({ "metadata": { "name": "x".repeat(41) } }), "choose a shorter one"),
+            (json!({ "metadata": { "name": "1team" } }), "begins with a letter"),
+            (json!({ "spec": { "image": { "tag": null } } }), "needs a tag or a digest"),
+            (
+                json!({ "spec": { "drain": { "windowSeconds": 60, "gracePeriodSeconds": 79 } } }),
+                "at least noticeSeconds + windowSeconds + 15",
+            ),
+            (
+                json!({ "spec": { "autoscaling":
+                    { "minReplicas": 5, "maxReplicas": 4, "connectionsPerPod": 10 } } }),
+                "raise maxReplicas",
+            ),
+            (json!({ "spec": { "autoscaling": { "maxReplicas": 4 } } }), "something to scale by"),
+            (
+                json!({ "spec": { "autoscaling":
+                    { "maxReplicas": 4, "connectionsPerPod": 9, "cpuPercent": 50 } } }),
+                "goes by connections only",
+            ),
+            (
+                json!({ "spec": { "autoscaling":
+                    { "maxReplicas": 4, "connectionsPerPod": 9, "behavior": {} } } }),
+                "behavior belongs to",
+            ),
+        ] {
+            let said = refused(change.clone());
+            assert!(said.contains(needle), "{change}: {said:?}");
+        }
+        for change in [
+            json!({}),
+            json!({ "spec": { "drain": { "windowSeconds": 60, "gracePeriodSeconds": 80 } } }),
+            json!({ "spec": { "autoscaling": { "maxReplicas": 4, "connectionsPerPod": 9 } } }),
+            json!({ "spec": { "autoscaling": { "maxReplicas": 4, "cpuPercent": 50,
+                "source": "HorizontalPodAutoscaler", "behavior": {} } } }),
+        ] {
+            assert_eq!(refused(change.clone()), "", "{change}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_keeps_to_its_limit_is_not_killed() {
+        let mut drain = Drain::default();
+        assert!(drain.grace_seconds() > drain.limit_seconds());
+        // The least that the rule allows.
+        drain.grace_period_seconds = Some(drain.notice_seconds + drain.window_seconds + 15);
+        assert!(drain.grace_seconds() > drain.limit_seconds());
+    }
+
+    #[test]
+    fn a_resource_that_no_operator_has_seen_says_so() {
+        let definition = serde_json::to_value(definition()).unwrap();
+        let version = &definition["spec"]["versions"][0];
+        let status = &version["schema"]["openAPIV3Schema"]["properties"]["status"];
+        assert_eq!(status["default"], json!({ "observedGeneration": -1 }));
+        assert_eq!(status["properties"]["conditions"]["x-kubernetes-list-type"], "map");
+        assert_eq!(version["subresources"]["scale"]["labelSelectorPath"], ".status.selector");
     }
 }

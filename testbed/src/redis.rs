@@ -17,6 +17,8 @@ const HINT: &str = "install Redis 7 or newer (Debian: apt-get install redis-serv
 pub struct RedisOptions {
     /// Further lines of `redis.conf`.
     pub settings: Vec<String>,
+    /// A further address to listen on, beside 127.0.0.1.
+    pub listen: Option<String>,
 }
 
 /// A Redis of one's own on 127.0.0.1, which keeps nothing. Ends when it is dropped or with the
@@ -42,10 +44,14 @@ impl Redis {
     pub fn start_with(options: &RedisOptions) -> Self {
         let folder = new_folder("redis");
         let watchdog = Watchdog::new(&folder.join("pid"), &folder);
+        let mut settings = options.settings.clone();
+        if let Some(address) = &options.listen {
+            settings.push(format!("bind 127.0.0.1 {address}\nprotected-mode no"));
+        }
         let server = Self {
             folder,
             port: free_port(),
-            settings: options.settings.clone(),
+            settings,
             process: Mutex::default(),
             _watchdog: watchdog,
         };
@@ -161,6 +167,7 @@ impl RedisCluster {
     #[must_use]
     pub fn start() -> Self {
         let options = RedisOptions {
+            listen: None,
             settings: vec![
                 "cluster-enabled yes".to_owned(),
                 "cluster-node-timeout 2000".to_owned(),
