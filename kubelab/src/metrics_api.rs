@@ -1,0 +1,2 @@
+//! Metrics of pods for the autoscaler.
+pub struct MetricsApi;

@@ -1,0 +1,43 @@
+//! The program of the test's images: a little HTTP, for looking around where it runs.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    process::ExitCode,
+    thread,
+};
+
+/// How it is called.
+pub const CALL: &str = "lab-program";
+
+/// Serves `/env/NAME` and `/file/PATH` on 8080 until it is ended.
+pub fn serve() -> ExitCode {
+    let listener = TcpListener::bind("0.0.0.0:8080").expect("the port is free in a new network");
+    for stream in listener.incoming().flatten() {
+        thread::spawn(move || answer(stream));
+    }
+    ExitCode::SUCCESS
+}
+
+fn answer(mut stream: TcpStream) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split_whitespace().nth(1)?.to_owned();
+    let found = if path == "/" {
+        Some(b"up".to_vec())
+    } else if let Some(name) = path.strip_prefix("/env/") {
+        std::env::var(name).ok().map(String::into_bytes)
+    } else {
+        path.strip_prefix("/file").and_then(|path| fs::read(path).ok())
+    };
+    let status = if found.is_some() { "200 OK" } else { "404 Not Found" };
+    let body = found.unwrap_or_default();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(&body).ok()?;
+    // The rest of the question is read, so that closing does not reset the connection.
+    stream.shutdown(Shutdown::Write).ok()?;
+    io::copy(&mut reader, &mut io::sink()).ok().map(drop)
+}
