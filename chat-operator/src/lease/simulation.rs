@@ -344,7 +344,7 @@ impl World {
 #[test]
 fn there_are_never_two_leaders_and_soon_one() {
     let (mut losses, mut reigns, mut released) = (0, 0, 0);
-    for seed in 0..4000 {
+    for seed in 0..2000 {
         let mut world = World::new(seed);
         world.run(Duration::from_secs(300), |_| false);
         // The network is well again; requests that were sent before are still under way.
@@ -369,7 +369,7 @@ fn there_are_never_two_leaders_and_soon_one() {
         released += world.released;
     }
     // Otherwise nothing of the above was tried.
-    assert!(losses > 1000 && reigns > 10_000 && released > 1000, "{losses} {reigns} {released}");
+    assert!(losses > 500 && reigns > 5_000 && released > 500, "{losses} {reigns} {released}");
 }
 
 #[test]
@@ -381,6 +381,9 @@ fn a_released_lease_is_taken_at_the_next_look() {
         let leader = world.holders()[0];
         // All others have seen it by then.
         world.run(Duration::from_secs(10), |_| false);
+        // As the driver, which finishes the request in hand first.
+        let idle = |world: &World| world.processes[leader].waits_for == 0;
+        assert!(world.run(Duration::from_secs(5), idle));
         world.happen(leader, world.processes[leader].life, 0, Happens::Ends);
         let look = Duration::from_millis(2000 * 6 / 5 + 500);
         assert!(world.run(look, |world| world.holders().len() == 1), "seed {seed}");
