@@ -472,6 +472,11 @@ mod tests {
         elect(client(server), candidacy, Health::default())
     }
 
+    /// What the campaign came to, within the time that even a noisy machine takes.
+    async fn end_of(task: tokio::task::JoinHandle<Result<(), Loss>>) -> Result<(), Loss> {
+        time::timeout(Duration::from_secs(60), task).await.expect("it ends").unwrap()
+    }
+
     fn holder(server: &Shared) -> Value {
         locked(server, |server| server.lease.as_ref().unwrap()["spec"]["holderIdentity"].clone())
     }
@@ -500,7 +505,7 @@ mod tests {
         }
         assert!(first.holds());
         stop_first.cancel();
-        first_task.await.unwrap().unwrap();
+        end_of(first_task).await.unwrap();
         assert!(!first.holds());
         second.acquired().await;
         assert!(second.holds() && !first.holds());
@@ -509,7 +514,7 @@ mod tests {
         assert_eq!(lease["spec"]["leaseTransitions"], 1);
         assert_eq!(lease["spec"]["leaseDurationSeconds"], 3);
         stop_second.cancel();
-        second_task.await.unwrap().unwrap();
+        end_of(second_task).await.unwrap();
         assert_eq!(holder(&server), "");
     }
 
@@ -521,7 +526,7 @@ mod tests {
         leadership.acquired().await;
         locked(&server, |server| server.silent = true);
         let silent = Instant::now();
-        assert_eq!(task.await.unwrap().unwrap_err(), Loss::Expired);
+        assert_eq!(end_of(task).await.unwrap_err(), Loss::Expired);
         assert!(!leadership.holds());
         // Noisy machines: the bound that counts is the deadline, and that is asked of `holds`.
         assert!(silent.elapsed() >= terms().renew / 2, "it did not try again");
@@ -538,7 +543,7 @@ mod tests {
             lease["spec"]["holderIdentity"] = json!("other");
             lease["metadata"]["resourceVersion"] = json!("forced");
         });
-        assert_eq!(task.await.unwrap().unwrap_err(), Loss::Taken { by: "other".to_owned() });
+        assert_eq!(end_of(task).await.unwrap_err(), Loss::Taken { by: "other".to_owned() });
         assert!(!leadership.holds());
     }
 
@@ -558,7 +563,7 @@ mod tests {
         assert_eq!(lease["metadata"]["labels"]["of"], "somebody");
         assert_eq!(lease["spec"]["leaseTransitions"], 5);
         stop.cancel();
-        task.await.unwrap().unwrap();
+        end_of(task).await.unwrap();
     }
 
     #[test]

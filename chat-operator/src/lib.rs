@@ -1,10 +1,12 @@
 //! The operator of [`ChatCluster`](crd::ChatCluster)s.
 
 pub mod crd;
+pub mod manifest;
 pub mod settings;
 pub mod client;
 pub mod lease;
 pub mod installed;
+pub mod controller;
 pub mod events;
 pub mod web;
 pub mod telemetry;

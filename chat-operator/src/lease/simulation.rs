@@ -198,7 +198,11 @@ impl World {
         }
         if this.stopped_until > self.now {
             // What happens to one that stands still, happens when it goes on.
-            let wait = this.stopped_until - self.now;
+            let mut wait = this.stopped_until - self.now;
+            if matches!(happens, Happens::Answer(Answer::Timeout)) {
+                // An answer that came meanwhile is found before its time-out.
+                wait += Duration::from_millis(1);
+            }
             return self.push(wait, process, request, happens);
         }
         match happens {
@@ -440,6 +444,21 @@ fn a_leader_that_stood_still_has_lost_whatever_it_hears_then() {
     let mut election = leader(start);
     election.wrote(start + Duration::from_secs(3), later, seen("2", "me"));
     assert_eq!(election.next(later), Step::Lost(Loss::Expired));
+
+    // Even one that would give it some seconds more: it has been heard to be over.
+    let mut election = leader(start);
+    let over = start + Duration::from_secs(10);
+    election.wrote(start + Duration::from_secs(9), over, seen("2", "me"));
+    assert_eq!(election.next(over), Step::Lost(Loss::Expired));
+}
+
+#[test]
+fn a_term_begins_before_the_write_is_sent() {
+    let (sent, heard) = (Instant::now(), Instant::now() + Duration::from_secs(2));
+    let mut election = Election::new(sent, "me".to_owned(), terms(), 1);
+    election.saw(sent, None);
+    election.wrote(sent, heard, seen("1", "me"));
+    assert_eq!(election.leads_until(), Some(sent + terms().renew));
 }
 
 #[test]
