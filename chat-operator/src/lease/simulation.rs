@@ -92,10 +92,13 @@ struct Process {
     waits_for: u64,
 }
 
+/// When, its number, the process and its life, and the request that it is about.
+type Appointment = (Instant, u64, usize, u64, u64);
+
 struct World {
     random: Random,
     now: Instant,
-    queue: BinaryHeap<Reverse<(Instant, u64, usize, u64, u64)>>,
+    queue: BinaryHeap<Reverse<Appointment>>,
     happenings: HashMap<u64, Happens>,
     numbers: u64,
     store: Store,
@@ -338,6 +341,11 @@ impl World {
                 .put(write, duration)
                 .map_or(Answer::Conflict, |seen| Answer::Wrote(sent, seen)),
         };
+        if self.chaos && self.random.one_in(30) {
+            // It is stopped while the answer is under way.
+            let stop = self.random.millis(0, 30_000);
+            self.processes[process].stopped_until = self.now + stop;
+        }
         if heard && self.processes[process].life == life {
             let late = self.latency();
             self.push(late, process, request, Happens::Answer(answer));
