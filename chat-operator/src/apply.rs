@@ -13,7 +13,6 @@ use crate::{
     desired::Child,
     kind::Kind,
     labels::{self, COST_MANAGER, DELETION_COST, MANAGER, SCALE_MANAGER, STATUS_MANAGER},
-    lease::Leadership,
     observe::Observed,
     quantity, telemetry,
 };
@@ -60,18 +59,15 @@ impl ApplyError {
     }
 }
 
-/// Writes, as long as this operator leads.
+/// Writes. Its client is one that does so only while this operator leads.
 #[derive(Clone)]
-pub struct Writer {
-    client: Client,
-    leadership: Leadership,
-}
+pub struct Writer(Client);
 
 impl Writer {
     /// With this client.
     #[must_use]
-    pub const fn new(client: Client, leadership: Leadership) -> Self {
-        Self { client, leadership }
+    pub const fn new(client: Client) -> Self {
+        Self(client)
     }
 
     /// Carries out everything but the status.
@@ -101,20 +97,10 @@ impl Writer {
         outcome
     }
 
-    /// Asked right before every write: a process that was stopped for a while and goes on may no
-    /// longer be the one that leads.
-    fn lead(&self) {
-        if !self.leadership.holds() {
-            tracing::error!("no longer the leader: ending at once, before anything is written");
-            std::process::exit(1);
-        }
-    }
-
     async fn apply(&self, namespace: &str, child: &Child) -> kube::Result<()> {
         let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &child.kind.resource());
+            Api::namespaced_with(self.0.clone(), namespace, &child.kind.resource());
         let force = PatchParams::apply(MANAGER).force();
-        self.lead();
         api.patch(&child.name, &force, &Patch::Apply(&child.object)).await?;
         telemetry::wrote(child.kind.name(), "apply");
         Ok(())
@@ -122,12 +108,11 @@ impl Writer {
 
     async fn delete(&self, namespace: &str, kind: Kind, name: &str) -> kube::Result<()> {
         let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &kind.resource());
+            Api::namespaced_with(self.0.clone(), namespace, &kind.resource());
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
             ..DeleteParams::default()
         };
-        self.lead();
         match api.delete(name, &params).await {
             Ok(_) => {
                 telemetry::wrote(kind.name(), "delete");
@@ -140,15 +125,16 @@ impl Writer {
 
     /// Writes what it costs to remove a pod, or lets go of it.
     async fn cost(&self, namespace: &str, pod: &str, cost: Option<i64>) -> kube::Result<()> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let annotations = cost.map_or_else(|| json!({}), |cost| json!({ DELETION_COST: cost.to_string() }));
+        let api: Api<Pod> = Api::namespaced(self.0.clone(), namespace);
+        let annotations =
+            cost.map_or_else(|| json!({}), |cost| json!({ DELETION_COST: cost.to_string() }));
         let patch = json!({
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": { "name": pod, "annotations": annotations },
         });
-        self.lead();
-        match api.patch(pod, &PatchParams::apply(COST_MANAGER).force(), &Patch::Apply(patch)).await {
+        match api.patch(pod, &PatchParams::apply(COST_MANAGER).force(), &Patch::Apply(patch)).await
+        {
             Ok(_) => {
                 telemetry::wrote("Pod", "apply");
                 Ok(())
@@ -173,7 +159,7 @@ impl Writer {
             return Ok(false);
         }
         let namespace = cluster.namespace().unwrap_or_default();
-        let api: Api<ChatCluster> = Api::namespaced(self.client.clone(), &namespace);
+        let api: Api<ChatCluster> = Api::namespaced(self.0.clone(), &namespace);
         let patch = json!({
             "apiVersion": <ChatCluster as kube::Resource>::api_version(&()),
             "kind": <ChatCluster as kube::Resource>::kind(&()),
@@ -181,7 +167,6 @@ impl Writer {
             "metadata": { "name": cluster.name_any(), "uid": cluster.uid() },
             "status": status,
         });
-        self.lead();
         let force = PatchParams::apply(STATUS_MANAGER).force();
         match api.patch_status(&cluster.name_any(), &force, &Patch::Apply(patch)).await {
             Ok(_) => {
@@ -200,7 +185,7 @@ impl Writer {
     /// The call failed.
     pub async fn scale(&self, cluster: &ChatCluster, replicas: i32) -> Result<(), ApplyError> {
         let namespace = cluster.namespace().unwrap_or_default();
-        let api: Api<ChatCluster> = Api::namespaced(self.client.clone(), &namespace);
+        let api: Api<ChatCluster> = Api::namespaced(self.0.clone(), &namespace);
         // With the version that was read: whoever scaled meanwhile was first.
         let patch = json!({
             "metadata": { "resourceVersion": cluster.resource_version() },
@@ -208,7 +193,6 @@ impl Writer {
         });
         let params =
             PatchParams { field_manager: Some(SCALE_MANAGER.to_owned()), ..PatchParams::default() };
-        self.lead();
         match api.patch_scale(&cluster.name_any(), &params, &Patch::Merge(patch)).await {
             Ok(_) => {
                 telemetry::wrote("ChatCluster", "scale");

@@ -38,16 +38,15 @@ use crate::{
     autoscale::{Bounds, Load, Memory},
     crd::{AutoscalingSource, ChatCluster, ChatClusterStatus},
     decide::{Surroundings, decide},
-    events::Events,
+    events::{Events, Kind as EventKind},
     kind::Kind,
     labels,
-    lease::Leadership,
     observe::{self, ObserveError, Observed, observe},
     pods,
     scrape::Scraper,
     settings::{Settings, TemplateUpgrade},
     status,
-    telemetry,
+    telemetry::{self, Pass},
 };
 
 /// Clusters that are worked on at a time.
@@ -58,7 +57,7 @@ const DEBOUNCE: Duration = Duration::from_millis(300);
 const FULL_PASS: Duration = Duration::from_secs(300);
 /// How often while servers leave, because their time runs out without an event.
 const DRAINING: Duration = Duration::from_secs(2);
-/// How often connections are counted for scaling.
+/// How often connections are counted for scaling, and how often those ask who wait for their turn.
 const COUNTING: Duration = Duration::from_secs(15);
 /// After an error: at first and at most, doubling.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
@@ -76,21 +75,14 @@ pub enum PassError {
     Apply(#[from] ApplyError),
 }
 
-/// Works until it is told to stop, and finishes the passes that are under way then.
-///
-/// # Errors
-///
-/// None today: what fails is repeated.
-pub async fn run(
-    client: Client,
-    settings: Settings,
-    leadership: Leadership,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+/// Works until it is told to stop, and finishes the passes that are under way then. `client` writes
+/// only while this process leads.
+pub async fn run(client: Client, settings: Settings, stop: CancellationToken) {
     let scopes = Scope::all(&settings);
+    let (events, publisher) = Events::start(client.clone(), settings.instance.clone());
     let context = Arc::new(Context {
-        writer: Writer::new(client.clone(), leadership),
-        events: Events::new(client.clone()),
+        writer: Writer::new(client.clone()),
+        events,
         scraper: Scraper::default(),
         settings,
         began: Instant::now(),
@@ -101,7 +93,7 @@ pub async fn run(
     });
     let controllers = scopes.into_iter().map(|scope| watch(scope, context.clone(), stop.clone()));
     futures_util::future::join_all(controllers).await;
-    Ok(())
+    publisher.finish().await;
 }
 
 /// Works in one scope. Each has its own, because what one watch knows is not to be taken for all.
@@ -250,7 +242,7 @@ async fn pass(cluster: Arc<ChatCluster>, context: Arc<Context>) -> Result<Action
     let began = Instant::now();
     let result = context.pass(&cluster).await;
     telemetry::clusters(context.known());
-    telemetry::reconciled(result.is_ok(), began.elapsed());
+    telemetry::reconciled(result.as_ref().map_or(Pass::Failed, |(_, pass)| *pass), began.elapsed());
     if let Err(why) = &result {
         tracing::warn!(
             namespace = cluster.namespace(),
@@ -260,7 +252,7 @@ async fn pass(cluster: Arc<ChatCluster>, context: Arc<Context>) -> Result<Action
             "a pass failed and is repeated"
         );
     }
-    result
+    result.map(|(action, _)| action)
 }
 
 #[allow(clippy::needless_pass_by_value)] // What the controller calls.
@@ -318,14 +310,14 @@ impl Context {
         memory.remove(&ObjectRef::from_obj(cluster));
     }
 
-    async fn pass(&self, cluster: &ChatCluster) -> Result<Action, PassError> {
+    async fn pass(&self, cluster: &ChatCluster) -> Result<(Action, Pass), PassError> {
         let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
         let monitors = self.knows_monitors().await;
         let seen = observe(&self.client, &self.scraper, &namespace, &name, monitors).await?;
         let Some(seen) = seen.filter(|it| it.cluster.metadata.deletion_timestamp.is_none()) else {
             // Garbage collection takes the children; whatever is made now would only be in its way.
             self.forget(cluster);
-            return Ok(Action::await_change());
+            return Ok((Action::await_change(), Pass::Settled));
         };
         let around = Surroundings {
             operator_namespace: self.settings.operator_namespace.clone(),
@@ -349,7 +341,7 @@ impl Context {
         } else {
             match observe(&self.client, &self.scraper, &namespace, &name, monitors).await? {
                 Some(seen) => seen,
-                None => return Ok(Action::await_change()),
+                None => return Ok((Action::await_change(), Pass::Settled)),
             }
         };
         let told = status::tell(&seen, &plan.verdict, Timestamp::now());
@@ -357,7 +349,7 @@ impl Context {
         if !plan.verdict.newer_template && status::is_ready(&told) {
             self.upgraded(&seen.cluster);
         }
-        self.report(&seen.cluster, &known, &outcome, &told).await;
+        self.report(&seen.cluster, &known, &outcome, &told);
         let scaling = self.autoscale(&seen).await?;
 
         if let Some(error) = outcome.errors.into_iter().next() {
@@ -365,18 +357,25 @@ impl Context {
         }
         self.remember(&seen.cluster, |it| it.failures = 0);
         let leaving = seen.pods.iter().any(pods::is_leaving) || plan.verdict.stepping;
+        let waits =
+            plan.verdict.newer_template && self.settings.template_upgrade == TemplateUpgrade::Auto;
         let again = if leaving {
             DRAINING
-        } else if scaling {
+        } else if scaling || waits {
             COUNTING
         } else {
             FULL_PASS
         };
-        Ok(Action::requeue(spread(again, &seen.cluster)))
+        let pass = match status::is_ready(&told) {
+            true => Pass::Settled,
+            false if plan.verdict.problem.is_some() => Pass::Stalled,
+            false => Pass::UnderWay,
+        };
+        Ok((Action::requeue(spread(again, &seen.cluster)), pass))
     }
 
     /// Tells once about each thing that has become otherwise.
-    async fn report(
+    fn report(
         &self,
         cluster: &ChatCluster,
         known: &HashSet<(Kind, String)>,
@@ -385,10 +384,15 @@ impl Context {
     ) {
         for child in &outcome.written {
             let reason = if known.contains(child) { "Updated" } else { "Created" };
-            self.events.note(cluster, reason, &format!("{} {}", child.0, child.1)).await;
+            self.events.record(
+                cluster,
+                EventKind::Normal,
+                reason,
+                format!("{} {}", child.0, child.1),
+            );
         }
         for (kind, name) in &outcome.deleted {
-            self.events.note(cluster, "Deleted", &format!("{kind} {name}")).await;
+            self.events.record(cluster, EventKind::Normal, "Deleted", format!("{kind} {name}"));
         }
         let before = cluster.status.as_ref().map(|it| it.conditions.as_slice()).unwrap_or_default();
         for now in &told.conditions {
@@ -398,7 +402,8 @@ impl Context {
             }
             match now.type_.as_str() {
                 status::condition::STALLED => {
-                    self.events.warn(cluster, &now.reason, &now.message).await;
+                    let note = now.message.clone();
+                    self.events.record(cluster, EventKind::Warning, &now.reason, note);
                 }
                 status::condition::READY
                 | status::condition::RECONCILING
@@ -407,7 +412,8 @@ impl Context {
                 | status::condition::PAUSED
                     if then.is_some() || now.status == "True" =>
                 {
-                    self.events.note(cluster, &now.reason, &now.message).await;
+                    let note = now.message.clone();
+                    self.events.record(cluster, EventKind::Normal, &now.reason, note);
                 }
                 _ => {}
             }
@@ -446,7 +452,7 @@ impl Context {
             self.writer.scale(&seen.cluster, wanted).await?;
             let (from, all) = (spec.replicas, load.connections);
             let note = format!("from {from} to {wanted} servers for {all} connections");
-            self.events.note(&seen.cluster, "Scaled", &note).await;
+            self.events.record(&seen.cluster, EventKind::Normal, "Scaled", note);
         }
         Ok(true)
     }

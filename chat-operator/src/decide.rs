@@ -136,7 +136,8 @@ pub fn decide(seen: &Observed, around: &Surroundings, now: Timestamp) -> Plan {
     let release = match &problem {
         Some(_) => None,
         None => {
-            let (serving, migrating) = (digest(seen, Purpose::Serve), digest(seen, Purpose::Migrate));
+            let (serving, migrating) =
+                (digest(seen, Purpose::Serve), digest(seen, Purpose::Migrate));
             match desired::release(cluster, &serving, &migrating) {
                 Ok(release) => Some(release),
                 Err(why) => {
@@ -162,18 +163,16 @@ pub fn decide(seen: &Observed, around: &Surroundings, now: Timestamp) -> Plan {
         },
     };
     if spec.paused {
-        let same = |release: &Release| live.as_ref().is_some_and(|live| live.revision == release.revision);
+        let same =
+            |release: &Release| live.as_ref().is_some_and(|live| live.revision == release.revision);
         plan.verdict.current = release.as_ref().is_some_and(same);
         plan.verdict.gate = if plan.verdict.current { Gate::Passed } else { Gate::Pending };
         plan.verdict.problem = problem;
         return plan;
     }
 
-    plan.apply = desired::surroundings(
-        cluster,
-        around.operator_namespace.as_deref(),
-        around.monitors,
-    );
+    plan.apply =
+        desired::surroundings(cluster, around.operator_namespace.as_deref(), around.monitors);
     let course = course(seen, around, live, release.as_ref(), &mut plan);
     if plan.verdict.gate == Gate::Failed {
         problem = problem.or_else(|| Some(migration_failed(seen, release.as_ref())));
@@ -200,7 +199,8 @@ impl Live {
         let annotation = |name| deployment.annotations().get(&labels::annotation(name));
         Self {
             revision: annotation(desired::REVISION).cloned().unwrap_or_default(),
-            template: annotation(desired::TEMPLATE).and_then(|text| serde_json::from_str(text).ok()),
+            template: annotation(desired::TEMPLATE)
+                .and_then(|text| serde_json::from_str(text).ok()),
         }
     }
 }
@@ -379,9 +379,7 @@ fn orphans(
             kept.insert((Kind::Job, release.migration.name.clone()));
         }
         // Nobody knows what is wanted: what is there may be.
-        None => kept.extend(
-            seen.children.keys().filter(|(kind, _)| kind.is_hashed()).cloned(),
-        ),
+        None => kept.extend(seen.children.keys().filter(|(kind, _)| kind.is_hashed()).cloned()),
     }
     seen.children
         .iter()

@@ -115,7 +115,11 @@ pub fn annotation(name: &str) -> String {
 pub fn redis_prefix(cluster: &ChatCluster) -> String {
     let namespace = cluster.namespace().unwrap_or_default();
     let whole = format!("{namespace}.{}", cluster.name_any());
-    if whole.len() <= 64 { whole } else { format!("{}.{}", &whole[..47], digest(&[whole.as_bytes()])) }
+    if whole.len() <= 64 {
+        whole
+    } else {
+        format!("{}.{}", &whole[..47], digest(&[whole.as_bytes()]))
+    }
 }
 
 /// Sixteen digits that differ when any of the parts does.

@@ -100,10 +100,7 @@ pub async fn observe(
     }
     let children = children(client, namespace, name, monitors).await?;
     let typed = |kind: Kind| {
-        children
-            .iter()
-            .filter(move |((of, _), _)| *of == kind)
-            .map(|(_, child)| child.clone())
+        children.iter().filter(move |((of, _), _)| *of == kind).map(|(_, child)| child.clone())
     };
     let deployment = typed(Kind::Deployment).next().and_then(|it| it.try_parse().ok());
     let jobs: Vec<Job> = typed(Kind::Job).filter_map(|it| it.try_parse().ok()).collect();
@@ -161,7 +158,8 @@ async fn secret(
     cluster: &ChatCluster,
     key: &SecretKeyRef,
 ) -> Result<Found, ObserveError> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
+    let api: Api<Secret> =
+        Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
     let secret = api.get_opt(&key.name).await;
     let Some(secret) = secret.map_err(reading(format!("secret {}", key.name)))? else {
         return Ok(Found::NoSecret);
@@ -213,12 +211,11 @@ async fn last_words(pods: &Api<Pod>, job: &Job) -> Result<Option<String>, Observ
 pub fn asks_for_connections(cluster: &ChatCluster, deployment: Option<&Deployment>) -> bool {
     let current = deployment.and_then(|it| it.spec.as_ref()?.replicas).unwrap_or(0);
     let fewer = cluster.spec.replicas < current && !cluster.spec.hibernated;
-    let counts = cluster.spec.autoscaling.as_ref().is_some_and(|autoscaling| {
-        match autoscaling.source {
+    let counts =
+        cluster.spec.autoscaling.as_ref().is_some_and(|autoscaling| match autoscaling.source {
             AutoscalingSource::BuiltIn => true,
             AutoscalingSource::HorizontalPodAutoscaler => false,
-        }
-    });
+        });
     fewer || (counts && !cluster.spec.hibernated)
 }
 

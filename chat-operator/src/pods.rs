@@ -32,10 +32,7 @@ fn phase(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.phase.as_deref()
 }
 
-fn condition<'a>(
-    pod: &'a Pod,
-    kind: &str,
-) -> Option<&'a k8s_openapi::api::core::v1::PodCondition> {
+fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a k8s_openapi::api::core::v1::PodCondition> {
     pod.status.as_ref()?.conditions.as_ref()?.iter().find(|it| it.type_ == kind)
 }
 
@@ -54,10 +51,8 @@ pub fn is_evicted(pod: &Pod) -> bool {
 /// What it costs to remove it, if the operator has written that.
 #[must_use]
 pub fn cost(pod: &Pod) -> Option<i64> {
-    let ours = pod
-        .managed_fields()
-        .iter()
-        .any(|entry| entry.manager.as_deref() == Some(COST_MANAGER));
+    let ours =
+        pod.managed_fields().iter().any(|entry| entry.manager.as_deref() == Some(COST_MANAGER));
     ours.then(|| pod.annotations().get(DELETION_COST)?.parse().ok())?
 }
 

@@ -130,10 +130,7 @@ pub fn tell(seen: &Observed, verdict: &Verdict, now: Timestamp) -> ChatClusterSt
         selector: Some(labels::selector_text(&name)),
         version: image.as_deref().map(version),
         image,
-        service_name: seen
-            .children
-            .contains_key(&(Kind::Service, name.clone()))
-            .then_some(name),
+        service_name: seen.children.contains_key(&(Kind::Service, name.clone())).then_some(name),
         conditions: conditions
             .into_iter()
             .flatten()
@@ -149,12 +146,7 @@ pub fn is_ready(status: &ChatClusterStatus) -> bool {
 }
 
 /// With the time of the last transition, which stays while the status does.
-fn dated(
-    said: Said,
-    cluster: &ChatCluster,
-    before: &[Condition],
-    now: Timestamp,
-) -> Condition {
+fn dated(said: Said, cluster: &ChatCluster, before: &[Condition], now: Timestamp) -> Condition {
     let status = match said.holds {
         Some(true) => "True",
         Some(false) => "False",
@@ -240,10 +232,12 @@ fn failing(seen: &Observed, counts: Counts) -> Option<(&'static str, String)> {
     if counts.settled() {
         return None;
     }
-    let conditions = seen.deployment.as_ref().and_then(|it| it.status.as_ref()?.conditions.as_ref());
-    let refused = conditions.into_iter().flatten().find(|it| {
-        it.type_ == "ReplicaFailure" && it.status == "True"
-    });
+    let conditions =
+        seen.deployment.as_ref().and_then(|it| it.status.as_ref()?.conditions.as_ref());
+    let refused = conditions
+        .into_iter()
+        .flatten()
+        .find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
     if let Some(refused) = refused {
         let message = refused.message.clone().unwrap_or_default();
         let reason =
@@ -304,7 +298,10 @@ fn reconciling(seen: &Observed, verdict: &Verdict, counts: Counts) -> Option<Sai
     }
     if verdict.stepping {
         let (now, then) = (counts.there, verdict.wanted);
-        return on("ScalingDown", format!("from {now} servers to {then}, one step after the other"));
+        return on(
+            "ScalingDown",
+            format!("from {now} servers to {then}, one step after the other"),
+        );
     }
     if seen.deployment.is_none() {
         return verdict
@@ -330,9 +327,10 @@ fn reconciling(seen: &Observed, verdict: &Verdict, counts: Counts) -> Option<Sai
         return on("Draining", format!("{} servers are leaving", counts.leaving));
     }
     // Servers that have been ready and are not are no progress; those that start are.
-    let starting = seen.pods.iter().any(|pod| {
-        !pods::is_leaving(pod) && !pods::is_ready(pod) && pods::trouble(pod).is_none()
-    });
+    let starting = seen
+        .pods
+        .iter()
+        .any(|pod| !pods::is_leaving(pod) && !pods::is_ready(pod) && pods::trouble(pod).is_none());
     (counts.available < counts.asked && (starting || counts.ready == counts.asked))
         .then(|| on("ScalingUp", how_many(counts.ready, counts.asked)))
         .flatten()
@@ -340,7 +338,8 @@ fn reconciling(seen: &Observed, verdict: &Verdict, counts: Counts) -> Option<Sai
 
 /// Whether the Deployment got no further within its deadline.
 fn gave_up(seen: &Observed) -> bool {
-    let conditions = seen.deployment.as_ref().and_then(|it| it.status.as_ref()?.conditions.as_ref());
+    let conditions =
+        seen.deployment.as_ref().and_then(|it| it.status.as_ref()?.conditions.as_ref());
     conditions.into_iter().flatten().any(|it| {
         it.type_ == "Progressing" && it.reason.as_deref() == Some("ProgressDeadlineExceeded")
     })
@@ -384,9 +383,8 @@ fn draining(seen: &Observed, counts: Counts) -> Said {
     if leaving.is_empty() {
         return said(kind, false, "Idle", "no server is leaving");
     }
-    let version = |pod: &k8s_openapi::api::core::v1::Pod| {
-        pod.labels().get("pod-template-hash").cloned()
-    };
+    let version =
+        |pod: &k8s_openapi::api::core::v1::Pod| pod.labels().get("pod-template-hash").cloned();
     let stays = seen.pods.iter().find(|pod| !pods::is_leaving(pod)).and_then(version);
     let of_another = |pod: &&&_| stays.is_some() && version(pod) != stays;
     let reason = if leaving.iter().any(|pod| pods::is_evicted(pod)) {
@@ -458,8 +456,10 @@ fn autoscaling(seen: &Observed) -> Said {
     }
     match autoscaling.source {
         AutoscalingSource::BuiltIn => {
-            let servers = seen.pods.iter().filter(|pod| !pods::is_leaving(pod) && pods::is_ready(pod));
-            let silent = servers.filter(|pod| !seen.connections.contains_key(&pod.name_any())).count();
+            let servers =
+                seen.pods.iter().filter(|pod| !pods::is_leaving(pod) && pods::is_ready(pod));
+            let silent =
+                servers.filter(|pod| !seen.connections.contains_key(&pod.name_any())).count();
             if silent == 0 {
                 said(kind, true, "ScalingActive", "the operator scales by connections")
             } else {
@@ -476,18 +476,14 @@ fn autoscaling(seen: &Observed) -> Said {
             let name = seen.cluster.name_any();
             let found = seen.children.get(&(Kind::HorizontalPodAutoscaler, name));
             let conditions = found.and_then(|it| it.data["status"]["conditions"].as_array());
-            let active =
-                conditions.into_iter().flatten().find(|it| it["type"] == "ScalingActive");
+            let active = conditions.into_iter().flatten().find(|it| it["type"] == "ScalingActive");
             match active {
                 Some(it) if it["status"] == "True" => {
                     said(kind, true, "ScalingActive", "the HorizontalPodAutoscaler scales")
                 }
-                Some(it) => said(
-                    kind,
-                    false,
-                    "NoMetrics",
-                    it["message"].as_str().unwrap_or_default(),
-                ),
+                Some(it) => {
+                    said(kind, false, "NoMetrics", it["message"].as_str().unwrap_or_default())
+                }
                 None => said(kind, None, "Initializing", "the HorizontalPodAutoscaler is new"),
             }
         }

@@ -121,7 +121,8 @@ impl World {
             let status = self.children.get(&key).map(|it| it["status"].clone());
             let mut object = child.object.clone();
             object["status"] = status.unwrap_or_default();
-            let generation = self.children.get(&key).map(|it| it["metadata"]["generation"].as_i64());
+            let generation =
+                self.children.get(&key).map(|it| it["metadata"]["generation"].as_i64());
             object["metadata"]["generation"] = (generation.flatten().unwrap_or(0) + 1).into();
             self.children.insert(key, object);
         }
@@ -162,7 +163,13 @@ impl World {
         let mut staying: Vec<_> = self
             .pods
             .iter()
-            .map(|(name, pod)| (pod["metadata"]["labels"]["pod-template-hash"] == hash.as_str(), cost(pod), name.clone()))
+            .map(|(name, pod)| {
+                (
+                    pod["metadata"]["labels"]["pod-template-hash"] == hash.as_str(),
+                    cost(pod),
+                    name.clone(),
+                )
+            })
             .collect();
         staying.sort();
         let current = staying.iter().filter(|(current, ..)| *current).count();

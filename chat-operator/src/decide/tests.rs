@@ -290,7 +290,12 @@ fn a_configuration_is_kept_as_long_as_a_server_reads_it() {
     let mut world = World::new();
     world.settle();
     let maps = |world: &World| {
-        world.children.keys().filter(|(kind, _)| *kind == Kind::ConfigMap).cloned().collect::<Vec<_>>()
+        world
+            .children
+            .keys()
+            .filter(|(kind, _)| *kind == Kind::ConfigMap)
+            .cloned()
+            .collect::<Vec<_>>()
     };
     let first = maps(&world);
     world.change(|spec| {

@@ -2,9 +2,9 @@
 
 use k8s_openapi::{
     api::autoscaling::v2::{
-        CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules,
-        HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec,
-        MetricIdentifier, MetricSpec, MetricTarget, PodsMetricSource, ResourceMetricSource,
+        CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscaler,
+        HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec, MetricIdentifier, MetricSpec,
+        MetricTarget, PodsMetricSource, ResourceMetricSource,
     },
     apimachinery::pkg::api::resource::Quantity,
 };

@@ -85,9 +85,9 @@ fn table(map: &Map<String, Value>, prefix: &str) -> Result<Table, String> {
     for (key, value) in map {
         let path = format!("{prefix}{key}");
         let taken = OWNED.iter().find(|(owned, _)| {
-            owned.strip_suffix('.').map_or(path == *owned, |table| {
-                path == table || path.starts_with(owned)
-            })
+            owned
+                .strip_suffix('.')
+                .map_or(path == *owned, |table| path == table || path.starts_with(owned))
         });
         if let Some((_, place)) = taken {
             return Err(format!("spec.config.{path} cannot be set: {place}"));

@@ -20,8 +20,7 @@ pub(super) fn job(
     config_map: &str,
     secrets_digest: &str,
 ) -> Result<Child, String> {
-    let template =
-        pod::template(cluster, pod::Purpose::Migrate, config_map, secrets_digest)?;
+    let template = pod::template(cluster, pod::Purpose::Migrate, config_map, secrets_digest)?;
     let job = Job {
         spec: Some(JobSpec {
             // A migration that failed is for people.

@@ -161,7 +161,11 @@ pub(crate) fn deployment(
 
 /// Everything that does not depend on the way to the release: all but configuration, migration and
 /// Deployment.
-pub(crate) fn surroundings(cluster: &ChatCluster, operator: Option<&str>, monitors: bool) -> Vec<Child> {
+pub(crate) fn surroundings(
+    cluster: &ChatCluster,
+    operator: Option<&str>,
+    monitors: bool,
+) -> Vec<Child> {
     let mut children = vec![
         Child::new(
             cluster,

@@ -53,7 +53,10 @@ pub(crate) fn image(image: &Image) -> String {
 }
 
 /// The secrets that a pod gets, with the names of the files.
-pub(crate) fn secrets(cluster: &ChatCluster, purpose: Purpose) -> Vec<(&'static str, &SecretKeyRef)> {
+pub(crate) fn secrets(
+    cluster: &ChatCluster,
+    purpose: Purpose,
+) -> Vec<(&'static str, &SecretKeyRef)> {
     let spec = &cluster.spec;
     let database = match purpose {
         Purpose::Serve => &spec.database.url_secret_ref,
@@ -176,9 +179,9 @@ fn unknown(given: &Value, back: &Value, path: &str) -> Option<String> {
         }),
         (Value::Array(given), Value::Array(back)) => {
             let pairs = given.iter().zip(back).enumerate();
-            pairs.into_iter().find_map(|(n, (given, back))| {
-                unknown(given, back, &format!("{path}[{n}]"))
-            })
+            pairs
+                .into_iter()
+                .find_map(|(n, (given, back))| unknown(given, back, &format!("{path}[{n}]")))
         }
         _ => None,
     }

@@ -74,10 +74,7 @@ impl Lab {
         let (server, operator) = (binary("chat-server")?, binary("chat-operator")?);
         let script = std::env::temp_dir().join("cannot-migrate");
         std::fs::write(&script, CANNOT_MIGRATE)?;
-        std::fs::set_permissions(
-            &script,
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )?;
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let mut images = Images::new();
         // All the same program: what a new tag changes is the pod, and that is what is tested.
         for tag in ["1", "2", "3"] {
@@ -95,10 +92,8 @@ impl Lab {
             listen: Some(address.clone()),
             ..PostgresOptions::default()
         });
-        let redis = Redis::start_with(&RedisOptions {
-            listen: Some(address),
-            ..RedisOptions::default()
-        });
+        let redis =
+            Redis::start_with(&RedisOptions { listen: Some(address), ..RedisOptions::default() });
         let plane = ControlPlane::start().await?;
         let options = KubeletOptions { nodes: 3, ..KubeletOptions::default() };
         let kubelet = Kubelet::start_with(&plane, images, options).await?;
