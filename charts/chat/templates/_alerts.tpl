@@ -1,4 +1,5 @@
-{{/* The alerts. A metric that no server exposes is found by scripts/chart-metrics.py. */}}
+{{/* The alerts, about the servers that `of` matches. A metric that no server exposes is found by
+scripts/chart-metrics.py. */}}
 {{- define "chat.alerts" -}}
 - alert: ChatDown
   expr: absent(chat_server_build_info{ {{- .of -}} })
@@ -25,7 +26,7 @@
   summary: A server is not connected to Redis.
   description: Nothing is lost, but what is said on another server arrives up to ten seconds late, and presence is wrong. Look at Redis and the network to it.
 - alert: ChatBusOverloaded
-  expr: sum by (pod) (rate(chat_bus_overflowed_total{ {{- .of -}} }[5m]) + rate(chat_bus_dropped_total{ {{- .of -}} }[5m])) > 0
+  expr: sum by (pod) (rate(chat_bus_overflowed_total{ {{- .of -}} }[5m])) > 0 or sum by (pod) (rate(chat_bus_dropped_total{ {{- .of -}} }[5m])) > 0
   for: 10m
   severity: warning
   summary: A server cannot keep up with what the others tell it.
@@ -55,7 +56,8 @@
   summary: A server cannot accept connections.
   description: Usually it is out of file descriptors; compare process_open_fds with the container runtime's limit.
 - alert: ChatPanics
-  expr: sum by (pod) (increase(chat_server_panics_total{ {{- .of -}} }[15m])) > 0
+  # A counter is not there before its first step, which is no increase then.
+  expr: sum by (pod) (increase(chat_server_panics_total{ {{- .of -}} }[15m])) > 0 or sum by (pod) (chat_server_panics_total{ {{- .of -}} } unless chat_server_panics_total{ {{- .of -}} } offset 15m) > 0
   for: 0m
   severity: warning
   summary: A task of a server has panicked.

@@ -168,9 +168,8 @@ like JSON's. Helm's own toToml writes 100000 as 100000.0, which is no number of 
 {{- else -}}
 {{- $_ := set $settings "store_file" (printf "%s/database-url" $secrets) -}}
 {{- $_ := set $settings "bus_file" (printf "%s/redis-url" $secrets) -}}
-{{- $_ := set $settings "postgres" (dict "migrate" true) -}}
 {{- if .Values.deployment.database.caSecretRef -}}
-{{- $_ := set $settings.postgres "ca_file" (printf "%s/database-ca.crt" $secrets) -}}
+{{- $_ := set $settings "postgres" (dict "ca_file" (printf "%s/database-ca.crt" $secrets)) -}}
 {{- end -}}
 {{- if .Values.deployment.redis.caSecretRef -}}
 {{- $_ := set $settings "redis" (dict "ca_file" (printf "%s/redis-ca.crt" $secrets)) -}}

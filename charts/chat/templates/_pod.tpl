@@ -25,7 +25,7 @@ spec:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   {{- with include "chat.pullSecrets" . }}
-  imagePullSecrets: {{- . | nindent 4 }}
+  imagePullSecrets: {{- trim . | nindent 4 }}
   {{- end }}
   containers:
     - name: chat-server
@@ -74,7 +74,7 @@ spec:
     {{- with include "chat.secretSources" . }}
     - name: secrets
       projected:
-        sources: {{- . | nindent 10 }}
+        sources: {{- trim . | nindent 10 }}
     {{- end }}
     {{- if eq .Values.mode "standalone" }}
     - name: data
