@@ -53,8 +53,8 @@ lint-charts: ## The Helm charts, with Helm 3 and 4: examples, refusals, what the
 charts-golden: ## Writes anew what the charts are expected to render.
 	scripts/charts.sh --golden
 
-chart-docs: ## Writes the charts' README.md and schema from the comments in their values.yaml.
-	scripts/chart-docs.py
+chart-docs: ## Writes the charts' README.md and schema from the comments in values.yaml and the definition.
+	scripts/charts.sh --docs
 
 bench: ## Criterion benches; some minutes.
 	cargo bench --locked -p benches

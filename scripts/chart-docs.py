@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes what people read about a chart's values from the comments in its values.yaml: the table in
-README.md and the descriptions in values.schema.json. `--check` writes nothing and fails if that would
-change something.
+"""Writes what is said about values in a second place: from the comments in a chart's values.yaml the
+table in README.md and the descriptions in values.schema.json; from the definition of ChatCluster (as
+JSON, in the file that is named) what `cluster` may hold, because Helm 3 only warns of a field that does
+not exist. `--check` writes nothing and fails if that would change something.
 
-Every value has a comment that begins with `# --`, or stands in a block that has one. What is written is
+Called by scripts/charts.sh, which has a Helm that makes JSON of the definition. Every value has a comment that begins with `# --`, or stands in a block that has one. What is written is
 the YAML that our values are: blocks of two spaces, everything else on one line.
 """
 
@@ -87,6 +88,40 @@ def describe(schema, nodes, chart):
     return schema
 
 
+def of_definition(schema):
+    """A schema of the API server as one of values. What is required and what defaults are is left to
+    the server: values are merged from several places."""
+    if schema.get("x-kubernetes-int-or-string"):
+        kept = {"type": ["integer", "string"]}
+    else:
+        words = ("type", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength")
+        kept = {word: schema[word] for word in words if word in schema}
+    if "description" in schema:
+        kept = {"description": " ".join(schema["description"].split()), **kept}
+    if "properties" in schema:
+        kept["properties"] = {name: of_definition(it) for name, it in schema["properties"].items()}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            kept["additionalProperties"] = False
+    elif isinstance(schema.get("additionalProperties"), dict):
+        kept["additionalProperties"] = of_definition(schema["additionalProperties"])
+    if "items" in schema:
+        kept["items"] = of_definition(schema["items"])
+    if schema.get("nullable") and "type" in kept:
+        kept["type"] = [kept["type"], "null"]
+        if "enum" in kept:
+            kept["enum"] = [*kept["enum"], None]
+    return kept
+
+
+def cluster_schema(definition):
+    """What `cluster` may hold."""
+    (version,) = definition["spec"]["versions"]
+    schema = of_definition(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    # Null is how values say that somebody else scales.
+    schema["properties"]["replicas"]["type"] = ["integer", "null"]
+    return schema
+
+
 def check_known(schema, node, chart):
     """Nothing in the schema that is not in the file, or a reader would never hear of it."""
     names = {child.path[-1]: child for child in node.children}
@@ -102,6 +137,7 @@ def check_known(schema, node, chart):
 
 
 def main():
+    definition = json.loads(Path(sys.argv[1]).read_text())
     stale = []
     for chart in sorted(path.parent for path in CHARTS.glob("*/Chart.yaml")):
         root = parse(chart / "values.yaml")
@@ -109,6 +145,8 @@ def main():
         schema_file, readme_file = chart / "values.schema.json", chart / "README.md"
         schema = json.loads(schema_file.read_text())
         check_known(schema, root, chart.name)
+        if "cluster" in schema["properties"]:
+            schema["properties"]["cluster"] = cluster_schema(definition)
         intro = readme_file.read_text().split(BEGIN)[0]
         wanted = {
             readme_file: intro + "\n".join([BEGIN, "", *table(nodes), ""]),

@@ -3,6 +3,7 @@
 # another chart, what they refuse, and that no second place has come to disagree with the first.
 #   scripts/charts.sh            compares
 #   scripts/charts.sh --golden   writes charts/*/ci/golden anew
+#   scripts/charts.sh --docs     writes the charts' README.md and values.schema.json anew
 # Helm is $HELM3 and $HELM4, or what scripts/kube-tools.sh has built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,10 +12,22 @@ if [ -z "${HELM3:-}" ] || [ -z "${HELM4:-}" ]; then
   tools=$(scripts/kube-tools.sh)
   HELM3=${HELM3:-$tools/helm3} HELM4=${HELM4:-$tools/helm4}
 fi
-golden=
-[ "${1:-}" = --golden ] && golden=write
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+# The definition as JSON, which Python reads.
+definition=charts/chat-operator/files/crds/chatclusters.yaml
+mkdir -p "$work/json/templates"
+printf 'apiVersion: v2\nname: json\nversion: 0.0.0\n' >"$work/json/Chart.yaml"
+cp "$definition" "$work/json/definition.yaml"
+echo '{{ .Files.Get "definition.yaml" | fromYaml | toJson }}' >"$work/json/templates/definition.yaml"
+"$HELM4" template json "$work/json" | grep '^{' >"$work/definition.json"
+if [ "${1:-}" = --docs ]; then
+  scripts/chart-docs.py "$work/definition.json"
+  exit
+fi
+golden=
+[ "${1:-}" = --golden ] && golden=write
 failures=0
 
 fail() {
@@ -101,7 +114,6 @@ PARENT
   done
 
   # The definition: all of it, kept unless somebody says otherwise, gone if somebody says so.
-  definition=charts/chat-operator/files/crds/chatclusters.yaml
   crd() { render "$helm" charts/chat-operator -s templates/crds.yaml "$@"; }
   crd >"$work/crd"
   grep -qx '    helm.sh/resource-policy: keep' "$work/crd" || fail "the definition is not kept (Helm $name)"
@@ -120,8 +132,8 @@ PARENT
 done
 
 # The group stands in the definition, and once in the other chart.
-group=$(sed -n 's/^  group: //p' charts/chat-operator/files/crds/chatclusters.yaml)
-version=$(sed -n 's/^    name: \(v[0-9a-z]*\)$/\1/p; s/^  - name: \(v[0-9a-z]*\)$/\1/p' charts/chat-operator/files/crds/chatclusters.yaml)
+from_definition() { python3 -c "import json, sys; print(json.load(open(sys.argv[1]))['spec']$1)" "$work/definition.json"; }
+group=$(from_definition "['group']") version=$(from_definition "['versions'][0]['name']")
 grep -qx "$group/$version" charts/chat/templates/_helpers.tpl ||
   fail "charts/chat/templates/_helpers.tpl does not name $group/$version, as the definition does"
 if grep -rnF "$group" charts/*/templates charts/*/values.yaml charts/*/Chart.yaml | grep -v "_helpers.tpl:[0-9]*:$group/$version$"; then
@@ -132,7 +144,7 @@ for chart in charts/*/; do
     fail "$chart takes a Kubernetes that is older than its kubeVersion"
 done
 
-scripts/chart-docs.py --check || fail "the charts' README.md or values.schema.json"
+scripts/chart-docs.py "$work/definition.json" --check || fail "the charts' README.md or values.schema.json"
 scripts/chart-metrics.py || fail "dashboards or alerts"
 
 [ "$failures" = 0 ] || exit 1
