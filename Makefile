@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure measure-nodes torture needs clean
+.PHONY: help run demo dev test test-rust test-frontend test-browser lint lint-charts charts-golden chart-docs bench measure measure-nodes torture needs clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
@@ -46,6 +46,15 @@ lint: frontend/node_modules/.done ## Formatting, clippy, the front end's rules.
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p chat-sdk
 	$(NPM) run lint
+
+lint-charts: ## The Helm charts, with Helm 3 and 4: examples, refusals, what they render.
+	scripts/charts.sh
+
+charts-golden: ## Writes anew what the charts are expected to render.
+	scripts/charts.sh --golden
+
+chart-docs: ## Writes the charts' README.md and schema from the comments in values.yaml and the definition.
+	scripts/charts.sh --docs
 
 bench: ## Criterion benches; some minutes.
 	cargo bench --locked -p benches

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis and libfaketime.
+# What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis, libfaketime
+# and Python.
 # Installs what is missing with apt where that is possible, and says what to do where it is not.
 set -euo pipefail
 
 packages=()
 command -v strace >/dev/null || packages+=(strace)
 command -v chromium >/dev/null || packages+=(chromium)
+command -v python3 >/dev/null || packages+=(python3)
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v psql >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || packages+=(postgresql)

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod charts;
 mod demo;
 mod doors;
 mod leaving;
