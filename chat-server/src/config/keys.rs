@@ -159,6 +159,13 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Certificates (PEM) of the authorities that may vouch for PostgreSQL; the machine's, if not set",
             ),
             key(
+                "postgres.migrate",
+                "BOOL",
+                "true",
+                Form::Switch,
+                "Whether a start brings the tables to the newest version; with false it refuses older ones, and chat-server migrate does it",
+            ),
+            key(
                 "postgres.write_connections",
                 "NUMBER",
                 "4",

@@ -58,6 +58,8 @@ pub(crate) struct PostgresChoice {
     pub(crate) url: Url,
     /// PEM.
     pub(crate) authorities: Option<Vec<u8>>,
+    /// Whether a start may change the schema.
+    pub(crate) migrate: bool,
     pub(crate) write_connections: NonZeroU16,
     pub(crate) read_connections: NonZeroU16,
 }
@@ -210,6 +212,7 @@ impl Config {
                 Some(parse::Store::Postgres(url)) => StoreChoice::Postgres(PostgresChoice {
                     url,
                     authorities: from.read_if_set("postgres.ca_file", parse::file),
+                    migrate: from.read("postgres.migrate", parse::plain),
                     write_connections: from.read("postgres.write_connections", parse::plain),
                     read_connections: from.read("postgres.read_connections", parse::plain),
                 }),

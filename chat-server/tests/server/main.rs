@@ -7,6 +7,7 @@ mod accounts;
 mod demo;
 mod doors;
 mod leaving;
+mod migrating;
 mod secrecy;
 mod settings;
 mod several;
