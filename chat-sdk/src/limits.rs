@@ -121,10 +121,20 @@ pub struct Limits {
     pub expiry_notice: Duration,
     /// Over how long clients are told to move when a node drains, if the budget allows it.
     pub drain_window: Duration,
-    /// Clients that all nodes of a chat together tell to move, a second: what the nodes that stay
+    /// Clients that all nodes of a chat together tell to move, a second, because they drain or have
+    /// more than their share: what the nodes that stay
     /// can take in beside their work. A node with more than its share drains for longer, up to its
     /// deadline.
     pub moves_per_second: u32,
+
+    // --- balance ---
+    /// How much more than the mean of all nodes, in percent, one may hold before it tells its surplus
+    /// to move: connections stay where they are, so a node that is added gets none of them by itself.
+    /// Higher than what chance makes of a blind balancer. Zero: never.
+    pub balance_above_percent: u32,
+    /// How long it has to hold that much: longer than a new node takes until clients reach it, and
+    /// than a herd takes to spread.
+    pub balance_after: Duration,
 }
 
 impl Default for Limits {
@@ -177,6 +187,9 @@ impl Default for Limits {
             expiry_notice: Duration::from_secs(60),
             drain_window: Duration::from_secs(5),
             moves_per_second: 1_000,
+
+            balance_above_percent: 25,
+            balance_after: Duration::from_secs(60),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns what runs and decides little: what a connection says is decided in `session`, what reaches
 //! whom in `hub`, what a verb means in `conversation`.
 
+mod balance;
 mod catch_up;
 mod commands;
 pub(crate) mod connection;
@@ -46,7 +47,7 @@ use crate::{
     bus::Topic,
     conversation::Peers,
     erased::Ports,
-    hub::{Enrolled, Followed, Hole, Mailbox, NodeId, Presence, Published},
+    hub::{Balance, Enrolled, Followed, Hole, Mailbox, NodeId, Presence, Published},
     limits::Limits,
     model::{Body, ConversationId, Epoch, Event, Identity, Marker, Seq, UserId},
     protocol::{Encoded, ServerFrame},
@@ -79,6 +80,7 @@ pub(crate) struct Node {
     registry: Mutex<Registry>,
     presence: Mutex<Presence>,
     rates: Mutex<Rates>,
+    balance: Mutex<Balance>,
     checkpoint: Mutex<Option<Position>>,
     writer: LogWriter,
     bus_out: mpsc::Sender<(Topic, Bytes)>,
@@ -135,6 +137,7 @@ impl Node {
             registry: Mutex::default(),
             presence: Mutex::default(),
             rates: Mutex::new(Rates::new(&limits)),
+            balance: Mutex::new(Balance::new(limits.balance_above_percent, limits.balance_after)),
             checkpoint: Mutex::new(Some(position)),
             writer,
             bus_out,
@@ -161,6 +164,7 @@ impl Node {
         node.tasks.spawn(membership_check::run(node.clone()));
         node.tasks.spawn(credentials::run(node.clone()));
         node.tasks.spawn(hints::live(node.clone()));
+        node.tasks.spawn(balance::run(node.clone()));
         node.tasks.spawn(registry::keep_house(node.clone()));
         Ok(node)
     }

@@ -284,6 +284,25 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Balance",
+        keys: &[
+            key(
+                "balance.above",
+                "PERCENT",
+                "25",
+                Form::Plain,
+                "How far above the mean of all servers this one may be in live connections before it tells its surplus to move, so that servers that are added get their share; 0: any number",
+            ),
+            key(
+                "balance.after",
+                "TIME",
+                "60s",
+                Form::Plain,
+                "How long it has to be above; longer than a new server takes until clients reach it",
+            ),
+        ],
+    },
+    Group {
         title: "Limits",
         keys: &[
             key(
@@ -370,7 +389,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 "NUMBER",
                 "1000",
                 Form::Plain,
-                "Clients that all servers of a chat together tell to move while they restart, a second",
+                "Clients that all servers of a chat together tell to move, a second, while they restart or share out",
             ),
         ],
     },

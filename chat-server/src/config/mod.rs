@@ -358,6 +358,8 @@ fn limits(from: &mut Reader<'_>) -> Limits {
         credential_check: from.read("limits.credential_check", parse::nonzero_time),
         members_max: from.read("limits.members_max", parse::at_least_one),
         moves_per_second: from.read("limits.moves_per_second", parse::at_least_one),
+        balance_above_percent: from.read("balance.above", parse::plain),
+        balance_after: from.read("balance.after", parse::nonzero_time),
         ..defaults
     }
 }

@@ -40,6 +40,10 @@ pub(crate) fn start() -> anyhow::Result<PrometheusHandle> {
     describe_gauge!(OPEN, "Open connections that are not live (WebSocket) connections");
     describe_counter!(ACCEPT_ERRORS, "Errors while accepting connections");
     describe_counter!(REQUESTS, "Requests, by who answered (route) and the class of the status");
+    describe_counter!(
+        "chat_moves_total",
+        "Clients told to move to another server: because this one leaves (drain), or has more than its share (balance)"
+    );
     describe_gauge!("chat_server_build_info", Unit::Count, "Always 1; the version is a label");
     gauge!("chat_server_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let upkeep = handle.clone();
