@@ -28,9 +28,13 @@ pub struct Limits {
     /// Sockets that are between upgrade and `welcome`, in the whole node: bounds what a storm of
     /// reconnects can make the store do at once.
     pub handshakes_max: usize,
-    /// Live connections that a node lets in a second, over time, and as many at once after a pause:
-    /// what a herd that reconnects may take from those who are there. Beyond, the upgrade is refused
-    /// with 503, and clients come back by themselves, spread over some seconds.
+    /// Those of them from one address (IPv6: one /64) of whom nobody knows yet who they are, because
+    /// their token comes in `hello`: a stranger who says nothing keeps some of the places, not all.
+    pub handshakes_per_address_max: usize,
+    /// Live connections of users that a node lets in a second, over time, and as many at once after a
+    /// pause: what a herd that reconnects may take from those who are there. Beyond, the upgrade is
+    /// refused with 503, and clients come back by themselves, spread over some seconds; who was
+    /// upgraded just before is closed as `overloaded`. Only who is authenticated counts.
     pub admissions_per_second: u32,
     /// Live connections of the whole node.
     pub connections_max: usize,
@@ -146,6 +150,7 @@ impl Default for Limits {
             frame_bytes_max: 64 * 1024,
             hello_timeout: Duration::from_secs(10),
             handshakes_max: 512,
+            handshakes_per_address_max: 256,
             admissions_per_second: 500,
             connections_max: 100_000,
             connections_per_user_max: 32,
@@ -227,7 +232,10 @@ impl Limits {
             (self.sends_per_second > 0 && self.sends_burst > 0, "somebody must be able to send"),
             (self.commands_in_flight_max > 0, "a command must be able to run"),
             (self.commit_writes_max > 0, "a commit must hold something"),
-            (self.admissions_per_second > 0, "somebody must be able to come in"),
+            (
+                self.admissions_per_second > 0 && self.handshakes_per_address_max > 0,
+                "somebody must be able to come in",
+            ),
             (self.moves_per_second > 0, "somebody must be able to move"),
             (!self.heartbeat.is_zero(), "a heartbeat must take time"),
             (!self.position_check.is_zero(), "a position check must take time"),

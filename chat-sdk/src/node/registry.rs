@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{Node, Position, lock};
 use crate::{
     bus::Topic,
@@ -26,6 +28,8 @@ pub(super) struct Registry {
     /// What was revoked lately, for those who were vouched for before and are not let in yet.
     revoked: VecDeque<Revoked>,
     addresses: HashMap<IpAddr, usize>,
+    /// How many from each address are on their way in, and nobody knows who they are.
+    strangers: HashMap<IpAddr, usize>,
     /// How many connections there have been.
     arrivals: u64,
 }
@@ -264,13 +268,38 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.node.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(address) = self.address {
-            let mut registry = lock(&self.node.registry);
-            if let Some(count) = registry.addresses.get_mut(&address) {
-                *count -= 1;
-                if *count == 0 {
-                    registry.addresses.remove(&address);
-                }
-            }
+            count_down(&mut lock(&self.node.registry).addresses, address);
+        }
+    }
+}
+
+/// A place among those who are on their way in; given back when dropped.
+pub(crate) struct Handshake {
+    _permit: OwnedSemaphorePermit,
+    /// Where it counts among the strangers.
+    stranger: Option<(Arc<Node>, IpAddr)>,
+}
+
+impl Handshake {
+    /// It is known now who this is.
+    pub(crate) fn is_known(&mut self) {
+        if let Some((node, address)) = self.stranger.take() {
+            count_down(&mut lock(&node.registry).strangers, address);
+        }
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.is_known();
+    }
+}
+
+fn count_down(counts: &mut HashMap<IpAddr, usize>, address: IpAddr) {
+    if let Some(count) = counts.get_mut(&address) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&address);
         }
     }
 }
@@ -290,6 +319,33 @@ impl Node {
     /// Bytes that wait for all connections together.
     pub(crate) fn waiting_bytes(&self) -> usize {
         lock(&self.registry).all().iter().map(|mailbox| mailbox.bytes()).sum()
+    }
+
+    /// A place for one more who is on the way in; or after which time they may try again.
+    pub(crate) fn begin_handshake(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+    ) -> Result<Handshake, Duration> {
+        let handshake = self.try_handshake(address);
+        handshake.ok_or_else(|| self.refuse_for_a_while())
+    }
+
+    fn try_handshake(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Handshake> {
+        let permit = self.handshakes.clone().try_acquire_owned().ok()?;
+        let stranger = match address.map(subnet) {
+            None => None,
+            Some(address) => {
+                let mut registry = lock(&self.registry);
+                let count = registry.strangers.entry(address).or_default();
+                // A count of none is never left behind: it is below what is allowed.
+                if *count >= self.limits.handshakes_per_address_max {
+                    return None;
+                }
+                *count += 1;
+                Some((self.clone(), address))
+            }
+        };
+        Some(Handshake { _permit: permit, stranger })
     }
 
     /// A place for one more connection.
