@@ -141,7 +141,7 @@ pub(crate) struct Healthcheck {
     /// Ask only whether the process lives, not whether it can work
     #[arg(long)]
     pub(crate) live: bool,
-    /// Which server, if not the one of this configuration
+    /// Which server, if not the one of this configuration; its certificate is not checked
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 }

@@ -19,6 +19,7 @@ mod secrets;
 mod serve;
 mod stored;
 mod telemetry;
+mod tls;
 
 use std::{
     io::{self, Write},

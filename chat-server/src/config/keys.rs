@@ -229,6 +229,25 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "TLS",
+        keys: &[
+            key(
+                "tls.cert_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "Certificate (PEM, with those between it and its authority): the door speaks HTTPS then. Read again when it changes",
+            ),
+            key(
+                "tls.key_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "Private key (PEM) of tls.cert_file; both or none. Looked at every 30 s and at SIGHUP",
+            ),
+        ],
+    },
+    Group {
         title: "Metrics",
         keys: &[key(
             "metrics.listen",

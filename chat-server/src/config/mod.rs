@@ -24,7 +24,7 @@ pub(crate) use self::{
     values::{Problem, Values},
 };
 use self::{parse::Reader, values::Source};
-use crate::{peer::Network, secrets::Secret, telemetry::LogFilter};
+use crate::{peer::Network, secrets::Secret, telemetry::LogFilter, tls::TlsFiles};
 
 /// Everything that can be set, checked.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) bus: Option<RedisChoice>,
     pub(crate) auth: Auth,
     pub(crate) http: Http,
+    /// `None`: the door is not encrypted.
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
     pub(crate) drain: Drain,
@@ -239,6 +241,7 @@ impl Config {
                 header_timeout: from.read("http.header_timeout", parse::nonzero_time),
                 connections_max: from.read("http.connections_max", parse::at_least_one),
             },
+            tls: tls(from),
             metrics: match from.read("metrics.listen", parse::address_or_off) {
                 None => Metrics::Off,
                 Some(address) if from.source("metrics.listen") == Some(&Source::Default) => {
@@ -327,6 +330,31 @@ fn value_or_file<T>(
         }
         parse(text)
     })
+}
+
+/// The certificate of the door. Read once here, so that one that cannot be used is a mistake in the
+/// configuration.
+fn tls(from: &mut Reader<'_>) -> Option<TlsFiles> {
+    let cert = from.read_if_set("tls.cert_file", parse::path);
+    let key = from.read_if_set("tls.key_file", parse::path);
+    match (cert, key) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => {
+            let files = TlsFiles { cert, key };
+            if let Err(error) = files.load() {
+                from.problem("tls.cert_file", format_args!("and tls.key_file: {error}"));
+            }
+            Some(files)
+        }
+        (Some(_), None) => {
+            from.problem("tls.cert_file", "needs tls.key_file beside it");
+            None
+        }
+        (None, Some(_)) => {
+            from.problem("tls.key_file", "needs tls.cert_file beside it");
+            None
+        }
+    }
 }
 
 fn limits(from: &mut Reader<'_>) -> Limits {
@@ -437,6 +465,26 @@ mod tests {
         );
         check_refused(&[("CHAT_SERVER__AUTH__SECRET_FILE", "/does/not/exist")], "/does/not/exist");
         assert!(load(&[("CHAT_SERVER__AUTH__SECRET", &long)]).unwrap().auth.secret.is_some());
+    }
+
+    #[test]
+    fn a_certificate_has_a_key_and_both_can_be_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let (cert, key) = (path("tls.crt"), path("tls.key"));
+        let cert = ("CHAT_SERVER__TLS__CERT_FILE", &*cert);
+        let key = ("CHAT_SERVER__TLS__KEY_FILE", &*key);
+        check_refused(&[cert], "tls.cert_file needs tls.key_file");
+        check_refused(&[key], "tls.key_file needs tls.cert_file");
+        check_refused(&[cert, key], "tls.crt");
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(cert.1, made.cert.pem()).unwrap();
+        std::fs::write(key.1, "secret").unwrap();
+        let problems = load(&[cert, key]).unwrap_err();
+        assert!(problems.contains("holds no private key") && !problems.contains("secret"));
+        std::fs::write(key.1, made.signing_key.serialize_pem()).unwrap();
+        assert!(load(&[cert, key]).unwrap().tls.is_some());
+        assert_eq!(load(&[]).unwrap().tls, None);
     }
 
     #[test]

@@ -13,3 +13,4 @@ mod settings;
 mod several;
 mod starting;
 mod support;
+mod tls;
