@@ -6,6 +6,7 @@
 mod accounts;
 mod demo;
 mod doors;
+mod image;
 mod leaving;
 mod migrating;
 mod secrecy;
