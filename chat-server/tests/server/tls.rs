@@ -19,7 +19,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket, client::IntoClientRequest};
 
-use crate::support::{PATIENCE, Reply, Server, Start, fresh, request, run, text};
+use crate::support::{PATIENCE, Reply, Server, Start, fresh, program, request, run, text};
 
 type Secure = StreamOwned<ClientConnection, TcpStream>;
 
@@ -175,6 +175,15 @@ fn with_a_certificate_everything_is_encrypted_but_the_metrics() {
         let asked = run(folder.path(), arguments);
         assert!(asked.status.success(), "{}", text(&asked.stderr));
     }
+    // Without a URL it asks where the configuration says, and as it says.
+    let mut check = program(folder.path());
+    check.env("CHAT_SERVER__LISTEN", server.address()).arg("healthcheck");
+    assert!(!check.output().unwrap().status.success(), "no TLS is configured");
+    let path = |name: &str| folder.path().join(name);
+    check.env("CHAT_SERVER__TLS__CERT_FILE", path("tls.crt"));
+    check.env("CHAT_SERVER__TLS__KEY_FILE", path("tls.key"));
+    let asked = check.output().unwrap();
+    assert!(asked.status.success(), "{}", text(&asked.stderr));
     let plain = run(folder.path(), ["healthcheck", "--url", &url.replace("https", "http")]);
     assert!(!plain.status.success());
     let metrics =
