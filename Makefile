@@ -4,22 +4,29 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo dev test test-rust test-frontend test-browser lint lint-charts charts-golden chart-docs bench measure measure-nodes torture needs clean
+.PHONY: help run demo binaries dev test test-rust test-frontend test-browser kube-tools e2e lint lint-charts charts-golden chart-docs bench measure measure-nodes torture needs clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
+HADOLINT := target/hadolint/bin/hadolint
 FRONTEND := $(shell find frontend/src frontend/public frontend/index.html frontend/*.ts -type f 2>/dev/null)
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-run: $(DIST) ## Builds the chat and starts it on http://127.0.0.1:8080, with its data in ./data.
-	cargo build --release --locked -p chat-server
+run: ## Builds the chat and starts it on http://127.0.0.1:8080, with its data in ./data.
+	$(MAKE) binaries PROFILE=release BINARIES=chat-server
 	exec target/release/chat-server $(ARGS)
 
-demo: $(DIST) ## The same with temporary data: three people and a long conversation.
-	cargo build --release --locked -p chat-server
+demo: ## The same with temporary data: three people and a long conversation.
+	$(MAKE) binaries PROFILE=release BINARIES=chat-server
 	exec target/release/chat-server demo $(ARGS)
+
+# What the images hold is built by this, too.
+PROFILE ?= dev
+BINARIES ?= chat-server chat-operator
+binaries: $(DIST) ## The programs, with the front end inside; PROFILE=release for people.
+	cargo build --locked --profile $(PROFILE) $(addprefix -p ,$(BINARIES))
 
 dev: frontend/node_modules/.done ## The front end with live reload on :5173, for a server on :8080.
 	$(NPM) run dev
@@ -41,11 +48,12 @@ test-rust: $(DIST)
 test-browser: $(DIST) test-rust
 	$(NPM) run e2e
 
-lint: frontend/node_modules/.done ## Formatting, clippy, the front end's rules.
+lint: frontend/node_modules/.done $(HADOLINT) ## Formatting, clippy, the rules of the front end and the Dockerfile.
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p chat-sdk
 	$(NPM) run lint
+	$(HADOLINT) Dockerfile
 
 lint-charts: ## The Helm charts, with Helm 3 and 4: examples, refusals, what they render.
 	scripts/charts.sh
@@ -84,6 +92,12 @@ needs:
 clean: ## Removes what was built. Leaves ./data alone.
 	cargo clean
 	rm -rf frontend/dist frontend/node_modules
+
+# Into a folder of its own: nothing of the machine's Python changes.
+$(HADOLINT): scripts/hadolint.txt
+	rm -rf target/hadolint
+	python3 -m pip install --quiet --no-deps --require-hashes --target target/hadolint -r $<
+	touch $@
 
 frontend/node_modules/.done: frontend/package.json frontend/package-lock.json frontend/.npmrc
 	$(NPM) ci

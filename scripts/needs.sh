@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis, libfaketime
-# and Python.
+# and Python; and what the lints need: pip.
 # Installs what is missing with apt where that is possible, and says what to do where it is not.
 set -euo pipefail
 
@@ -12,6 +12,7 @@ command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v psql >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || packages+=(postgresql)
 compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || packages+=(libfaketime)
+python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 # Without them screenshots show boxes.
 if command -v dpkg >/dev/null; then
   for font in fonts-noto-color-emoji fonts-noto-core; do

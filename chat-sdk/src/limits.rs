@@ -28,9 +28,13 @@ pub struct Limits {
     /// Sockets that are between upgrade and `welcome`, in the whole node: bounds what a storm of
     /// reconnects can make the store do at once.
     pub handshakes_max: usize,
-    /// Live connections that a node lets in a second, over time, and as many at once after a pause:
-    /// what a herd that reconnects may take from those who are there. Beyond, the upgrade is refused
-    /// with 503, and clients come back by themselves, spread over some seconds.
+    /// Those of them from one address (IPv6: one /64) of whom nobody knows yet who they are, because
+    /// their token comes in `hello`: a stranger who says nothing keeps some of the places, not all.
+    pub handshakes_per_address_max: usize,
+    /// Live connections of users that a node lets in a second, over time, and as many at once after a
+    /// pause: what a herd that reconnects may take from those who are there. Beyond, the upgrade is
+    /// refused with 503, and clients come back by themselves, spread over some seconds; who was
+    /// upgraded just before is closed as `overloaded`. Only who is authenticated counts.
     pub admissions_per_second: u32,
     /// Live connections of the whole node.
     pub connections_max: usize,
@@ -121,10 +125,20 @@ pub struct Limits {
     pub expiry_notice: Duration,
     /// Over how long clients are told to move when a node drains, if the budget allows it.
     pub drain_window: Duration,
-    /// Clients that all nodes of a chat together tell to move, a second: what the nodes that stay
+    /// Clients that all nodes of a chat together tell to move, a second, because they drain or have
+    /// more than their share: what the nodes that stay
     /// can take in beside their work. A node with more than its share drains for longer, up to its
     /// deadline.
     pub moves_per_second: u32,
+
+    // --- balance ---
+    /// How much more than the mean of all nodes, in percent, one may hold before it tells its surplus
+    /// to move: connections stay where they are, so a node that is added gets none of them by itself.
+    /// Higher than what chance makes of a blind balancer. Zero: never.
+    pub balance_above_percent: u32,
+    /// How long it has to hold that much: longer than a new node takes until clients reach it, and
+    /// than a herd takes to spread.
+    pub balance_after: Duration,
 }
 
 impl Default for Limits {
@@ -136,6 +150,7 @@ impl Default for Limits {
             frame_bytes_max: 64 * 1024,
             hello_timeout: Duration::from_secs(10),
             handshakes_max: 512,
+            handshakes_per_address_max: 256,
             admissions_per_second: 500,
             connections_max: 100_000,
             connections_per_user_max: 32,
@@ -177,6 +192,9 @@ impl Default for Limits {
             expiry_notice: Duration::from_secs(60),
             drain_window: Duration::from_secs(5),
             moves_per_second: 1_000,
+
+            balance_above_percent: 25,
+            balance_after: Duration::from_secs(60),
         }
     }
 }
@@ -214,7 +232,10 @@ impl Limits {
             (self.sends_per_second > 0 && self.sends_burst > 0, "somebody must be able to send"),
             (self.commands_in_flight_max > 0, "a command must be able to run"),
             (self.commit_writes_max > 0, "a commit must hold something"),
-            (self.admissions_per_second > 0, "somebody must be able to come in"),
+            (
+                self.admissions_per_second > 0 && self.handshakes_per_address_max > 0,
+                "somebody must be able to come in",
+            ),
             (self.moves_per_second > 0, "somebody must be able to move"),
             (!self.heartbeat.is_zero(), "a heartbeat must take time"),
             (!self.position_check.is_zero(), "a position check must take time"),

@@ -446,6 +446,91 @@ async fn a_drain_moves_the_client_without_a_failed_send_and_without_a_gap() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_added_gets_its_share_and_nobody_misses_a_thing() {
+    const DEVICES: usize = 60;
+    let (store, bus) = (MemoryStore::new(), LocalBus::new());
+    let other = bus.join(1);
+    // Quick to see that it has too many. Whoever moved is left alone for five times `balance_after`.
+    let limits = Limits {
+        node_lease: Duration::from_millis(600),
+        balance_after: Duration::from_millis(600),
+        drain_window: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let node = |bus| {
+        let builder = Chat::builder(TokenIsUser).store(store.clone()).bus(bus);
+        Server::start(builder.limits(limits.clone()))
+    };
+    let first = node(bus).await;
+    // A balancer that gives everybody the next one.
+    let nodes = Arc::new(Mutex::new(vec![url(first.address)]));
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let names: Vec<_> = (0..DEVICES).map(|n| format!("u{n}")).collect();
+    let mut devices = Vec::new();
+    for name in &names {
+        let (nodes, attempts) = (nodes.clone(), attempts.clone());
+        let route = move |_: chat_sdk::client::Attempt| {
+            let nodes = nodes.lock().unwrap();
+            nodes[attempts.fetch_add(1, Ordering::SeqCst) % nodes.len()].clone()
+        };
+        devices.push(Device::live(builder(first.address, name).route(route)).await);
+    }
+    let members: Vec<_> = names.iter().map(String::as_str).collect();
+    let group = first.group(&members).await;
+    let writer = devices[0].client.clone();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let writing = tokio::spawn(async move {
+        let mut written: u64 = 0;
+        while !stopped.load(Ordering::SeqCst) {
+            let said = writer.send(SendTo::Conversation(group), text(written.to_string()));
+            said.unwrap().await.unwrap();
+            written += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        written
+    });
+
+    let second = node(other).await;
+    nodes.lock().unwrap().push(url(second.address));
+    let listening: Vec<_> = devices
+        .into_iter()
+        .map(|mut device| {
+            tokio::spawn(async move {
+                let (mut moves, mut last) = (0, String::new());
+                while last != "end" {
+                    match device.next().await {
+                        ClientEvent::Event(event) => {
+                            if let Body::Message { text } = &event.body {
+                                last = text.as_str().to_owned();
+                            }
+                        }
+                        ClientEvent::Moved => moves += 1,
+                        ClientEvent::Disconnected { .. } => panic!("cut off instead of moved"),
+                        _ => {}
+                    }
+                }
+                (moves, device.heard[&group].len() as u64)
+            })
+        })
+        .collect();
+    // A quarter above the mean is left alone, as is what is less than ten.
+    second.until("it has its share", |health| (20..=40).contains(&health.connections)).await;
+    first.until("it has given up its surplus", |health| health.connections <= 40).await;
+    stop.store(true, Ordering::SeqCst);
+    let written = writing.await.unwrap();
+    first.say("u1", To::Conversation(group), "end").await;
+    let mut moved = 0;
+    for listener in listening {
+        let (moves, heard) = listener.await.unwrap();
+        assert!(moves <= 1, "nobody is moved twice on the way there");
+        assert_eq!(heard, written + 2, "with the beginning and the end");
+        moved += moves;
+    }
+    assert!(moved >= 20, "{moved}");
+}
+
+#[tokio::test]
 async fn a_bot_goes_on_where_its_host_stopped_and_not_where_the_socket_did() {
     let server = Server::new().await;
     let mut bob = Device::live(builder(server.address, "bob")).await;

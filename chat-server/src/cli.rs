@@ -59,6 +59,12 @@ pub(crate) enum Command {
         /// Where from; - for standard input
         file: PathBuf,
     },
+    /// Bring the store to the newest version of its tables, and end
+    ///
+    /// For a step of its own before servers are replaced, maybe with a role of its own: see
+    /// postgres.migrate, without which every start does the same. Waits for PostgreSQL as a start does.
+    /// Works beside running servers on PostgreSQL; on SQLite none may run.
+    Migrate,
     /// Manage accounts; works beside a running server
     #[command(subcommand)]
     User(UserCommand),
@@ -135,7 +141,7 @@ pub(crate) struct Healthcheck {
     /// Ask only whether the process lives, not whether it can work
     #[arg(long)]
     pub(crate) live: bool,
-    /// Which server, if not the one of this configuration
+    /// Which server, if not the one of this configuration; its certificate is not checked
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 }

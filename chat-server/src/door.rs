@@ -11,7 +11,7 @@ use http::{Request, Response};
 use hyper::{
     body::{Body, Incoming},
     server::conn::http1,
-    service::service_fn,
+    service::{HttpService, service_fn},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{counter, gauge};
@@ -20,10 +20,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinError, JoinSet},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
-use crate::telemetry::metrics::{ACCEPT_ERRORS, ACCEPTED, OPEN, REFUSED};
+use crate::{
+    telemetry::metrics::{ACCEPT_ERRORS, ACCEPTED, HANDSHAKES_FAILED, OPEN, REFUSED},
+    tls::Tls,
+};
 
 /// Headers of a request: browsers send about twenty, and proxies add a few.
 const HEADERS_MAX: usize = 64;
@@ -54,8 +57,11 @@ pub(crate) struct Door {
     pub(crate) listener: TcpListener,
     /// Connections at a time, not counting those that were upgraded.
     pub(crate) connections_max: usize,
-    /// Time for the head of a request, and so also for the next one on an idle connection.
+    /// Time for the head of a request, and so also for the next one on an idle connection. With TLS
+    /// its handshake has as much before that.
     pub(crate) header_timeout: Duration,
+    /// `None`: connections are not encrypted.
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Door {
@@ -85,7 +91,10 @@ impl Door {
                     counter!(ACCEPTED, "door" => self.name).increment(1);
                     if connections.len() >= self.connections_max {
                         counter!(REFUSED, "door" => self.name).increment(1);
-                        refuse(&stream);
+                        // With TLS there is nothing that could be said before a handshake.
+                        if self.tls.is_none() {
+                            refuse(&stream);
+                        }
                         continue;
                     }
                     gauge!(OPEN, "door" => self.name).increment(1.0);
@@ -127,6 +136,8 @@ impl Door {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let acceptor = self.tls.as_ref().map(Tls::acceptor);
+        let (name, patience) = (self.name, self.header_timeout);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
@@ -137,20 +148,58 @@ impl Door {
                 return tracing::debug!(%error, "a connection ended before it began");
             }
             let service = service_fn(move |request| answer(request, peer));
-            let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-            let mut connection = pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = is_over(&mut leaving) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+            let Some(acceptor) = acceptor else {
+                return converse(
+                    http.serve_connection(TokioIo::new(stream), service),
+                    peer,
+                    leaving,
+                )
+                .await;
             };
-            // However a client ends its connection, it is no concern of the operator's.
-            if let Err(error) = ended {
-                tracing::debug!(peer = %peer.ip(), %error, "a connection ended");
+            let shaken = tokio::select! {
+                shaken = timeout(patience, acceptor.accept(stream)) => shaken,
+                () = is_over(&mut leaving) => return,
+            };
+            // Scanners, clients that do not trust us, plain HTTP at the wrong port.
+            let failed = |why: &dyn std::fmt::Display| {
+                counter!(HANDSHAKES_FAILED, "door" => name).increment(1);
+                tracing::debug!(peer = %peer.ip(), %why, "no TLS");
+            };
+            match shaken {
+                Ok(Ok(stream)) => {
+                    converse(http.serve_connection(TokioIo::new(stream), service), peer, leaving)
+                        .await;
+                }
+                Ok(Err(why)) => failed(&why),
+                Err(_) => failed(&"the handshake took too long"),
             }
         }
+    }
+}
+
+/// Serves a connection to its end, or to the end of the request that it is at when it is to end.
+async fn converse<I, S, B>(
+    connection: http1::Connection<I, S>,
+    peer: SocketAddr,
+    mut leaving: watch::Receiver<bool>,
+) where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut connection = pin!(connection.with_upgrades());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = is_over(&mut leaving) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // However a client ends its connection, it is no concern of the operator's.
+    if let Err(error) = ended {
+        tracing::debug!(peer = %peer.ip(), %error, "a connection ended");
     }
 }
 

@@ -19,6 +19,7 @@ mod secrets;
 mod serve;
 mod stored;
 mod telemetry;
+mod tls;
 
 use std::{
     io::{self, Write},
@@ -27,10 +28,13 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 
+use chat_sdk::store::Migrated;
+
 use crate::{
     cli::{Cli, Command, ConfigCommand},
     config::{Config, Flags, Invalid},
     serve::Server,
+    stored::Stored,
 };
 
 /// Many small allocations on many threads, freed on others, are what this one is made for.
@@ -43,9 +47,14 @@ const MISTAKE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     run(cli).unwrap_or_else(|error| {
+        let mistake = error.is::<Invalid>();
+        // One line, the last one, because that is what shows where logs are kept elsewhere; a
+        // configuration has one for each problem. PostgreSQL tells details on lines of their own.
+        let reason = format!("{error:#}");
+        let reason = if mistake { reason } else { reason.replace('\n', "; ") };
         // Standard error may be closed; the exit code says it all the same.
-        let _ = writeln!(io::stderr(), "chat-server: {error:#}");
-        if error.is::<Invalid>() { ExitCode::from(MISTAKE) } else { ExitCode::FAILURE }
+        let _ = writeln!(io::stderr(), "chat-server: {reason}");
+        if mistake { ExitCode::from(MISTAKE) } else { ExitCode::FAILURE }
     })
 }
 
@@ -66,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             admin::transfer::import(&file, &Config::load(&settings)?.0)?;
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::Migrate) => migrate(&settings),
         Some(Command::Config(command)) => configuration(&command, &settings),
         Some(Command::Healthcheck(ask)) => {
             healthcheck::run(&ask, &Config::load(&settings)?.0)?;
@@ -86,6 +96,19 @@ fn serve(settings: &Flags) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "sabotage")]
     sabotage()?;
     run_async(async { Server::start(config).await?.run(Vec::new()).await })
+}
+
+fn migrate(settings: &Flags) -> anyhow::Result<ExitCode> {
+    let (config, _) = Config::load(settings)?;
+    telemetry::start_logging(&config.log);
+    let Migrated { from, to } = run_async(Stored::migrate(&config))?;
+    let mut out = io::stdout().lock();
+    if from == to {
+        writeln!(out, "schema {to}, nothing to do")?;
+    } else {
+        writeln!(out, "schema {to} (was {from})")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(all(feature = "sabotage", not(debug_assertions)))]

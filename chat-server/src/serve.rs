@@ -32,6 +32,7 @@ use crate::{
     node::Node,
     router::Router,
     telemetry,
+    tls::{Renewal, Tls},
 };
 
 /// Connections that may scrape at a time.
@@ -46,6 +47,8 @@ pub(crate) struct Server {
     listener: TcpListener,
     metrics: MetricsAt,
     scraping: Option<(Door, PrometheusHandle)>,
+    /// The certificate of the door, and what renews it.
+    tls: Option<(Tls, Renewal, Signal)>,
     signals: Signals,
 }
 
@@ -63,10 +66,18 @@ impl Server {
             StoreChoice::Postgres(_) => None,
         };
         let listener = bind(config.listen).await?;
+        let tls = match config.tls.clone() {
+            None => None,
+            Some(files) => {
+                let (tls, renewal) = Renewal::begin(files).context("cannot use TLS")?;
+                let hangup = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+                Some((tls, renewal, hangup))
+            }
+        };
         // Before the chat, so that it counts from its first step.
         let (metrics, scraping) = open_metrics(config.metrics, config.http.header_timeout).await?;
         let node = Node::start(&config).await?;
-        Ok(Self { config, data, node, listener, metrics, scraping, signals })
+        Ok(Self { config, data, node, listener, metrics, scraping, tls, signals })
     }
 
     /// The chat.
@@ -89,7 +100,13 @@ impl Server {
             listener: self.listener,
             connections_max: self.config.http.connections_max,
             header_timeout: self.config.http.header_timeout,
+            tls: self.tls.as_ref().map(|(tls, ..)| tls.clone()),
         };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut renewing = JoinSet::new();
+        if let Some((_, renewal, hangup)) = self.tls {
+            renewing.spawn(renewal.run(hangup));
+        }
         let answer = move |request, peer| Arc::clone(&router).answer(request, peer);
         let mut doors = JoinSet::new();
         doors.spawn(door.serve(answer, leaving.clone()));
@@ -103,7 +120,7 @@ impl Server {
 
         let url = self.config.public_url.clone();
         let banner = Banner {
-            url: url.unwrap_or_else(|| format!("http://{}", reachable(listen))),
+            url: url.unwrap_or_else(|| format!("{scheme}://{}", reachable(listen))),
             listen,
             store: match &self.config.store {
                 StoreChoice::Sqlite(path) => {
@@ -178,7 +195,9 @@ async fn open_metrics(
         },
     };
     let at = listener.local_addr()?;
-    let door = Door { name: "metrics", listener, connections_max: SCRAPERS_MAX, header_timeout };
+    let connections_max = SCRAPERS_MAX;
+    // For those who scrape from inside; no certificate for people names that address.
+    let door = Door { name: "metrics", listener, connections_max, header_timeout, tls: None };
     Ok((MetricsAt::At(at), Some((door, telemetry::metrics::start()?))))
 }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use chat_sdk::{
     PostgresStore, SqliteStore, TlsRoots,
     auth::{Accounts, accounts::AccountStore},
-    store::PostgresOptions,
+    store::{Migrated, PostgresError, PostgresOptions},
 };
 use tokio::time::{Instant, sleep};
 
@@ -46,6 +46,25 @@ impl Stored {
         }
     }
 
+    /// Brings what the configuration names to the newest schema, and opens nothing.
+    pub(crate) async fn migrate(config: &Config) -> anyhow::Result<Migrated> {
+        match &config.store {
+            StoreChoice::Sqlite(path) => {
+                // A server that runs on the file may be of a version that the newer tables exclude.
+                let _occupied = DataDir::open(&config.data_dir)?.occupy()?;
+                SqliteStore::migrate(path)
+                    .await
+                    .with_context(|| format!("cannot migrate the store {}", path.display()))
+            }
+            StoreChoice::Postgres(choice) => {
+                let (url, options) = (choice.url.reveal(), options(choice));
+                patiently(async || PostgresStore::migrate(url, options.clone()).await)
+                    .await
+                    .with_context(|| format!("cannot migrate the store {}", choice.url))
+            }
+        }
+    }
+
     /// Finishes what was begun. Nothing can be written or read afterwards.
     pub(crate) async fn close(&self) {
         match self {
@@ -79,22 +98,42 @@ impl Stored {
     }
 }
 
-async fn connect(choice: &PostgresChoice) -> anyhow::Result<PostgresStore> {
-    let options = PostgresOptions {
+fn options(choice: &PostgresChoice) -> PostgresOptions {
+    PostgresOptions {
+        migrate: choice.migrate,
         write_connections: choice.write_connections,
         read_connections: choice.read_connections,
         roots: choice.authorities.clone().map(TlsRoots::Pem),
         ..PostgresOptions::default()
-    };
-    // Whoever starts everything at once starts the database a moment too late.
+    }
+}
+
+async fn connect(choice: &PostgresChoice) -> anyhow::Result<PostgresStore> {
+    let (url, options) = (choice.url.reveal(), options(choice));
+    let connected =
+        patiently(async || PostgresStore::connect_with(url, options.clone()).await).await;
+    connected.map_err(|error| {
+        if error.is_older() {
+            anyhow::anyhow!("{error}: run chat-server migrate, or set postgres.migrate")
+        } else {
+            error.into()
+        }
+    })
+}
+
+/// Tries again while it may pass: whoever starts everything at once starts the database a moment
+/// too late.
+async fn patiently<T>(
+    mut attempt: impl AsyncFnMut() -> Result<T, PostgresError>,
+) -> Result<T, PostgresError> {
     let patience = Instant::now() + PATIENCE;
     loop {
-        match PostgresStore::connect_with(choice.url.reveal(), options.clone()).await {
+        match attempt().await {
             Err(why) if why.may_pass() && Instant::now() < patience => {
                 tracing::warn!(error = &why as &dyn std::error::Error, "waiting for PostgreSQL");
                 sleep(Duration::from_secs(1)).await;
             }
-            result => return Ok(result?),
+            result => return result,
         }
     }
 }

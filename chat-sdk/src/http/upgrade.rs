@@ -1,5 +1,7 @@
 //! From a request for `/ws` to a connection.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tracing::{debug, warn};
@@ -31,18 +33,21 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
     if node.is_draining() {
         return Err(Problem::of(Code::Draining));
     }
-    if let Err(after) = node.admit_one() {
-        metrics::counter!("chat_admissions_refused_total").increment(1);
-        let problem = Problem::new(Code::Overloaded, "too many come at once");
-        return Err(problem.retry_after(after));
-    }
-    let handshake = node.handshakes.clone().try_acquire_owned();
-    let handshake = handshake
-        .map_err(|_| Problem::new(Code::Overloaded, "too many connections are being opened"))?;
+    // A herd is sent away before it costs anything. Nobody is counted yet: if strangers were, they
+    // could use up what is there for users. They are held back by the handshakes, of which one address
+    // has not all.
+    node.may_admit().map_err(too_many_come)?;
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
+    let address = address(&parts);
+    let mut handshake = node.begin_handshake(address).map_err(too_many_come)?;
     let asked = node.now();
     let identity = identify(shared, &parts).await?;
+    if identity.is_some() {
+        handshake.is_known();
+        // Whoever says who they are in the first frame is counted then.
+        node.admit_one().map_err(too_many_come)?;
+    }
     let native = offers_subprotocol(&parts.headers);
     let dialect = if native { Dialect::Native } else { Dialect::Legacy };
     if dialect == Dialect::Legacy && identity.is_none() {
@@ -50,7 +55,7 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
         return Err(Problem::of(Code::Unauthenticated));
     }
     let user = identity.as_ref().map(|identity| &identity.user);
-    let place = node.admit(address(&parts), user)?;
+    let place = node.admit(address, user)?;
 
     let driven = node.clone();
     let max = node.limits.frame_bytes_max;
@@ -76,6 +81,10 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
     Ok(response)
+}
+
+fn too_many_come(after: Duration) -> Problem {
+    Problem::new(Code::Overloaded, "too many come at once").retry_after(after)
 }
 
 /// RFC 6455, section 4.2.1.

@@ -222,6 +222,12 @@ impl Mailbox {
         self.state().following.binary_search(&conversation).is_ok()
     }
 
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.state().ended
+    }
+
     /// The connection has ended: drops everything, takes nothing more, and says what was followed.
     pub fn end(&self) -> Vec<ConversationId> {
         let mut state = self.state();

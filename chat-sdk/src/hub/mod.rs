@@ -3,11 +3,13 @@
 //!
 //! Never awaits, reads no clock, does no I/O, and does not look into what it carries.
 
+pub mod balance;
 pub mod feed;
 pub mod mailbox;
 pub mod presence;
 
 pub use self::{
+    balance::Balance,
     feed::{Enrolled, Feeds, Followed, Hole, Published, Rejoin},
     mailbox::{Mailbox, Push, Taken},
     presence::{NodeId, Presence},

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{sync::OwnedSemaphorePermit, time::Sleep};
+use tokio::time::Sleep;
 use tracing::debug;
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
     commands::{Commands, Finished},
     join::Joined,
     lock,
-    registry::{Place, Registered},
+    registry::{Handshake, Place, Registered},
 };
 use crate::{
     auth::{AuthError, Credentials},
@@ -95,7 +95,7 @@ pub(crate) struct Opened<T> {
     pub(crate) asked: Duration,
     pub(crate) place: Place,
     /// Given back when the connection is through its join.
-    pub(crate) handshake: OwnedSemaphorePermit,
+    pub(crate) handshake: Handshake,
 }
 
 struct Connection<T> {
@@ -123,7 +123,9 @@ struct Connection<T> {
     cursors: Cursors,
     receipts_due: VecDeque<ConversationId>,
     sync: Sync,
-    handshake: Option<OwnedSemaphorePermit>,
+    handshake: Option<Handshake>,
+    /// Whether it counts among those who came in.
+    admitted: bool,
 
     sleep: Pin<Box<Sleep>>,
     wakes_at: Option<Duration>,
@@ -165,6 +167,8 @@ impl Node {
     pub(crate) async fn connection<T: Transport>(self: Arc<Self>, opened: Opened<T>) {
         let now = self.now();
         let Opened { transport, dialect, identity, asked, place, handshake } = opened;
+        // The upgrade counted whom it knew.
+        let admitted = identity.is_some();
         let expires_in = identity.as_ref().and_then(|identity| self.expires_in(identity));
         let mailbox = Arc::new(Mailbox::new(self.limits.mailbox_bytes_max));
         self.expect(identity.clone(), &mailbox);
@@ -191,6 +195,7 @@ impl Node {
             receipts_due: VecDeque::new(),
             sync: Sync::NotYet,
             handshake: Some(handshake),
+            admitted,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             wakes_at: None,
             state: State::Open,
@@ -270,6 +275,13 @@ impl<T: Transport> Connection<T> {
         if self.node.is_draining() {
             return Err(CloseCode::Restart);
         }
+        if let Some(handshake) = &mut self.handshake {
+            handshake.is_known();
+        }
+        if !self.admitted && self.node.admit_one().is_err() {
+            return Err(CloseCode::Overloaded);
+        }
+        self.admitted = true;
         match self.node.register(identity, self.asked, &self.mailbox) {
             Registered::Yes => {}
             Registered::TooMany => return Err(CloseCode::Overloaded),

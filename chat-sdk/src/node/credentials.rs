@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use futures_util::{StreamExt, stream};
 use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, info};
 
@@ -19,6 +20,10 @@ use crate::{
     protocol::CloseCode,
     sabotage::{self, Defect},
 };
+
+/// How many are asked about at a time: one after the other, a hundred thousand would take longer than
+/// the time between two rounds; all at once, nobody else would get an answer from the store.
+const ASKED_AT_ONCE: usize = 4;
 
 /// Of whom it is not certain that their credentials hold.
 #[derive(Debug, Default)]
@@ -103,19 +108,22 @@ pub(super) async fn run(node: Arc<Node>) {
 
 /// A revocation that this node was not told of ends the connection now.
 async fn look_at(node: &Arc<Node>, identities: Vec<(Identity, Arc<Mailbox>)>) {
-    for (identity, mailbox) in identities {
-        if identity.by_switch {
-            continue;
-        }
-        // Who cannot be asked about stays: an authenticator that hangs is no revocation.
-        let asking = node.ports.authenticator.still_valid(&identity);
-        let valid = tokio::time::timeout(node.limits.store_timeout, asking).await.unwrap_or(true);
-        if !valid
-            && !sabotage::on(Defect::IgnoreRevocation)
-            && !sabotage::on(Defect::LoseRevocation)
-        {
-            info!(user = %identity.user, "credential no longer valid");
-            mailbox.close(CloseCode::Revoked);
-        }
-    }
+    let looking =
+        stream::iter(identities).for_each_concurrent(ASKED_AT_ONCE, async |(identity, mailbox)| {
+            if identity.by_switch {
+                return;
+            }
+            // Who cannot be asked about stays: an authenticator that hangs is no revocation.
+            let asking = node.ports.authenticator.still_valid(&identity);
+            let valid =
+                tokio::time::timeout(node.limits.store_timeout, asking).await.unwrap_or(true);
+            if !valid
+                && !sabotage::on(Defect::IgnoreRevocation)
+                && !sabotage::on(Defect::LoseRevocation)
+            {
+                info!(user = %identity.user, "credential no longer valid");
+                mailbox.close(CloseCode::Revoked);
+            }
+        });
+    looking.await;
 }

@@ -1,4 +1,5 @@
-//! Leaving: tell everybody when to move, let them, then end what is left.
+//! Leaving: tell everybody when to move, let them, then end what is left. A node that has too many
+//! tells some of them in the same way (`balance`).
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -16,9 +17,13 @@ use crate::{
 };
 
 /// How often some more clients are told to move; they spread over this time by themselves.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// So many are told at once in any case: a handful is no herd.
 const AT_ONCE_MIN: usize = 5;
+
+/// How long whoever is told to move from a node that stays is waited for: as long as a client needs
+/// that is refused at the first try.
+pub(super) const MOVE_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long the last connections get to take their close frame.
 const LINGER: Duration = Duration::from_secs(3);
@@ -37,10 +42,43 @@ pub struct ShutdownReport {
     pub stuck: usize,
 }
 
+/// Why clients are told to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moving {
+    /// This node ends then, and closes whoever is left.
+    Leaving {
+        /// When.
+        ends: Instant,
+    },
+    /// It has more than its share, goes on, and closes nobody.
+    Balancing,
+}
+
+impl Moving {
+    /// How long who is told now has.
+    fn left(self) -> Duration {
+        match self {
+            Self::Leaving { ends } => ends.saturating_duration_since(Instant::now()),
+            Self::Balancing => MOVE_WITHIN,
+        }
+    }
+
+    /// As metrics call it.
+    const fn why(self) -> &'static str {
+        match self {
+            Self::Leaving { .. } => "drain",
+            Self::Balancing => "balance",
+        }
+    }
+}
+
 impl Node {
     /// From now on no new connection is taken.
     pub(crate) fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        if !self.draining.swap(true, Ordering::Relaxed) {
+            // Who leaves is out of the balance: at once, or the others would count on it.
+            self.say_alive();
+        }
     }
 
     /// Tells every client when to move, closes what is left at the deadline, commits and answers
@@ -58,7 +96,7 @@ impl Node {
         self.sockets.close();
         let ends = Instant::now() + deadline;
         let moving = async {
-            self.tell_to_move(mailboxes, ends).await;
+            self.tell_to_move(mailboxes, Moving::Leaving { ends }).await;
             self.sockets.wait().await;
         };
         let _ = tokio::time::timeout_at(ends, moving).await;
@@ -85,14 +123,17 @@ impl Node {
 
     /// Tells one after the other, over the window, and no more of them than the other nodes can
     /// take in: what all nodes tell together comes out of one budget.
-    async fn tell_to_move(&self, mailboxes: Vec<Arc<Mailbox>>, ends: Instant) {
-        let window = self.limits.drain_window.min((ends - Instant::now()) / 2);
+    pub(super) async fn tell_to_move(&self, mailboxes: Vec<Arc<Mailbox>>, moving: Moving) {
+        let window = self.limits.drain_window.min(moving.left() / 2);
         let ticks = window.as_millis().div_ceil(TICK.as_millis()).max(1);
         let at_once = mailboxes.len().div_ceil(ticks as usize).max(AT_ONCE_MIN);
         let per_second = self.limits.moves_per_second;
         let budget = Budget { name: "moves", per_second, burst: per_second.div_ceil(10) };
         let mut mailboxes = mailboxes.into_iter();
         while !mailboxes.as_slice().is_empty() {
+            if moving == Moving::Balancing && self.is_draining() {
+                return;
+            }
             let wanted = at_once.min(mailboxes.len());
             let take = self.ports.bus.take(budget, wanted as u32);
             let granted = match tokio::time::timeout(TICK, take).await {
@@ -101,12 +142,13 @@ impl Node {
                 Ok(Err(_)) | Err(_) => wanted,
             };
             for mailbox in mailboxes.by_ref().take(granted) {
-                let left = ends.saturating_duration_since(Instant::now());
+                let left = moving.left();
                 let frame = ServerFrame::Drain {
                     after_ms: self.random_below(TICK.min(left / 2)).as_millis() as u64,
                     deadline_ms: left.as_millis() as u64,
                 };
                 mailbox.put(Encoded::text(&frame));
+                metrics::counter!("chat_moves_total", "why" => moving.why()).increment(1);
             }
             if !mailboxes.as_slice().is_empty() {
                 tokio::time::sleep(TICK).await;

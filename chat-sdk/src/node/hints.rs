@@ -32,6 +32,10 @@ pub(super) enum Hint {
         node: NodeId,
         /// Since it began.
         uptime_ms: u64,
+        /// The live connections it holds. `None`: it leaves, or is of a version that does not say;
+        /// one that does not know the word passes over it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connections: Option<u64>,
     },
     /// This node ends.
     Ended {
@@ -85,9 +89,17 @@ impl Node {
         self.now() + self.limits.node_lease
     }
 
+    /// How often this node says that it lives: two may be lost before it counts as dead.
+    pub(super) fn between_words(&self) -> Duration {
+        self.limits.node_lease / 3
+    }
+
     pub(super) fn hear_hint(&self, hint: Hint) {
         match hint {
-            Hint::Alive { node, uptime_ms } => {
+            Hint::Alive { node, uptime_ms, connections } => {
+                if node != self.id {
+                    lock(&self.balance).told(node, connections, self.lease());
+                }
                 let uptime = Duration::from_millis(uptime_ms);
                 let new = lock(&self.presence).alive(node, self.lease());
                 // It was given up, and with it whom it has. A young one has said all there is.
@@ -96,6 +108,7 @@ impl Node {
                 }
             }
             Hint::Ended { node } => {
+                lock(&self.balance).ended(node);
                 let mut presence = lock(&self.presence);
                 let gone = presence.ended(node);
                 presence.tell_all(&gone, false);
@@ -123,6 +136,16 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Tells the other nodes that this one lives, and what it holds.
+    pub(super) fn say_alive(&self) {
+        let alive = Hint::Alive {
+            node: self.id,
+            uptime_ms: self.now().as_millis() as u64,
+            connections: (!self.is_draining()).then(|| self.connections() as u64),
+        };
+        self.send_hint(Topic::Nodes, &alive);
     }
 
     /// Tells the other nodes whether a user is here.
@@ -156,13 +179,11 @@ impl Node {
 /// Says that this node lives, and forgets those that do not, until the node stops.
 pub(super) async fn live(node: Arc<Node>) {
     loop {
-        let uptime_ms = node.now().as_millis() as u64;
-        node.send_hint(Topic::Nodes, &Hint::Alive { node: node.id, uptime_ms });
+        node.say_alive();
         tokio::select! {
             biased;
             () = node.stop.cancelled() => return,
-            // Two may be lost before it counts as dead.
-            () = tokio::time::sleep(node.limits.node_lease / 3) => {}
+            () = tokio::time::sleep(node.between_words()) => {}
         }
     }
 }
@@ -172,9 +193,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nodes_of_another_version_live_too() {
+        let older = br#"{"peer":"alive","node":7,"uptime_ms":5}"#;
+        let alive = Hint::Alive { node: NodeId(7), uptime_ms: 5, connections: None };
+        assert_eq!(Hint::decode(older).unwrap().unwrap(), alive);
+        assert_eq!(&alive.encode()[..], older);
+        // As this version passes over what a newer one adds, an older one passes over what this adds.
+        let newer = br#"{"peer":"alive","node":7,"uptime_ms":5,"weather":"fine"}"#;
+        assert_eq!(Hint::decode(newer).unwrap().unwrap(), alive);
+    }
+
+    #[test]
     fn a_hint_is_told_from_a_frame() {
         let hint = Hint::Present { node: NodeId(7), user: UserId::new("u").unwrap(), here: true };
         assert_eq!(Hint::decode(&hint.encode()).unwrap().unwrap(), hint);
+        let alive = Hint::Alive { node: NodeId(7), uptime_ms: 5, connections: Some(3) };
+        assert_eq!(Hint::decode(&alive.encode()).unwrap().unwrap(), alive);
         assert!(Hint::decode(br#"{"type":"event"}"#).is_none());
         assert!(Hint::decode(br#"{"peer":"of tomorrow"}"#).unwrap().is_err());
     }

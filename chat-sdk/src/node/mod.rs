@@ -3,6 +3,7 @@
 //! Owns what runs and decides little: what a connection says is decided in `session`, what reaches
 //! whom in `hub`, what a verb means in `conversation`.
 
+mod balance;
 mod catch_up;
 mod commands;
 pub(crate) mod connection;
@@ -46,7 +47,7 @@ use crate::{
     bus::Topic,
     conversation::Peers,
     erased::Ports,
-    hub::{Enrolled, Followed, Hole, Mailbox, NodeId, Presence, Published},
+    hub::{Balance, Enrolled, Followed, Hole, Mailbox, NodeId, Presence, Published},
     limits::Limits,
     model::{Body, ConversationId, Epoch, Event, Identity, Marker, Seq, UserId},
     protocol::{Encoded, ServerFrame},
@@ -71,7 +72,7 @@ pub(crate) struct Node {
     epoch: Mutex<Epoch>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Sockets between upgrade and the end of their join.
-    pub(crate) handshakes: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
     admissions: Mutex<RateBucket>,
     shards: Shards,
     // Std mutexes, each held for a look-up or a change and never across an await. None is taken
@@ -79,6 +80,7 @@ pub(crate) struct Node {
     registry: Mutex<Registry>,
     presence: Mutex<Presence>,
     rates: Mutex<Rates>,
+    balance: Mutex<Balance>,
     checkpoint: Mutex<Option<Position>>,
     writer: LogWriter,
     bus_out: mpsc::Sender<(Topic, Bytes)>,
@@ -135,6 +137,7 @@ impl Node {
             registry: Mutex::default(),
             presence: Mutex::default(),
             rates: Mutex::new(Rates::new(&limits)),
+            balance: Mutex::new(Balance::new(limits.balance_above_percent, limits.balance_after)),
             checkpoint: Mutex::new(Some(position)),
             writer,
             bus_out,
@@ -161,6 +164,7 @@ impl Node {
         node.tasks.spawn(membership_check::run(node.clone()));
         node.tasks.spawn(credentials::run(node.clone()));
         node.tasks.spawn(hints::live(node.clone()));
+        node.tasks.spawn(balance::run(node.clone()));
         node.tasks.spawn(registry::keep_house(node.clone()));
         Ok(node)
     }
@@ -408,11 +412,23 @@ impl Node {
         std::num::NonZeroU16::new(self.limits.replay_page).unwrap_or(std::num::NonZeroU16::MIN)
     }
 
-    /// One more who comes in; or after which time they may try again. Those who are refused at the
-    /// same time are told different times, or they would all come back at once.
+    /// One more user comes in; or after which time they may try again.
     pub(crate) fn admit_one(&self) -> Result<(), Duration> {
         let room = lock(&self.admissions).take(self.now());
-        room.map_err(|_| COME_BACK + self.random_below(COME_BACK * 2))
+        room.map_err(|_| self.refuse_for_a_while())
+    }
+
+    /// Whether another one may come in at the moment, who is not counted yet.
+    pub(crate) fn may_admit(&self) -> Result<(), Duration> {
+        let room = lock(&self.admissions).has_one(self.now());
+        if room { Ok(()) } else { Err(self.refuse_for_a_while()) }
+    }
+
+    /// Those who are refused at the same time are told different times, or they would all come back
+    /// at once.
+    fn refuse_for_a_while(&self) -> Duration {
+        metrics::counter!("chat_admissions_refused_total").increment(1);
+        COME_BACK + self.random_below(COME_BACK * 2)
     }
 
     /// The last position, for somebody who joins now and reads everything after it was taken.

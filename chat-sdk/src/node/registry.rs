@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{Node, Position, lock};
 use crate::{
     bus::Topic,
@@ -26,12 +28,22 @@ pub(super) struct Registry {
     /// What was revoked lately, for those who were vouched for before and are not let in yet.
     revoked: VecDeque<Revoked>,
     addresses: HashMap<IpAddr, usize>,
+    /// How many from each address are on their way in, and nobody knows who they are.
+    strangers: HashMap<IpAddr, usize>,
+    /// How many connections there have been.
+    arrivals: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     mailbox: Arc<Mailbox>,
     identity: Identity,
+    /// When it came.
+    arrived: Duration,
+    /// How many had come before it.
+    arrival: u64,
+    /// Whether it was told to move because this node has too many.
+    told_to_move: bool,
     /// When it last began to follow something; `None`: has not joined.
     follows_since: Option<Duration>,
     /// A moment up to which this connection was given everything that its user is a member of, or
@@ -185,6 +197,31 @@ impl Registry {
         entries.map(|entry| entry.mailbox.clone()).collect()
     }
 
+    /// At most so many of those who came by then count as told to move from now on: who has been here
+    /// longest, and nobody a second time, because whoever stays all the same does not know the word
+    /// or cannot move.
+    pub(super) fn oldest_to_move(&mut self, many: usize, by: Duration) -> Vec<Arc<Mailbox>> {
+        let may = |entry: &Entry| {
+            entry.arrived <= by && entry.follows_since.is_some() && !entry.told_to_move
+        };
+        let entries = self.users.values().flatten();
+        let mut arrivals: Vec<_> = entries.filter(|it| may(it)).map(|it| it.arrival).collect();
+        if many == 0 || arrivals.is_empty() {
+            return Vec::new();
+        }
+        let last = many.min(arrivals.len()) - 1;
+        let (_, &mut last, _) = arrivals.select_nth_unstable(last);
+        let mut told = Vec::new();
+        for entry in self.users.values_mut().flatten() {
+            if may(entry) && entry.arrival <= last {
+                entry.told_to_move = true;
+                told.push((entry.arrival, entry.mailbox.clone()));
+            }
+        }
+        told.sort_unstable_by_key(|(arrival, _)| *arrival);
+        told.into_iter().map(|(_, mailbox)| mailbox).collect()
+    }
+
     /// Everybody with a connection.
     pub(super) fn everybody(&self) -> BTreeSet<UserId> {
         self.users.keys().cloned().collect()
@@ -231,13 +268,38 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.node.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(address) = self.address {
-            let mut registry = lock(&self.node.registry);
-            if let Some(count) = registry.addresses.get_mut(&address) {
-                *count -= 1;
-                if *count == 0 {
-                    registry.addresses.remove(&address);
-                }
-            }
+            count_down(&mut lock(&self.node.registry).addresses, address);
+        }
+    }
+}
+
+/// A place among those who are on their way in; given back when dropped.
+pub(crate) struct Handshake {
+    _permit: OwnedSemaphorePermit,
+    /// Where it counts among the strangers.
+    stranger: Option<(Arc<Node>, IpAddr)>,
+}
+
+impl Handshake {
+    /// It is known now who this is.
+    pub(crate) fn is_known(&mut self) {
+        if let Some((node, address)) = self.stranger.take() {
+            count_down(&mut lock(&node.registry).strangers, address);
+        }
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.is_known();
+    }
+}
+
+fn count_down(counts: &mut HashMap<IpAddr, usize>, address: IpAddr) {
+    if let Some(count) = counts.get_mut(&address) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&address);
         }
     }
 }
@@ -257,6 +319,33 @@ impl Node {
     /// Bytes that wait for all connections together.
     pub(crate) fn waiting_bytes(&self) -> usize {
         lock(&self.registry).all().iter().map(|mailbox| mailbox.bytes()).sum()
+    }
+
+    /// A place for one more who is on the way in; or after which time they may try again.
+    pub(crate) fn begin_handshake(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+    ) -> Result<Handshake, Duration> {
+        let handshake = self.try_handshake(address);
+        handshake.ok_or_else(|| self.refuse_for_a_while())
+    }
+
+    fn try_handshake(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Handshake> {
+        let permit = self.handshakes.clone().try_acquire_owned().ok()?;
+        let stranger = match address.map(subnet) {
+            None => None,
+            Some(address) => {
+                let mut registry = lock(&self.registry);
+                let count = registry.strangers.entry(address).or_default();
+                // A count of none is never left behind: it is below what is allowed.
+                if *count >= self.limits.handshakes_per_address_max {
+                    return None;
+                }
+                *count += 1;
+                Some((self.clone(), address))
+            }
+        };
+        Some(Handshake { _permit: permit, stranger })
     }
 
     /// A place for one more connection.
@@ -321,9 +410,14 @@ impl Node {
                 return Registered::Revoked;
             }
             registry.let_in(mailbox);
+            let arrival = registry.arrivals;
+            registry.arrivals += 1;
             let entry = Entry {
                 mailbox: mailbox.clone(),
                 identity: identity.clone(),
+                arrived: self.now(),
+                arrival,
+                told_to_move: false,
                 follows_since: None,
                 vouched: None,
             };
@@ -453,5 +547,47 @@ pub(super) async fn keep_house(node: Arc<Node>) {
             node.say_presence(&user, false);
         }
         metrics::gauge!("chat_connections").set(node.connections() as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_came_first_move_first_and_nobody_is_told_twice() {
+        let mut registry = Registry::default();
+        let mailboxes: Vec<_> = (0..10_u64)
+            .map(|arrival| {
+                let mailbox = Arc::new(Mailbox::new(1_000));
+                // By few users, so that neither map nor list has them in their order.
+                let user = UserId::new(format!("u{}", arrival % 3)).unwrap();
+                let entry = Entry {
+                    mailbox: mailbox.clone(),
+                    identity: Identity::new(user.clone()),
+                    arrived: Duration::from_secs(arrival / 2),
+                    arrival,
+                    told_to_move: false,
+                    // One is not through its join.
+                    follows_since: (arrival != 1).then_some(Duration::ZERO),
+                    vouched: None,
+                };
+                registry.users.entry(user).or_default().push(entry);
+                mailbox
+            })
+            .collect();
+        let mut check = |many, by, expected: &[usize]| {
+            let told = registry.oldest_to_move(many, Duration::from_secs(by));
+            let places = told
+                .iter()
+                .map(|it| mailboxes.iter().position(|other| Arc::ptr_eq(other, it)).unwrap());
+            assert_eq!(places.collect::<Vec<_>>(), expected);
+        };
+        check(0, 9, &[]);
+        check(3, 9, &[0, 2, 3]);
+        check(100, 2, &[4, 5]);
+        check(2, 9, &[6, 7]);
+        check(100, 9, &[8, 9]);
+        check(1, 9, &[]);
     }
 }

@@ -29,6 +29,13 @@ impl Bucket {
         self.filled = self.filled.max(now);
     }
 
+    /// Whether there is one to take.
+    #[must_use]
+    pub fn has_one(&mut self, now: Duration) -> bool {
+        self.fill(now);
+        self.tokens >= TOKEN
+    }
+
     /// Takes one token.
     ///
     /// # Errors
@@ -59,8 +66,10 @@ mod tests {
     fn a_burst_then_the_rate() {
         let mut bucket = Bucket::new(Duration::ZERO, 2, 3);
         for _ in 0..3 {
+            assert!(bucket.has_one(Duration::ZERO));
             assert_eq!(bucket.take(Duration::ZERO), Ok(()));
         }
+        assert!(!bucket.has_one(Duration::ZERO));
         let wait = bucket.take(Duration::ZERO).unwrap_err();
         assert_eq!(wait, Duration::from_millis(500));
         assert_eq!(bucket.take(wait), Ok(()));

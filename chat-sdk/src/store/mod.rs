@@ -32,6 +32,17 @@ use crate::model::{
     Summary, Timestamp, Title, UserId,
 };
 
+/// What became of a store's tables: from which version to which. Version 0 is none at all.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    /// What was there.
+    pub from: u32,
+    /// What is there now; the same if there was nothing to do. It may be newer than this program,
+    /// where the tables can be used by it all the same.
+    pub to: u32,
+}
+
 /// Any error of somebody else's.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

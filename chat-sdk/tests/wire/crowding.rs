@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_sdk::{Chat, Limits};
 
-use crate::support::{Ask, Mood, Moody, PATIENCE, Raw, Server, TokenIsUser, native};
+use crate::support::{Ask, CLOSE, Mood, Moody, PATIENCE, Raw, Server, TokenIsUser, native};
 
 const TOKENLESS: fn() -> Ask = || Ask::get("/ws").header("sec-websocket-protocol", "chat.v1");
 
@@ -77,6 +77,75 @@ async fn so_many_come_in_a_second_and_the_others_are_told_when_to_come_back() {
         }
     };
     tokio::time::timeout(PATIENCE, back).await.expect("let in after a while");
+}
+
+#[tokio::test]
+async fn strangers_take_no_users_place_among_those_who_come_in() {
+    let limits = Limits { admissions_per_second: 2, ..Limits::default() };
+    let server = Server::with(limits).await;
+    for _ in 0..100 {
+        // With a token that nobody knows, and with one in the first frame.
+        let refused = server.ask(TOKENLESS().bearer("nobody").upgrade()).await;
+        assert_eq!(refused.status, 401);
+        let mut raw = Raw::open(server.address, TOKENLESS()).await;
+        raw.text(r#"{"type":"hello","version":1,"token":"nobody"}"#).await;
+        assert_eq!(raw.close_code().await, Some(4501));
+    }
+    let _in = [server.connect("alice").await, server.connect("bob").await];
+}
+
+#[tokio::test]
+async fn whoever_says_who_they_are_in_the_first_frame_counts_then() {
+    // However slow this machine is, the second one comes before there is room again.
+    let limits = Limits { admissions_per_second: 1, ..Limits::default() };
+    let server = Server::with(limits).await;
+    let mut early = Raw::open(server.address, TOKENLESS()).await;
+    let mut late = Vec::new();
+    for _ in 0..20 {
+        late.push(Raw::open(server.address, TOKENLESS()).await);
+    }
+    early.text(r#"{"type":"hello","version":1,"token":"token-alice"}"#).await;
+    assert_eq!(early.json().await["type"], "welcome");
+    for raw in &mut late {
+        raw.text(r#"{"type":"hello","version":1,"token":"token-bob"}"#).await;
+    }
+    let mut closed = 0;
+    for mut raw in late {
+        match raw.frame().await {
+            Some((CLOSE, payload)) => {
+                assert_eq!(payload[..2], 1013_u16.to_be_bytes());
+                closed += 1;
+            }
+            Some((_, welcome)) => assert!(welcome.starts_with(br#"{"type":"welcome""#)),
+            None => panic!("cut off without a word"),
+        }
+    }
+    assert!(closed > 0, "all of them came in at once");
+}
+
+#[tokio::test]
+async fn strangers_of_one_address_leave_room_for_others_to_come_in() {
+    let limits = Limits {
+        handshakes_max: 3,
+        handshakes_per_address_max: 2,
+        hello_timeout: PATIENCE,
+        ..Limits::default()
+    };
+    let server = Server::with(limits).await;
+    let mut silent = vec![Raw::open(server.address, TOKENLESS()).await];
+    silent.push(Raw::open(server.address, TOKENLESS()).await);
+    assert_eq!(server.ask(TOKENLESS().upgrade()).await.code(), "overloaded");
+    // Who is known does not count among them, but comes through the same door.
+    assert_eq!(server.ask(native("alice").upgrade()).await.code(), "overloaded");
+    silent[0].text(r#"{"type":"hello","version":1,"token":"token-alice"}"#).await;
+    assert_eq!(silent[0].json().await["type"], "welcome");
+    assert_eq!(silent[0].json().await["type"], "synced");
+    server.connect("bob").await;
+    drop(silent);
+    server.until("there is room", |health| health.connections == 0).await;
+    let again = Raw::open(server.address, TOKENLESS()).await;
+    let and_again = Raw::open(server.address, TOKENLESS()).await;
+    drop((again, and_again));
 }
 
 #[tokio::test]

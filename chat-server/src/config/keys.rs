@@ -159,6 +159,13 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Certificates (PEM) of the authorities that may vouch for PostgreSQL; the machine's, if not set",
             ),
             key(
+                "postgres.migrate",
+                "BOOL",
+                "true",
+                Form::Switch,
+                "Whether a start brings the tables to the newest version; with false it refuses older ones, and chat-server migrate does it",
+            ),
+            key(
                 "postgres.write_connections",
                 "NUMBER",
                 "4",
@@ -222,6 +229,25 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "TLS",
+        keys: &[
+            key(
+                "tls.cert_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "Certificate (PEM, with those between it and its authority): the door speaks HTTPS then. Read again when it changes",
+            ),
+            key(
+                "tls.key_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "Private key (PEM) of tls.cert_file; both or none. Looked at every 30 s and at SIGHUP",
+            ),
+        ],
+    },
+    Group {
         title: "Metrics",
         keys: &[key(
             "metrics.listen",
@@ -273,6 +299,25 @@ pub(crate) const GROUPS: &[Group] = &[
                 "25s",
                 Form::Plain,
                 "After SIGTERM the process is gone within this time",
+            ),
+        ],
+    },
+    Group {
+        title: "Balance",
+        keys: &[
+            key(
+                "balance.above",
+                "PERCENT",
+                "25",
+                Form::Plain,
+                "How far above the mean of all servers this one may be in live connections before it tells its surplus to move, so that servers that are added get their share; 0: any number",
+            ),
+            key(
+                "balance.after",
+                "TIME",
+                "60s",
+                Form::Plain,
+                "How long it has to be above; longer than a new server takes until clients reach it",
             ),
         ],
     },
@@ -363,7 +408,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 "NUMBER",
                 "1000",
                 Form::Plain,
-                "Clients that all servers of a chat together tell to move while they restart, a second",
+                "Clients that all servers of a chat together tell to move, a second, while they restart or share out",
             ),
         ],
     },

@@ -24,7 +24,7 @@ pub(crate) use self::{
     values::{Problem, Values},
 };
 use self::{parse::Reader, values::Source};
-use crate::{peer::Network, secrets::Secret, telemetry::LogFilter};
+use crate::{peer::Network, secrets::Secret, telemetry::LogFilter, tls::TlsFiles};
 
 /// Everything that can be set, checked.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) bus: Option<RedisChoice>,
     pub(crate) auth: Auth,
     pub(crate) http: Http,
+    /// `None`: the door is not encrypted.
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
     pub(crate) drain: Drain,
@@ -58,6 +60,8 @@ pub(crate) struct PostgresChoice {
     pub(crate) url: Url,
     /// PEM.
     pub(crate) authorities: Option<Vec<u8>>,
+    /// Whether a start may change the schema.
+    pub(crate) migrate: bool,
     pub(crate) write_connections: NonZeroU16,
     pub(crate) read_connections: NonZeroU16,
 }
@@ -210,6 +214,7 @@ impl Config {
                 Some(parse::Store::Postgres(url)) => StoreChoice::Postgres(PostgresChoice {
                     url,
                     authorities: from.read_if_set("postgres.ca_file", parse::file),
+                    migrate: from.read("postgres.migrate", parse::plain),
                     write_connections: from.read("postgres.write_connections", parse::plain),
                     read_connections: from.read("postgres.read_connections", parse::plain),
                 }),
@@ -236,6 +241,7 @@ impl Config {
                 header_timeout: from.read("http.header_timeout", parse::nonzero_time),
                 connections_max: from.read("http.connections_max", parse::at_least_one),
             },
+            tls: tls(from),
             metrics: match from.read("metrics.listen", parse::address_or_off) {
                 None => Metrics::Off,
                 Some(address) if from.source("metrics.listen") == Some(&Source::Default) => {
@@ -326,6 +332,31 @@ fn value_or_file<T>(
     })
 }
 
+/// The certificate of the door. Read once here, so that one that cannot be used is a mistake in the
+/// configuration.
+fn tls(from: &mut Reader<'_>) -> Option<TlsFiles> {
+    let cert = from.read_if_set("tls.cert_file", parse::path);
+    let key = from.read_if_set("tls.key_file", parse::path);
+    match (cert, key) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => {
+            let files = TlsFiles { cert, key };
+            if let Err(error) = files.load() {
+                from.problem("tls.cert_file", format_args!("and tls.key_file: {error}"));
+            }
+            Some(files)
+        }
+        (Some(_), None) => {
+            from.problem("tls.cert_file", "needs tls.key_file beside it");
+            None
+        }
+        (None, Some(_)) => {
+            from.problem("tls.key_file", "needs tls.cert_file beside it");
+            None
+        }
+    }
+}
+
 fn limits(from: &mut Reader<'_>) -> Limits {
     let text_chars_max: usize = from.read("limits.text_chars_max", parse::at_least_one);
     let defaults = Limits::default();
@@ -355,6 +386,8 @@ fn limits(from: &mut Reader<'_>) -> Limits {
         credential_check: from.read("limits.credential_check", parse::nonzero_time),
         members_max: from.read("limits.members_max", parse::at_least_one),
         moves_per_second: from.read("limits.moves_per_second", parse::at_least_one),
+        balance_above_percent: from.read("balance.above", parse::plain),
+        balance_after: from.read("balance.after", parse::nonzero_time),
         ..defaults
     }
 }
@@ -432,6 +465,26 @@ mod tests {
         );
         check_refused(&[("CHAT_SERVER__AUTH__SECRET_FILE", "/does/not/exist")], "/does/not/exist");
         assert!(load(&[("CHAT_SERVER__AUTH__SECRET", &long)]).unwrap().auth.secret.is_some());
+    }
+
+    #[test]
+    fn a_certificate_has_a_key_and_both_can_be_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let (cert, key) = (path("tls.crt"), path("tls.key"));
+        let cert = ("CHAT_SERVER__TLS__CERT_FILE", &*cert);
+        let key = ("CHAT_SERVER__TLS__KEY_FILE", &*key);
+        check_refused(&[cert], "tls.cert_file needs tls.key_file");
+        check_refused(&[key], "tls.key_file needs tls.cert_file");
+        check_refused(&[cert, key], "tls.crt");
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(cert.1, made.cert.pem()).unwrap();
+        std::fs::write(key.1, "secret").unwrap();
+        let problems = load(&[cert, key]).unwrap_err();
+        assert!(problems.contains("holds no private key") && !problems.contains("secret"));
+        std::fs::write(key.1, made.signing_key.serialize_pem()).unwrap();
+        assert!(load(&[cert, key]).unwrap().tls.is_some());
+        assert_eq!(load(&[]).unwrap().tls, None);
     }
 
     #[test]

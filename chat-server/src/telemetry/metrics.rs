@@ -17,6 +17,8 @@ pub(crate) const REFUSED: &str = "chat_server_connections_refused_total";
 pub(crate) const OPEN: &str = "chat_server_connections_open";
 /// Errors while accepting, of which running out of file descriptors is the usual one.
 pub(crate) const ACCEPT_ERRORS: &str = "chat_server_accept_errors_total";
+/// Connections that came to no end of their TLS handshake.
+pub(crate) const HANDSHAKES_FAILED: &str = "chat_server_tls_handshakes_failed_total";
 /// Requests by who answered them and how.
 pub(crate) const REQUESTS: &str = "chat_server_requests_total";
 
@@ -39,7 +41,12 @@ pub(crate) fn start() -> anyhow::Result<PrometheusHandle> {
     describe_counter!(REFUSED, "Connections refused because there were too many");
     describe_gauge!(OPEN, "Open connections that are not live (WebSocket) connections");
     describe_counter!(ACCEPT_ERRORS, "Errors while accepting connections");
+    describe_counter!(HANDSHAKES_FAILED, "TLS handshakes that failed or took too long");
     describe_counter!(REQUESTS, "Requests, by who answered (route) and the class of the status");
+    describe_counter!(
+        "chat_moves_total",
+        "Clients told to move to another server: because this one leaves (drain), or has more than its share (balance)"
+    );
     describe_gauge!("chat_server_build_info", Unit::Count, "Always 1; the version is a label");
     gauge!("chat_server_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let upkeep = handle.clone();

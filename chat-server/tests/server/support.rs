@@ -154,7 +154,8 @@ impl Server {
 
     /// Host and port of the API.
     pub(crate) fn address(&self) -> String {
-        self.said("Open").unwrap().strip_prefix("http://").unwrap().to_owned()
+        let url = self.said("Open").unwrap();
+        url.strip_prefix("http://").or(url.strip_prefix("https://")).unwrap().to_owned()
     }
 
     /// Host and port of the metrics.

@@ -14,6 +14,13 @@ use crate::tls::TlsError;
 pub struct PostgresError(#[from] OpenError);
 
 impl PostgresError {
+    /// Whether the tables are older than this program, which may not change them
+    /// ([`PostgresOptions::migrate`](super::PostgresOptions::migrate)).
+    #[must_use]
+    pub const fn is_older(&self) -> bool {
+        matches!(self.0, OpenError::Older { .. })
+    }
+
     /// Whether it may pass by itself: the server cannot be reached, or is about to start.
     #[must_use]
     pub fn may_pass(&self) -> bool {
@@ -34,6 +41,7 @@ impl PostgresError {
             | OpenError::Roots(_)
             | OpenError::SchemaName
             | OpenError::Newer { .. }
+            | OpenError::Older { .. }
             | OpenError::MayNotMigrate(_)
             | OpenError::Encoding(_)
             | OpenError::Standby
@@ -77,6 +85,12 @@ pub(super) enum OpenError {
     )]
     Newer { found: i32, needed: i32, known: i32 },
     #[error(
+        "the database has {}, this program needs version {needed}, and it was told not to change \
+         them",
+        tables(*.found)
+    )]
+    Older { found: i32, needed: i32 },
+    #[error(
         "the tables cannot be made or changed: let a role with the right to CREATE in this schema \
          connect once, or choose another schema"
     )]
@@ -94,6 +108,13 @@ pub(super) enum OpenError {
     Postgres(#[source] Error),
     #[error("what the database holds cannot be read")]
     Store(#[source] StoreError),
+}
+
+fn tables(version: i32) -> String {
+    match version {
+        0 => "no tables of a chat".to_owned(),
+        version => format!("tables of version {version}"),
+    }
 }
 
 fn detail(detail: &Option<String>) -> String {

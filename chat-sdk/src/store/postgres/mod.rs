@@ -26,7 +26,7 @@ use std::{
 };
 
 use tokio::time::timeout;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::{Client, Row, Transaction};
 use tokio_util::task::TaskTracker;
 
 pub use self::error::PostgresError;
@@ -37,7 +37,9 @@ use self::{
     read::Query,
     session::{Connector, Patience, Session},
 };
-use super::{Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written};
+use super::{
+    Checkpoint, Events, Heads, Migrated, Only, Page, Reader, Store, StoreError, Write, Written,
+};
 use crate::{
     model::{ConversationId, Epoch, Event, Member, Memberships, Seq, Summary, Timestamp, UserId},
     tls::TlsRoots,
@@ -59,6 +61,12 @@ pub struct PostgresOptions {
     /// The schema (in the sense of PostgreSQL) with our tables; made if it is not there. Their
     /// names all begin with `chat_`, so that they can lie in the host's. `public` by default.
     pub schema: String,
+    /// Whether connecting makes the tables and brings them to the newest version. It does by default.
+    /// Without it tables that are older than the program, or none, are refused
+    /// ([`PostgresError::is_older`]): somebody else calls [`PostgresStore::migrate`], with a role that
+    /// may, and the one that serves needs no right to change the schema. Newer tables are used if they
+    /// say that they can be, either way.
+    pub migrate: bool,
     /// Connections for writing the log; as many batches are committed at the same time. Four by
     /// default: more help only where the disk of the database takes many commits at once.
     pub write_connections: NonZeroU16,
@@ -82,6 +90,7 @@ impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
             schema: "public".to_owned(),
+            migrate: true,
             write_connections: const { NonZeroU16::new(4).expect("four is not zero") },
             read_connections: const { NonZeroU16::new(8).expect("eight is not zero") },
             roots: None,
@@ -133,7 +142,8 @@ impl Default for PostgresOptions {
 /// # Rights
 ///
 /// The role needs to read, insert, update and delete in our tables, and, for a new version of
-/// them, to create and own them. It is enough if a role with these rights connects once.
+/// them, to create and own them. It is enough if a role with these rights connects once, or calls
+/// [`migrate`](Self::migrate), and grants the others what they need.
 ///
 /// ```no_run
 /// use chat_sdk::store::{PostgresStore, Store};
@@ -186,22 +196,32 @@ impl PostgresStore {
         Ok(Self::open(url, options).await?)
     }
 
-    async fn open(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
-        let schema = quoted(&options.schema)?;
-        let patience = Patience {
-            connect: options.connect_timeout,
-            statement: options.statement_timeout,
-            lock: options.lock_timeout,
-        };
-        let (url, roots) = (url.to_owned(), options.roots);
-        // Files may be read: that of the authorities, or all that the machine trusts.
-        let connector = tokio::task::spawn_blocking(move || {
-            let (config, trust) = url::parse(&url, roots.as_ref())?;
-            Connector::new(config, &trust, schema, patience).map_err(OpenError::Roots)
+    /// Makes the tables or brings them to the newest version, and does nothing else: for a step of
+    /// its own before the programs that serve are replaced, with a role of its own. Says what there
+    /// was to do. Several may do so at once, and nodes may be running: those of a version that the
+    /// new tables exclude get errors from then on. What [`PostgresOptions::migrate`] says does not
+    /// matter. Dropping the future may or may not prevent it; none of it is done by half.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub async fn migrate(url: &str, options: PostgresOptions) -> Result<Migrated, PostgresError> {
+        let connector = connector(url, &options).await?;
+        let migrated = timeout(schema::OPENING_MAX, async {
+            let mut session = connector.connect().await?;
+            let (client, schema) = session.client_and_schema();
+            suits(client).await?;
+            let origin = Origin::find_out(client).await?;
+            schema::migrate(client, schema, &origin).await
         });
-        let connector = Arc::new(connector.await.expect("reading a URL does not panic")?);
+        let migrated = migrated.await.unwrap_or(Err(OpenError::Slow));
+        connector.connections().close();
+        connector.connections().wait().await;
+        Ok(migrated?)
+    }
 
-        let (origin, flushed) = timeout(schema::OPENING_MAX, prepare(&connector))
+    async fn open(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
+        let connector = Arc::new(connector(url, &options).await?);
+        let (origin, flushed) = timeout(schema::OPENING_MAX, prepare(&connector, options.migrate))
             .await
             .unwrap_or(Err(OpenError::Slow))?;
 
@@ -320,11 +340,25 @@ impl PostgresStore {
     }
 }
 
-/// Makes what has to be there: tables, and the right epoch. Says where the data is, and up to
-/// where its stamps are on the disk.
-async fn prepare(connector: &Connector) -> Result<(Origin, Flushed), OpenError> {
-    let mut session = connector.connect().await?;
-    let (client, schema) = session.client_and_schema();
+/// What makes connections; makes none yet.
+async fn connector(url: &str, options: &PostgresOptions) -> Result<Connector, OpenError> {
+    let schema = quoted(&options.schema)?;
+    let patience = Patience {
+        connect: options.connect_timeout,
+        statement: options.statement_timeout,
+        lock: options.lock_timeout,
+    };
+    let (url, roots) = (url.to_owned(), options.roots.clone());
+    // Files may be read: that of the authorities, or all that the machine trusts.
+    let connector = tokio::task::spawn_blocking(move || {
+        let (config, trust) = url::parse(&url, roots.as_ref())?;
+        Connector::new(config, &trust, schema, patience).map_err(OpenError::Roots)
+    });
+    connector.await.expect("reading a URL does not panic")
+}
+
+/// Refuses a database that no version of our tables could be kept in.
+async fn suits(client: &Client) -> Result<(), OpenError> {
     let row = client
         .query_one("SELECT current_setting('server_encoding'), pg_is_in_recovery()", &[])
         .await?;
@@ -335,8 +369,21 @@ async fn prepare(connector: &Connector) -> Result<(Origin, Flushed), OpenError> 
     if row.try_get(1)? {
         return Err(OpenError::Standby);
     }
+    Ok(())
+}
+
+/// Makes what has to be there: tables (`migrate`: they may be made and changed), and the right epoch.
+/// Says where the data is, and up to where its stamps are on the disk.
+async fn prepare(connector: &Connector, migrate: bool) -> Result<(Origin, Flushed), OpenError> {
+    let mut session = connector.connect().await?;
+    let (client, schema) = session.client_and_schema();
+    suits(client).await?;
     let origin = Origin::find_out(client).await?;
-    schema::migrate(client, schema, &origin).await?;
+    if migrate {
+        schema::migrate(client, schema, &origin).await?;
+    } else {
+        schema::require(client, schema).await?;
+    }
     let started = life::start(client, schema).await;
     let started = started.map_err(|failure| OpenError::Store(failure.error))?;
     let flushed = Flushed::default();

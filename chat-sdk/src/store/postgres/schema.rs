@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, error::SqlState};
 
 use super::{error::OpenError, life::Origin, session::in_schema};
-use crate::store::checkpoint::random_epoch;
+use crate::store::{Migrated, checkpoint::random_epoch};
 
 /// The n-th makes version n out of version n − 1.
 const SCRIPTS: &[Script] = &[Script { sql: include_str!("schema/1.sql"), compatible_from: 1 }];
@@ -36,18 +36,33 @@ const PATIENCE: &str = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_time
 /// server that stands still comes so far.
 pub(super) const OPENING_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// The newest version that this program knows.
+fn newest() -> i32 {
+    i32::try_from(SCRIPTS.len()).expect("there are few scripts")
+}
+
+/// Refuses tables that this program cannot use as they are. Only reads.
+pub(super) async fn require(client: &Client, schema: &str) -> Result<(), OpenError> {
+    let needed = newest();
+    match version(client, schema).await? {
+        Some(version) if version.check(needed)? => Ok(()),
+        Some(version) => Err(OpenError::Older { found: version.version, needed }),
+        None => Err(OpenError::Older { found: 0, needed }),
+    }
+}
+
 /// Brings the tables in this schema (quoted) to the newest version. Where they are of that version
 /// already, it only reads, so that a role that may not make tables can start.
 pub(super) async fn migrate(
     client: &mut Client,
     schema: &str,
     origin: &Origin,
-) -> Result<(), OpenError> {
-    let known = i32::try_from(SCRIPTS.len()).expect("there are few scripts");
+) -> Result<Migrated, OpenError> {
+    let known = newest();
     if let Some(version) = version(client, schema).await?
         && version.check(known)?
     {
-        return Ok(());
+        return Ok(version.stays());
     }
 
     let transaction = client.transaction().await?;
@@ -74,7 +89,7 @@ pub(super) async fn migrate(
     // Again, because another node may have been here meanwhile.
     let found = version(transaction.client(), schema).await?;
     let from = match found {
-        Some(version) if version.check(known)? => return Ok(()),
+        Some(version) if version.check(known)? => return Ok(version.stays()),
         Some(version) => version.version,
         None => {
             let table = in_schema(
@@ -107,7 +122,7 @@ pub(super) async fn migrate(
         in_schema("UPDATE {schema}.chat_schema SET version = $1, compatible_from = $2", schema);
     transaction.execute(&sql, &[&known, &compatible_from]).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(Migrated { from: from.unsigned_abs(), to: known.unsigned_abs() })
 }
 
 struct Version {
@@ -116,6 +131,12 @@ struct Version {
 }
 
 impl Version {
+    /// There was nothing to do.
+    const fn stays(&self) -> Migrated {
+        let version = self.version.unsigned_abs();
+        Migrated { from: version, to: version }
+    }
+
     /// Whether there is nothing to be done; refuses what is too new.
     fn check(&self, known: i32) -> Result<bool, OpenError> {
         if self.version > known && self.compatible_from > known {

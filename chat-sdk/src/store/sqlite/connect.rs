@@ -9,7 +9,10 @@ use super::{
     error::{OpenError, SqliteError},
     schema,
 };
-use crate::sabotage::{self, Defect};
+use crate::{
+    sabotage::{self, Defect},
+    store::Migrated,
+};
 
 /// How long a connection waits for a lock of another process (an operator's shell, a backup)
 /// before it reports that the store is busy. Less than a node waits for its store, so that the
@@ -23,13 +26,16 @@ const STATEMENTS_MAX: usize = 128;
 const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
 /// The connection that writes; makes the file and brings it to the newest schema.
-pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection, SqliteError> {
+pub(super) fn writer(
+    path: &Path,
+    durability: Durability,
+) -> Result<(Connection, Migrated), SqliteError> {
     create_private(path).map_err(OpenError::File)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Before anything is written: a database of another program keeps its journal mode.
-    schema::migrate(&mut connection)?;
+    let migrated = schema::migrate(&mut connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match durability {
         Durability::EveryCommit => "FULL",
@@ -39,7 +45,7 @@ pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection, 
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     common(&connection)?;
-    Ok(connection)
+    Ok((connection, migrated))
 }
 
 /// A connection that reads what the writer's file holds.

@@ -36,7 +36,7 @@ use self::{
     writer::{Commit, Writer},
 };
 use super::{
-    Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written,
+    Checkpoint, Events, Heads, Migrated, Only, Page, Reader, Store, StoreError, Write, Written,
     checkpoint::random_epoch,
 };
 use crate::model::{
@@ -132,6 +132,20 @@ struct Doors {
     readers: Option<Readers>,
 }
 
+/// Opening waits for the disk, and for longer where the schema changes.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SqliteError> + Send + 'static,
+) -> Result<T, SqliteError> {
+    let (reply, done) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("chat-opener".to_owned())
+        .spawn(move || {
+            let _ = reply.send(work());
+        })
+        .map_err(OpenError::Thread)?;
+    done.await.expect("the opener answers")
+}
+
 impl SqliteStore {
     /// Opens the file, makes it and its directory if need be (readable for its owner only), and
     /// brings it to the newest schema. Dropping the future lets that go on, and closes the file then.
@@ -152,19 +166,27 @@ impl SqliteStore {
         options: SqliteOptions,
     ) -> Result<Self, SqliteError> {
         let path = Arc::<Path>::from(path.as_ref());
-        let (reply, opened) = oneshot::channel();
-        // Opening waits for the disk, and for longer where the schema changes.
-        std::thread::Builder::new()
-            .name("chat-opener".to_owned())
-            .spawn(move || {
-                let _ = reply.send(Self::open_blocking(path, &options));
-            })
-            .map_err(OpenError::Thread)?;
-        opened.await.expect("the opener answers")
+        on_a_thread(move || Self::open_blocking(path, &options)).await
+    }
+
+    /// Brings the file to the newest schema, as [`open`](Self::open) does, closes it again, and says
+    /// what there was to do. Dropping the future lets that go on.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn migrate(path: impl AsRef<Path>) -> Result<Migrated, SqliteError> {
+        let path = Arc::<Path>::from(path.as_ref());
+        on_a_thread(move || {
+            let (connection, migrated) = connect::writer(&path, Durability::default())?;
+            // Closing takes up the log of changes into the file; dropping would not say if it fails.
+            connection.close().map_err(|(_, error)| error)?;
+            Ok(migrated)
+        })
+        .await
     }
 
     fn open_blocking(path: Arc<Path>, options: &SqliteOptions) -> Result<Self, SqliteError> {
-        let writer = connect::writer(&path, options.durability)?;
+        let (writer, _) = connect::writer(&path, options.durability)?;
         let readers = (0..options.readers.get())
             .map(|_| connect::reader(&path))
             .collect::<Result<Vec<_>, _>>()?;

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    super::checkpoint::random_epoch,
+    super::{Migrated, checkpoint::random_epoch},
     error::{OpenError, SqliteError},
 };
 
@@ -20,11 +20,11 @@ const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
 const APPLICATION_ID: i32 = 0x6368_6174;
 
 /// Brings the database to the newest schema.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), SqliteError> {
+pub(super) fn migrate(connection: &mut Connection) -> Result<Migrated, SqliteError> {
     migrate_with(connection, MIGRATIONS)
 }
 
-fn migrate_with(connection: &mut Connection, scripts: &[&str]) -> Result<(), SqliteError> {
+fn migrate_with(connection: &mut Connection, scripts: &[&str]) -> Result<Migrated, SqliteError> {
     // Two processes that open a new file at once must not both make the tables.
     let migration = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let application: i32 = migration.query_row("PRAGMA application_id", (), |row| row.get(0))?;
@@ -52,7 +52,7 @@ fn migrate_with(connection: &mut Connection, scripts: &[&str]) -> Result<(), Sql
         migration.pragma_update(None, "user_version", known)?;
     }
     migration.commit()?;
-    Ok(())
+    Ok(Migrated { from: found, to: known })
 }
 
 #[cfg(test)]
@@ -72,8 +72,10 @@ mod tests {
         };
         let before = epoch(&connection);
         let next = [MIGRATIONS[0], "ALTER TABLE conversations ADD COLUMN topic TEXT"];
-        migrate_with(&mut connection, &next).unwrap();
-        migrate_with(&mut connection, &next).unwrap();
+        let migrated = migrate_with(&mut connection, &next).unwrap();
+        assert_eq!(migrated, Migrated { from: 1, to: 2 });
+        let migrated = migrate_with(&mut connection, &next).unwrap();
+        assert_eq!(migrated, Migrated { from: 2, to: 2 });
         assert_eq!(version(&connection), 2);
         assert_eq!(epoch(&connection), before);
         connection.execute("UPDATE conversations SET topic = 'x'", ()).unwrap();
