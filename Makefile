@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure measure-nodes torture needs clean
+.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure measure-nodes torture needs kube-tools clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
@@ -71,6 +71,9 @@ torture: needs ## The fault run: three nodes, and everything around them breaks 
 
 needs:
 	scripts/needs.sh
+
+kube-tools: ## The programs of a Kubernetes control plane, for the operator's tests; builds what is missing.
+	scripts/kube-tools.sh
 
 clean: ## Removes what was built. Leaves ./data alone.
 	cargo clean

@@ -44,10 +44,7 @@ impl AuditEvent {
     /// Whether it could change something.
     #[must_use]
     pub fn is_write(&self) -> bool {
-        matches!(
-            self.verb.as_str(),
-            "create" | "update" | "patch" | "delete" | "deletecollection"
-        )
+        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
     }
 
     /// Whether it comes from this client: its user's whole name, or the beginning of its user agent.

@@ -49,7 +49,11 @@ struct Known {
 
 impl Services {
     /// Watches until the token is cancelled.
-    pub(crate) fn start(client: &Client, stop: &CancellationToken, tasks: &TaskTracker) -> Arc<Self> {
+    pub(crate) fn start(
+        client: &Client,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Arc<Self> {
         let services = Arc::new(Self { known: Mutex::default(), changed: watch::Sender::new(()) });
         let (this, client, stop) = (services.clone(), client.clone(), stop.clone());
         let connections = tasks.clone();
@@ -86,7 +90,8 @@ impl Services {
                 // A headless Service's name is that of all its endpoints.
                 None => known.endpoints(space, name, None).into_iter().map(|it| it.ip()).collect(),
             };
-            let mut names = format!("{name}.{space} {name}.{space}.svc {name}.{space}.svc.cluster.local");
+            let mut names =
+                format!("{name}.{space} {name}.{space}.svc {name}.{space}.svc.cluster.local");
             if space == namespace {
                 names = format!("{name} {names}");
             }

@@ -25,7 +25,9 @@ pub(crate) fn prepare() -> (&'static str, PathBuf) {
     match output.status.code() {
         Some(0) => (FOLDER, String::from_utf8_lossy(&output.stdout).trim().into()),
         Some(3) => {
-            eprintln!("SKIPPED: the tests on Kubernetes, because its programs cannot be built here");
+            eprintln!(
+                "SKIPPED: the tests on Kubernetes, because its programs cannot be built here"
+            );
             exit(0)
         }
         _ => {

@@ -265,7 +265,9 @@ async fn ask(address: SocketAddr, path: &str) -> Result<String> {
     timeout(Duration::from_secs(10), asking).await?
 }
 
-async fn a_deployment_becomes_available_and_answers_through_its_service(space: Space) -> Result<()> {
+async fn a_deployment_becomes_available_and_answers_through_its_service(
+    space: Space,
+) -> Result<()> {
     space.deploy("web", 3, json!({})).await?;
     space.available("web", 3).await?;
     // Each of the pods gets its turn.
@@ -278,9 +280,13 @@ async fn a_deployment_becomes_available_and_answers_through_its_service(space: S
     // A pod finds it by its name, in a network of its own.
     let script = "exec 3<>/dev/tcp/web/80 && echo GET /env/HOSTNAME >&3 && cat <&3";
     space
-        .pod("client", json!({ "restartPolicy": "Never" }), json!({
-            "image": "shell:1", "command": ["/bin/bash", "-c", script],
-        }))
+        .pod(
+            "client",
+            json!({ "restartPolicy": "Never" }),
+            json!({
+                "image": "shell:1", "command": ["/bin/bash", "-c", script],
+            }),
+        )
         .await?;
     ensure!(space.container("client", ended).await? == 0, "{}", space.logs("client"));
     ensure!(names.iter().any(|name| space.logs("client").contains(name)));
@@ -425,8 +431,10 @@ async fn a_crashing_container_is_started_again_later_and_later(space: Space) -> 
             (it.restart_count >= 2 && code == 7).then_some(it.restart_count)
         })
         .await?;
-    let runs = space.logs("crash").matches("alive").count();
-    ensure!(runs > restarts as usize, "{runs} runs with {restarts} restarts");
+    until("it has run once more than it was started again", async || {
+        Ok((space.logs("crash").matches("alive").count() > restarts as usize).then_some(()))
+    })
+    .await?;
     let phase = space.api::<Pod>().get("crash").await?.status.and_then(|it| it.phase);
     ensure!(phase.as_deref() == Some("Running"), "{phase:?}");
     Ok(())

@@ -44,8 +44,20 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a container may do as root unless it drops it: what container runtimes leave it.
 const CAPABILITIES: [&str; 14] = [
-    "chown", "dac_override", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
-    "net_bind_service", "net_raw", "sys_chroot", "mknod", "audit_write", "setfcap",
+    "chown",
+    "dac_override",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "net_bind_service",
+    "net_raw",
+    "sys_chroot",
+    "mknod",
+    "audit_write",
+    "setfcap",
 ];
 
 /// Why a container does not run yet.
@@ -489,8 +501,7 @@ fn wrapper(
     }
     let capabilities = container.security_context.as_ref().and_then(|it| it.capabilities.clone());
     let capabilities = capabilities.unwrap_or_default();
-    let dropped: Vec<_> =
-        capabilities.drop.iter().flatten().map(|it| it.to_lowercase()).collect();
+    let dropped: Vec<_> = capabilities.drop.iter().flatten().map(|it| it.to_lowercase()).collect();
     let mut kept: Vec<String> = CAPABILITIES.iter().map(|&it| it.to_owned()).collect();
     kept.retain(|it| !dropped.contains(it) && !dropped.iter().any(|it| it == "all"));
     kept.extend(capabilities.add.iter().flatten().map(|it| it.to_lowercase()));
@@ -553,7 +564,8 @@ async fn script(
     let mut see = |from: &Path, to: &str, read_only: bool| {
         let from = quote(&from.to_string_lossy());
         let read_only = if read_only { "ro" } else { "''" };
-        writeln!(script, "see {from} {} {read_only}", quote(to)).expect("a String takes everything");
+        writeln!(script, "see {from} {} {read_only}", quote(to))
+            .expect("a String takes everything");
     };
     let program = Path::new(&image.entrypoint[0]);
     for path in std::iter::once(program).chain(image.folders.iter().map(PathBuf::as_path)) {

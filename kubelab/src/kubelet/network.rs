@@ -40,18 +40,24 @@ impl Network {
         let (number, address) = addresses.next();
         let network = Self { address, number };
         let name = network.name();
-        ip(&[], &format!(
-            "netns add {name}\n\
+        ip(
+            &[],
+            &format!(
+                "netns add {name}\n\
              link add veth{number} type veth peer name eth0 netns {name}\n\
              link set veth{number} master {BRIDGE} up\n"
-        ))
+            ),
+        )
         .await?;
-        ip(&["-n", &name], &format!(
-            "link set lo up\n\
+        ip(
+            &["-n", &name],
+            &format!(
+                "link set lo up\n\
              addr add {address}/16 dev eth0\n\
              link set eth0 up\n\
              route add default via {NODE_ADDRESS}\n"
-        ))
+            ),
+        )
         .await?;
         Ok(network)
     }

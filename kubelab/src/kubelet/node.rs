@@ -77,7 +77,8 @@ async fn patch_status(api: &Api<Node>, name: &str) -> Result<(), kube::Error> {
     let condition = |type_: &str, status: &str, reason: &str| -> Value {
         json!({ "type": type_, "status": status, "reason": reason, "lastHeartbeatTime": now })
     };
-    let resources = json!({ "cpu": "8", "memory": "16Gi", "pods": "110", "ephemeral-storage": "50Gi" });
+    let resources =
+        json!({ "cpu": "8", "memory": "16Gi", "pods": "110", "ephemeral-storage": "50Gi" });
     let status = json!({ "status": {
         "capacity": resources,
         "allocatable": resources,

@@ -248,8 +248,7 @@ impl Context {
         for (index, container) in spec.init_containers.iter().flatten().enumerate() {
             if is_sidecar(container) {
                 let stop = self.stop_beside.subscribe();
-                let run =
-                    container::run(self.clone(), container.clone(), Restart::Always, stop);
+                let run = container::run(self.clone(), container.clone(), Restart::Always, stop);
                 self.beside.spawn(run);
                 let mut changes = self.changed.subscribe();
                 while !lock(&self.records).init[index].started {

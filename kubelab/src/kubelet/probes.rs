@@ -169,7 +169,8 @@ impl Target<'_> {
         let address = self.address(&get.port)?;
         let stream = TcpStream::connect(address).await?;
         let path = get.path.as_deref().unwrap_or("/");
-        let mut request = http::Request::get(path).header(http::header::USER_AGENT, "kube-probe/1.35");
+        let mut request =
+            http::Request::get(path).header(http::header::USER_AGENT, "kube-probe/1.35");
         let mut host = get.host.clone().unwrap_or_else(|| address.to_string());
         for header in get.http_headers.iter().flatten() {
             if header.name.eq_ignore_ascii_case("host") {
@@ -216,9 +217,7 @@ fn trusting() -> Result<TlsConnector> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(
-            algorithms.supported_schemes(),
-        )))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms.supported_schemes())))
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -87,7 +87,8 @@ impl Scheduler {
 
 /// The name of a node, or why there is none.
 fn choose(pod: &Pod, nodes: &[Node], turn: &mut usize) -> Result<String, String> {
-    let selector = pod.spec.as_ref().and_then(|spec| spec.node_selector.clone()).unwrap_or_default();
+    let selector =
+        pod.spec.as_ref().and_then(|spec| spec.node_selector.clone()).unwrap_or_default();
     let (mut cordoned, mut fits) = (0, Vec::new());
     for node in nodes {
         if !selector.iter().all(|(key, value)| node.labels().get(key) == Some(value)) {

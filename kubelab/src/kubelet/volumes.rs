@@ -19,12 +19,7 @@ use k8s_openapi::api::{
         Secret, ServiceAccount, Volume,
     },
 };
-use kube::{
-    Api, ResourceExt,
-    api::PostParams,
-    core::PartialObjectMeta,
-    runtime::watcher,
-};
+use kube::{Api, ResourceExt, api::PostParams, core::PartialObjectMeta, runtime::watcher};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
@@ -64,11 +59,7 @@ pub(super) async fn watch_versions(shared: Arc<Shared>) {
 }
 
 impl Versions {
-    fn update<K: ResourceExt>(
-        &self,
-        source: impl Fn(String, String) -> Source,
-        change: Change<K>,
-    ) {
+    fn update<K: ResourceExt>(&self, source: impl Fn(String, String) -> Source, change: Change<K>) {
         let mut known = lock(&self.known);
         match change {
             Change::Put((namespace, name), object) => {
