@@ -31,6 +31,8 @@ done
 cache=${CHAT_KUBE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chat-kubelab}
 hash=$({
   for module in "${modules[@]}"; do cat "$tools/$module/go.mod" "$tools/$module/go.sum"; done
+  # How they are built is written here.
+  cat "$0"
   echo "$go_version $(uname -m) $assets"
 } | sha256sum | cut -c 1-16)
 folder=$cache/$hash
@@ -45,10 +47,15 @@ if ! flock -n 9; then
   flock 9
 fi
 
-# build MODULE NAME=BUILT…: the tools of a module, each under the name it has here.
+# version MODULE PATH: the version of a dependency, as its go.mod has it.
+version() {
+  sed -nE "s|^\s*$2 (v[^ ]+).*|\1|p" "$tools/$1/go.mod" | head -n 1
+}
+
+# build MODULE LDFLAGS NAME=BUILT…: the tools of a module, each under the name it has here.
 build() {
-  local module=$1 pair missing=
-  shift
+  local module=$1 ldflags=$2 pair missing=
+  shift 2
   for pair in "$@"; do [ -x "$folder/${pair%%=*}" ] || missing=1; done
   [ -n "$missing" ] || return 0
   say "building $module with $go_version"
@@ -56,7 +63,7 @@ build() {
   local new
   new=$(mktemp -d "$cache/new.XXXXXX")
   (cd "$tools/$module" && CGO_ENABLED=0 nice -n 10 \
-    go build -mod=readonly -trimpath -ldflags="-s -w" -o "$new/" tool) >&2
+    go build -mod=readonly -trimpath -ldflags="-s -w $ldflags" -o "$new/" tool) >&2
   for pair in "$@"; do mv -f "$new/${pair#*=}" "$folder/${pair%%=*}"; done
   rm -rf "$new"
 }
@@ -66,12 +73,18 @@ if [ -n "$assets" ]; then
     ln -sfn "$assets/$tool" "$folder/$tool"
   done
 else
-  build etcd etcd=server
-  build kubernetes kube-apiserver=kube-apiserver \
-    kube-controller-manager=kube-controller-manager kubectl=kubectl
+  build etcd "" etcd=server
+  # Without it they call themselves v0.0.0-master, and charts that want a version refuse them.
+  kubernetes=$(version kubernetes k8s.io/kubernetes)
+  minor=${kubernetes#v1.}
+  of=k8s.io/component-base/version
+  build kubernetes "-X $of.gitVersion=$kubernetes -X $of.gitMajor=1 -X $of.gitMinor=${minor%%.*}" \
+    kube-apiserver=kube-apiserver kube-controller-manager=kube-controller-manager kubectl=kubectl
 fi
-build helm3 helm3=helm
-build helm4 helm4=helm
+for major in 3 4; do
+  of=helm.sh/helm/v$major/internal/version
+  build helm$major "-X $of.version=$(version helm$major helm.sh/helm/v$major)" helm$major=helm
+done
 
 # What an interrupted run left, and folders of versions that nobody has asked for in a month.
 find "$cache" -mindepth 1 -maxdepth 1 -type d -name 'new.*' -exec rm -rf {} +

@@ -133,7 +133,8 @@ impl ControlPlane {
         Ok(self.client.request_text(request).await?)
     }
 
-    /// A client that may do everything.
+    /// A client that may do everything. Other than kube's usual ones it tries nothing again, so that a
+    /// test sees a 429 that is meant for it.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
@@ -483,11 +484,22 @@ fn kubeconfig(authority: &str, user: &serde_json::Value) -> String {
     .to_string()
 }
 
+/// For tests: what the API server answers is what they see, without being tried again.
 async fn config(kubeconfig: &Path) -> Result<Config> {
     let file = Kubeconfig::read_from(kubeconfig)?;
-    Ok(Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?)
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    config.default_retry = false;
+    Ok(config)
 }
 
-pub(crate) async fn client(kubeconfig: &Path) -> Result<Client> {
+/// For the nodes, whose requests are tried again as usual.
+pub(crate) async fn node_client(plane: &ControlPlane) -> Result<Client> {
+    let mut config = config(&plane.folder().join("kubelet.kubeconfig")).await?;
+    config.default_retry = true;
+    config.headers.push((http::header::USER_AGENT, "kubelab-kubelet".parse()?));
+    Ok(Client::try_from(config)?)
+}
+
+async fn client(kubeconfig: &Path) -> Result<Client> {
     Ok(Client::try_from(config(kubeconfig).await?)?)
 }

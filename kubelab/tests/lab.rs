@@ -431,8 +431,10 @@ async fn a_crashing_container_is_started_again_later_and_later(space: Space) -> 
             (it.restart_count >= 2 && code == 7).then_some(it.restart_count)
         })
         .await?;
-    let runs = space.logs("crash").matches("alive").count();
-    ensure!(runs > restarts as usize, "{runs} runs with {restarts} restarts");
+    until("it has run once more than it was started again", async || {
+        Ok((space.logs("crash").matches("alive").count() > restarts as usize).then_some(()))
+    })
+    .await?;
     let phase = space.api::<Pod>().get("crash").await?.status.and_then(|it| it.phase);
     ensure!(phase.as_deref() == Some("Running"), "{phase:?}");
     Ok(())

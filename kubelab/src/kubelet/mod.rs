@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{network::Addresses, scheduler::Scheduler, volumes::Versions};
 use crate::{
-    control_plane::{self, ControlPlane},
+    control_plane::{ControlPlane, node_client},
     services::{Change, Services, follow},
 };
 
@@ -150,7 +150,7 @@ impl Kubelet {
         images: Images,
         options: KubeletOptions,
     ) -> Result<Self> {
-        let client = control_plane::client(&plane.folder().join("kubelet.kubeconfig")).await?;
+        let client = node_client(plane).await?;
         let folder = plane.folder().join("pods");
         fs::create_dir_all(&folder)?;
         let nodes: Vec<_> = (1..=options.nodes).map(|number| format!("node-{number}")).collect();
