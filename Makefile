@@ -4,11 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help run demo binaries dev test test-rust test-frontend test-browser kube-tools e2e lint lint-charts charts-golden chart-docs bench measure measure-nodes torture needs clean
-=======
-.PHONY: help run demo dev test test-rust test-frontend test-browser lint bench measure measure-nodes torture needs kube-tools clean
->>>>>>> lab5
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html

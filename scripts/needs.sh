@@ -1,11 +1,6 @@
 #!/usr/bin/env bash
-<<<<<<< HEAD
 # What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis, libfaketime
-# and Python; and what the lints need: pip.
-=======
-# What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis,
-# libfaketime, and for pods network namespaces.
->>>>>>> lab5
+# and Python; for the lints pip, for pods network namespaces.
 # Installs what is missing with apt where that is possible, and says what to do where it is not.
 set -euo pipefail
 
@@ -17,12 +12,9 @@ command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v psql >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || packages+=(postgresql)
 compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || packages+=(libfaketime)
-<<<<<<< HEAD
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
-=======
 command -v ip >/dev/null || packages+=(iproute2)
 command -v nsenter >/dev/null && command -v setpriv >/dev/null || packages+=(util-linux)
->>>>>>> lab5
 # Without them screenshots show boxes.
 if command -v dpkg >/dev/null; then
   for font in fonts-noto-color-emoji fonts-noto-core; do

@@ -129,8 +129,8 @@ impl Span {
 impl Crowd {
     /// Makes accounts and groups, connects everybody and begins to talk, `rate` messages a second.
     pub async fn gather(door: &Door, name: &str, count: usize, rate: f64) -> Self {
-        let store = PostgresStore::connect(&format!("{}?application_name=crowd", door.database));
-        let store = store.await.expect("the database is there");
+        let database = format!("{}?application_name=crowd", door.database);
+        let store = PostgresStore::connect(&database).await.expect("the database is there");
         let issuer = JwtIssuer::hs256(&door.secret).unwrap().issuer("chat-server").audience("chat");
         let mut users = Vec::new();
         for n in 0..count {
