@@ -117,7 +117,7 @@ impl Lab {
                 "--timeout=3m",
                 "--set=image.registry=registry.test",
                 "--set=image.repository=chat-operator",
-                "--set=image.tag=1",
+                "--set-string=image.tag=1",
                 "--set=logLevel=debug",
             ])
             .await?;
