@@ -90,6 +90,11 @@ app.kubernetes.io/part-of: chat
 {{- end -}}
 {{- end }}
 
+{{/* Of the servers themselves. */}}
+{{- define "chat.scheme" -}}
+{{ and (eq .Values.mode "cluster") .Values.cluster.tls | empty | ternary "http" "https" }}
+{{- end }}
+
 {{/* Where people reach the chat, as far as the chart knows; else nothing. */}}
 {{- define "chat.url" -}}
 {{- if and .Values.ingress.enabled .Values.ingress.hosts -}}
