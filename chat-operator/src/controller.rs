@@ -9,16 +9,13 @@ use std::{
 
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::{
-        apps::v1::{Deployment, ReplicaSet},
-        autoscaling::v2::HorizontalPodAutoscaler,
-        batch::v1::Job,
-        core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount},
-        networking::v1::NetworkPolicy,
-        policy::v1::PodDisruptionBudget,
-    },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    autoscaling::v2::HorizontalPodAutoscaler,
+    batch::v1::Job,
+    core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -120,7 +117,6 @@ async fn watch(scope: Scope, context: Arc<Context>, stop: CancellationToken) {
         .owns_stream(scope.children::<PodDisruptionBudget>(&client))
         .owns_stream(scope.children::<HorizontalPodAutoscaler>(&client))
         .watches_stream(scope.children::<Pod>(&client), by_label)
-        .watches_stream(scope.children::<ReplicaSet>(&client), by_label)
         .watches_stream(
             scope.changes::<Secret>(&client, watcher::Config::default()),
             move |secret| referring_to(&referring, &secret),
@@ -465,11 +461,10 @@ impl Context {
         {
             return known;
         }
+        // By discovery, which everybody may use; a definition not everybody may read.
         let resource = Kind::ServiceMonitor.resource();
-        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        let name = format!("{}.{}", resource.plural, resource.group);
-        // Not being allowed to look is as good as there being none.
-        let known = api.get_metadata_opt(&name).await.is_ok_and(|it| it.is_some());
+        let served = self.client.list_api_group_resources(&resource.api_version).await;
+        let known = served.is_ok_and(|it| it.resources.iter().any(|it| it.kind == resource.kind));
         *kinds = Some((Instant::now(), known));
         known
     }
