@@ -3,12 +3,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Result, ensure};
-use serde_json::json;
+use anyhow::{Context, Result, ensure};
+use chat_operator::scrape::Scraper;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use serde_json::{Value, json};
 
 use crate::{
     Add,
-    crowd::Crowd,
+    crowd::{Crowd, Span},
     lab::{Lab, cluster},
 };
 
@@ -23,35 +26,100 @@ fn people() -> usize {
     std::env::var("E2E_PEOPLE").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
 }
 
+/// So many clients are told to move a second, by all servers together.
+const BUDGET: u64 = 100;
+
 async fn crowd(lab: Arc<Lab>) -> Result<()> {
     let namespace = lab.namespace("crowd").await?;
     let database = lab.secrets(&namespace).await?;
-    let people = people();
-    // So many moves a second are allowed in all.
-    let budget = 100;
-    let drain = json!({ "noticeSeconds": 2, "windowSeconds": 30, "movesPerSecond": budget });
+    let drain = json!({ "noticeSeconds": 2, "windowSeconds": 30, "movesPerSecond": BUDGET });
+    // So that what a new server takes over is seen while somebody looks.
     let config = json!({ "balance": { "after": "3s" } });
     let spec = json!({ "replicas": 2, "drain": drain, "config": config });
     lab.apply(&cluster(&namespace, "team", spec)).await?;
     lab.until_ready(&namespace, "team").await?;
     let door = lab.door(&namespace, "team", &database).await?;
-    let crowd = Crowd::gather(&door, "crowd", people, 20.0).await;
-    println!("  {people} people are there");
-    let scale = async |replicas: usize| -> Result<()> {
+    let crowd = Crowd::gather(&door, "crowd", people(), 20.0).await;
+    println!("\n  {} people on {:?}", people(), spread(&lab, &namespace).await?);
+    // Whoever has just come is not moved for the sake of balance; they are of old standing now.
+    tokio::time::sleep(Duration::from_secs(16)).await;
+
+    let step = async |what: &str, change: Value| -> Result<Span> {
         let mark = crowd.mark();
-        let to = format!("--replicas={replicas}");
-        lab.plane.kubectl(["scale", "chatcluster", "team", "-n", &namespace, &to]).await?;
+        lab.patch(&namespace, "team", &change).await?;
         lab.until_ready(&namespace, "team").await?;
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        crowd.wait_until_everybody_is_there().await;
+        settled(&crowd).await;
         let span = crowd.since(&mark);
-        span.say(&format!("  to {replicas} servers"));
+        span.say(&format!("  {what}"));
+        println!("    now {:?}; each second {:?}", spread(&lab, &namespace).await?, span.connects);
         ensure!(span.failures.is_empty(), "{:?}", span.failures);
-        Ok(())
+        ensure!(span.broke == 0, "{} connections ended without notice", span.broke);
+        // A second of theirs and one of ours are not the same, and some may come in a burst.
+        ensure!(span.worst_second() <= BUDGET * 3 / 2, "{:?}", span.connects);
+        Ok(span)
     };
-    scale(5).await?;
-    scale(1).await?;
+    let up = step("2 to 5 servers", json!({ "spec": { "replicas": 5 } })).await?;
+    ensure!(up.moves_most() <= 1, "{:?}", up.moves);
+    let fullest = spread(&lab, &namespace).await?.into_iter().max().unwrap_or(0);
+    ensure!(fullest * 5 <= people() as u64 * 3 / 2, "the new servers stay empty");
+    for replicas in [4, 3, 2, 1] {
+        let what = format!("{} to {replicas} servers", replicas + 1);
+        let down = step(&what, json!({ "spec": { "replicas": replicas } })).await?;
+        ensure!(down.moves_most() <= 1, "{:?}", down.moves);
+    }
+    step("1 to 3 servers", json!({ "spec": { "replicas": 3 } })).await?;
     ensure!(lab.versions(&namespace).await? == 1, "scaling made a new version of the pods");
+
+    let roll = step("a new version", json!({ "spec": { "image": { "tag": "2" } } })).await?;
+    ensure!(roll.moves.iter().all(|moves| *moves == 1), "{:?}", roll.moves);
+
+    let before = crowd.mark();
+    let url = read_secret(&lab, &namespace, "db", "url").await?;
+    let rotated = json!({ "stringData": { "url": format!("{url}?application_name=rotated") } });
+    let rotated = rotated.to_string();
+    lab.plane.kubectl(["patch", "secret", "db", "-n", &namespace, "-p", &rotated]).await?;
+    lab.until("a third version of the pods", || async {
+        ensure!(lab.versions(&namespace).await? == 3);
+        Ok(())
+    })
+    .await?;
+    lab.until_ready(&namespace, "team").await?;
+    settled(&crowd).await;
+    let span = crowd.since(&before);
+    span.say("  new secrets");
+    ensure!(span.failures.is_empty(), "{:?}", span.failures);
+    ensure!(span.moves.iter().all(|moves| *moves == 1), "{:?}", span.moves);
     crowd.compare().await;
     Ok(())
+}
+
+/// Until nobody has moved for a while.
+async fn settled(crowd: &Crowd) {
+    let mut mark = crowd.mark();
+    loop {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        if crowd.since(&mark).moves_in_all() == 0 {
+            break;
+        }
+        mark = crowd.mark();
+    }
+    crowd.wait_until_everybody_is_there().await;
+}
+
+/// How many connections each server has.
+async fn spread(lab: &Lab, namespace: &str) -> Result<Vec<u64>> {
+    let scraper = Scraper::default();
+    let mut spread = Vec::new();
+    for pod in lab.pods(namespace, "team").await? {
+        let ip = pod.status.and_then(|status| status.pod_ip).context("a running pod")?;
+        spread.push(scraper.connections(&ip).await.context("a server tells its connections")?);
+    }
+    Ok(spread)
+}
+
+async fn read_secret(lab: &Lab, namespace: &str, name: &str, key: &str) -> Result<String> {
+    let api: Api<Secret> = Api::namespaced(lab.client.clone(), namespace);
+    let data = api.get(name).await?.data.unwrap_or_default();
+    let value = data.get(key).context("the key is there")?;
+    Ok(String::from_utf8(value.0.clone())?)
 }
