@@ -39,6 +39,9 @@ use crate::namespace::is_root;
 /// After a time this long without a crash it is started again at once.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 
+/// Between the two signals there is always this long, as on a node, even for who is given no time.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
+
 /// How often something is looked for that a container waits for.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
@@ -287,7 +290,7 @@ async fn watch_over(
 async fn ordered(mut stop: Stop) {
     if stop.wait_for(Option::is_some).await.is_err() {
         // Nobody is left who could give it.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -309,22 +312,18 @@ async fn end(container: &Container, prepared: &Prepared, pid: u32, latest: Insta
         }
     };
     let hook = container.lifecycle.as_ref().and_then(|it| it.pre_stop.as_ref());
-    let mut latest = latest;
     if let Some(hook) = hook {
         tokio::select! {
             () = prepared.run_hook(pid, hook) => {}
-            () = too_late(latest, stop.clone()) => {
-                // Who spends all the time in the hook still gets a moment for the signal.
-                latest = Instant::now() + Duration::from_secs(2);
-            }
+            () = too_late(latest, stop.clone()) => {}
         }
     }
     if let Some(pid) = process(pid) {
         let _ = kill_process(pid, Signal::TERM);
     }
-    too_late(latest, stop).await;
+    tokio::join!(sleep(LEAST_GRACE), too_late(latest, stop));
     signal_group(pid);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn process(pid: u32) -> Option<Pid> {

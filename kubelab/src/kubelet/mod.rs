@@ -171,10 +171,10 @@ impl Kubelet {
             tasks,
         });
         for task in [
-            tokio::spawn(until(shared.clone(), |it| node::keep_alive(it))),
-            tokio::spawn(until(shared.clone(), |it| volumes::watch_versions(it))),
-            tokio::spawn(until(shared.clone(), |it| volumes::provision(it))),
-            tokio::spawn(until(shared.clone(), |it| run_pods(it))),
+            tokio::spawn(until(shared.clone(), node::keep_alive)),
+            tokio::spawn(until(shared.clone(), volumes::watch_versions)),
+            tokio::spawn(until(shared.clone(), volumes::provision)),
+            tokio::spawn(until(shared.clone(), run_pods)),
         ] {
             shared.tasks.spawn(task);
         }

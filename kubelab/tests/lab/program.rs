@@ -11,8 +11,11 @@ use std::{
 /// How it is called.
 pub const CALL: &str = "lab-program";
 
-/// Serves `/env/NAME` and `/file/PATH` on 8080 until it is ended.
+/// Serves `/env/NAME` and `/file/PATH` on 8080 until it is ended, and on 9090 a gauge whose value is
+/// in `/load/connections`.
 pub fn serve() -> ExitCode {
+    let metrics = TcpListener::bind("0.0.0.0:9090").expect("the port is free in a new network");
+    thread::spawn(move || metrics.incoming().flatten().filter_map(answer).count());
     let listener = TcpListener::bind("0.0.0.0:8080").expect("the port is free in a new network");
     for stream in listener.incoming().flatten() {
         thread::spawn(move || answer(stream));
@@ -27,6 +30,9 @@ fn answer(mut stream: TcpStream) -> Option<()> {
     let path = line.split_whitespace().nth(1)?.to_owned();
     let found = if path == "/" {
         Some(b"up".to_vec())
+    } else if path == "/metrics" {
+        let load = fs::read_to_string("/load/connections").ok();
+        load.map(|load| format!("# TYPE chat_connections gauge\nchat_connections {load}\n").into())
     } else if let Some(name) = path.strip_prefix("/env/") {
         std::env::var(name).ok().map(String::into_bytes)
     } else {
