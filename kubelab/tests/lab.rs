@@ -764,6 +764,26 @@ async fn probes_decide_who_is_ready_and_who_lives(space: Space) -> Result<()> {
     ensure!(code == 143, "{code}");
     control("yes", "yes").await?;
     condition("True").await?;
+
+    // Over HTTPS, whoever signed the certificate; over HTTP to the same port, never.
+    for (name, scheme) in [("https", "HTTPS"), ("http", "HTTP")] {
+        let probe = json!({ "httpGet": { "path": "/healthz", "port": 8443, "scheme": scheme },
+            "periodSeconds": 1, "timeoutSeconds": 10 });
+        let container = json!({ "image": "program:1", "readinessProbe": probe });
+        space.pod(name, json!({ "terminationGracePeriodSeconds": 1 }), container).await?;
+    }
+    space.container("https", |it| it.ready.then_some(())).await?;
+    space.container("http", |it| (!it.ready && it.started == Some(true)).then_some(())).await?;
+    let listens = json!({ "tcpSocket": { "port": 8443 }, "periodSeconds": 1 });
+    let container = json!({ "image": "program:1", "readinessProbe": listens });
+    space.pod("tcp", json!({}), container).await?;
+    space.container("tcp", |it| it.ready.then_some(())).await?;
+    // A command of a test's own, as the container's user.
+    let variable = ["/bin/sh", "-c", "echo $HOSTNAME; id -u"];
+    let said = space.lab.kubelet.exec(&space.name, "tcp", "main", &variable).await?;
+    ensure!(said.starts_with("tcp\n") && said != "tcp\n0\n", "{said}");
+    let failed = space.lab.kubelet.exec(&space.name, "tcp", "main", &["/bin/false"]).await;
+    ensure!(failed.is_err());
     Ok(())
 }
 

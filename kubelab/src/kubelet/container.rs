@@ -30,7 +30,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Image, environment, lock,
+    Image, Running, environment, lock,
     pod::Context,
     probes::{self, Finding},
 };
@@ -196,14 +196,14 @@ async fn prepare(
     container: &Container,
     run: u32,
     stop: &Stop,
-) -> Option<Prepared> {
+) -> Option<Arc<Prepared>> {
     let mut pulled_in_vain = false;
     loop {
         if stop.borrow().is_some() {
             return None;
         }
         let mut waiting = match Prepared::new(context, container, run).await {
-            Ok(prepared) => return Some(prepared),
+            Ok(prepared) => return Some(Arc::new(prepared)),
             Err(waiting) => waiting,
         };
         if waiting.reason == "ErrImagePull" {
@@ -226,14 +226,15 @@ async fn prepare(
 async fn watch_over(
     context: &Arc<Context>,
     container: &Container,
-    prepared: &Prepared,
+    prepared: &Arc<Prepared>,
     mut child: tokio::process::Child,
     stop: &Stop,
 ) -> ContainerStateTerminated {
     let pid = child.id().expect("nobody has waited for it yet");
     let started_at = Time(Timestamp::now());
     let key = (context.namespace.clone(), context.name.clone(), container.name.clone());
-    lock(&context.shared.processes).insert(key.clone(), pid);
+    let running = Running { pid, prepared: prepared.clone() };
+    lock(&context.shared.running).insert(key.clone(), running);
     let id = format!("kubelab://{}/{}/{}", context.uid, container.name, prepared.run);
     let running = ContainerStateRunning { started_at: Some(started_at.clone()) };
     context.record(&container.name, |record| {
@@ -271,7 +272,7 @@ async fn watch_over(
             () = async { ending.as_mut().expect("it is some").await }, if ending.is_some() => {}
         }
     };
-    lock(&context.shared.processes).remove(&key);
+    lock(&context.shared.running).remove(&key);
     // What it has left behind; a container's end is that of all its processes.
     signal_group(pid);
     let exit_code = status.map_or(137, code);
