@@ -289,7 +289,20 @@ async fn a_deployment_becomes_available_and_answers_through_its_service(
     })
     .await?;
     // A pod finds it by its name, in a network of its own.
-    let script = "exec 3<>/dev/tcp/web/80 && echo GET /env/HOSTNAME >&3 && cat <&3";
+    let script = format!(
+        "for name in web web.{0} web.{0}.svc web.{0}.svc.cluster.local all.{0}; do \
+         [ $name = all.{0} ] && port=8080 || port=80; \
+         tries=0; until exec 3<>/dev/tcp/$name/$port; do \
+         [ $((tries += 1)) -lt 300 ] || exit 1; sleep 0.1; done; \
+         echo GET /env/HOSTNAME >&3 && cat <&3 || exit 1; done",
+        space.name
+    );
+    space
+        .apply(json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "all" },
+            "spec": { "clusterIP": "None", "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+        }))
+        .await?;
     space
         .pod(
             "client",
@@ -351,6 +364,7 @@ async fn secrets_are_variables_and_files_and_files_are_updated(space: Space) -> 
                 "volumeMounts": [
                     { "name": "door", "mountPath": "/etc/door" },
                     { "name": "all", "mountPath": "/etc/all" },
+                    { "name": "all", "mountPath": "/etc/part", "subPath": "deep/chat.toml" },
                 ],
             }),
         )
@@ -370,6 +384,7 @@ async fn secrets_are_variables_and_files_and_files_are_updated(space: Space) -> 
         ("/file/etc/door/key", "one".to_owned()),
         ("/file/etc/all/deep/chat.toml", "a = 1".to_owned()),
         ("/file/etc/all/name", "reader".to_owned()),
+        ("/file/etc/part", "a = 1".to_owned()),
         (&format!("/file{token}/namespace"), space.name.clone()),
         (&format!("/file{token}/ca.crt"), space.lab.plane.authority().to_owned()),
     ] {
@@ -481,7 +496,15 @@ async fn a_process_is_asked_to_end_and_then_killed(space: Space) -> Result<()> {
         until("it is gone", async || Ok(pods.get_opt(name).await?.is_none().then_some(()))).await?;
     }
     ensure!(space.logs("polite").contains("asked"));
-    Ok(())
+    // Who has ten minutes loses them when somebody deletes it again with less.
+    let patient = json!({ "terminationGracePeriodSeconds": 600 });
+    space.pod("hurried", patient, json!({ "image": "shell:1", "args": [deaf] })).await?;
+    until("it runs", async || Ok(space.logs("hurried").contains("up").then_some(()))).await?;
+    pods.delete("hurried", &DeleteParams::default()).await?;
+    sleep(Duration::from_secs(1)).await;
+    ensure!(space.lab.kubelet.pid(&space.name, "hurried", "main").is_some());
+    pods.delete("hurried", &DeleteParams::default().grace_period(1)).await?;
+    until("it is gone", async || Ok(pods.get_opt("hurried").await?.is_none().then_some(()))).await
 }
 
 async fn a_job_completes_and_another_fails_with_its_last_words(space: Space) -> Result<()> {
