@@ -12,16 +12,20 @@ modules=(etcd kubernetes helm3 helm4)
 say() { echo "kube-tools: $*" >&2; }
 
 # Go fetches the version that a module wants by itself, where it may.
-if ! go_version=$(cd "$tools/kubernetes" && go env GOVERSION 2>&1); then
-  wanted=$(sed -n 's/^go //p' "$tools/kubernetes/go.mod")
-  say "Go $wanted or newer is needed to build Kubernetes for the tests: https://go.dev/dl"
-  say "(or run with GOTOOLCHAIN=auto on Go 1.21 or newer). It said: ${go_version:-no go in the PATH}"
-  if [ -n "${CI:-}" ]; then
-    say "ERROR: this is CI, where these tests are never skipped."
-    exit 1
+go_versions=
+for module in "${modules[@]}"; do
+  if ! go_version=$(cd "$tools/$module" && go env GOVERSION 2>&1); then
+    wanted=$(sed -n 's/^go //p' "$tools/$module/go.mod")
+    say "Go $wanted or newer is needed to build Kubernetes for the tests: https://go.dev/dl"
+    say "(or run with GOTOOLCHAIN=auto on Go 1.21 or newer). It said: $go_version"
+    if [ -n "${CI:-}" ]; then
+      say "ERROR: this is CI, where these tests are never skipped."
+      exit 1
+    fi
+    exit 3
   fi
-  exit 3
-fi
+  go_versions+=" $go_version"
+done
 
 assets=${KUBEBUILDER_ASSETS:-}
 for tool in kube-apiserver kube-controller-manager etcd kubectl; do
@@ -33,7 +37,7 @@ hash=$({
   for module in "${modules[@]}"; do cat "$tools/$module/go.mod" "$tools/$module/go.sum"; done
   # How they are built is written here.
   cat "$0"
-  echo "$go_version $(uname -m) $assets"
+  echo "$go_versions $(uname -m) $assets"
 } | sha256sum | cut -c 1-16)
 folder=$cache/$hash
 mkdir -p "$folder"
@@ -58,7 +62,7 @@ build() {
   shift 2
   for pair in "$@"; do [ -x "$folder/${pair%%=*}" ] || missing=1; done
   [ -n "$missing" ] || return 0
-  say "building $module with $go_version"
+  say "building $module"
   # Beside the result, so that a rename is all it takes.
   local new
   new=$(mktemp -d "$cache/new.XXXXXX")

@@ -18,8 +18,10 @@
 //! ```
 //!
 //! What a node has and this one has not: images, cgroups (requests and limits are not held), network
-//! policies (not enforced), taints and affinity (only node selectors and cordons are looked at),
-//! `kubectl logs`, `exec` and `port-forward`.
+//! policies (not enforced), taints, affinity and spreading (only node selectors and cordons are looked
+//! at), `hostNetwork`, Services over UDP, session affinity, `postStart` hooks, probes over gRPC,
+//! `resourceFieldRef`, volumes of further kinds, `kubectl logs`, `exec` and `port-forward` (there are
+//! [`Kubelet::logs`] and [`Kubelet::exec`]).
 
 #![allow(clippy::missing_panics_doc)] // All of it is for tests: whatever goes wrong is a panic.
 

@@ -12,13 +12,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     batch::v1::Job,
-    core::v1::{ContainerState, ContainerStatus, Namespace, Pod, Secret, Service, ServiceAccount},
+    core::v1::{ContainerState, ContainerStatus, Namespace, Node, Pod, Service, ServiceAccount},
 };
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
 };
-use kubelab::{ControlPlane, Image, Images, Kubelet};
+use kubelab::{ControlPlane, Image, Images, Kubelet, MetricsApi, NODE_ADDRESS, ServiceAccountRef};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 use tokio::{
@@ -72,6 +72,14 @@ fn main() -> ExitCode {
         an_unknown_image_is_told,
         a_claim_keeps_its_files,
         users_and_read_only_roots_hold,
+        the_autoscaler_follows_a_metric_of_the_pods,
+        init_containers_come_before_and_sidecars_stay_beside,
+        probes_decide_who_is_ready_and_who_lives,
+        a_hook_comes_before_the_signal_and_a_deadline_ends_a_pod,
+        pods_go_where_their_selector_says_and_cordons_allow,
+        rights_are_those_of_the_service_account,
+        pods_reach_the_servers_of_the_tests,
+        a_deleted_namespace_goes_with_its_pods,
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -79,6 +87,7 @@ fn main() -> ExitCode {
 struct Lab {
     plane: ControlPlane,
     kubelet: Kubelet,
+    _metrics: MetricsApi,
 }
 
 impl Lab {
@@ -93,7 +102,9 @@ impl Lab {
             ("root:1".to_owned(), Image::new("/bin/sh").arg("-c").user(0)),
         ]);
         let kubelet = Kubelet::start(&plane, images).await?;
-        Ok(Self { plane, kubelet })
+        let metrics = MetricsApi::start(&plane, &["chat_connections"]).await?;
+        eprintln!("with nodes and metrics {:?}", began.elapsed());
+        Ok(Self { plane, kubelet, _metrics: metrics })
     }
 
     /// A namespace of its own, in which pods are accepted.
@@ -278,7 +289,20 @@ async fn a_deployment_becomes_available_and_answers_through_its_service(
     })
     .await?;
     // A pod finds it by its name, in a network of its own.
-    let script = "exec 3<>/dev/tcp/web/80 && echo GET /env/HOSTNAME >&3 && cat <&3";
+    let script = format!(
+        "for name in web web.{0} web.{0}.svc web.{0}.svc.cluster.local all.{0}; do \
+         [ $name = all.{0} ] && port=8080 || port=80; \
+         tries=0; until exec 3<>/dev/tcp/$name/$port; do \
+         [ $((tries += 1)) -lt 300 ] || exit 1; sleep 0.1; done; \
+         echo GET /env/HOSTNAME >&3 && cat <&3 || exit 1; done",
+        space.name
+    );
+    space
+        .apply(json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "all" },
+            "spec": { "clusterIP": "None", "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+        }))
+        .await?;
     space
         .pod(
             "client",
@@ -340,6 +364,7 @@ async fn secrets_are_variables_and_files_and_files_are_updated(space: Space) -> 
                 "volumeMounts": [
                     { "name": "door", "mountPath": "/etc/door" },
                     { "name": "all", "mountPath": "/etc/all" },
+                    { "name": "all", "mountPath": "/etc/part", "subPath": "deep/chat.toml" },
                 ],
             }),
         )
@@ -359,6 +384,7 @@ async fn secrets_are_variables_and_files_and_files_are_updated(space: Space) -> 
         ("/file/etc/door/key", "one".to_owned()),
         ("/file/etc/all/deep/chat.toml", "a = 1".to_owned()),
         ("/file/etc/all/name", "reader".to_owned()),
+        ("/file/etc/part", "a = 1".to_owned()),
         (&format!("/file{token}/namespace"), space.name.clone()),
         (&format!("/file{token}/ca.crt"), space.lab.plane.authority().to_owned()),
     ] {
@@ -470,7 +496,15 @@ async fn a_process_is_asked_to_end_and_then_killed(space: Space) -> Result<()> {
         until("it is gone", async || Ok(pods.get_opt(name).await?.is_none().then_some(()))).await?;
     }
     ensure!(space.logs("polite").contains("asked"));
-    Ok(())
+    // Who has ten minutes loses them when somebody deletes it again with less.
+    let patient = json!({ "terminationGracePeriodSeconds": 600 });
+    space.pod("hurried", patient, json!({ "image": "shell:1", "args": [deaf] })).await?;
+    until("it runs", async || Ok(space.logs("hurried").contains("up").then_some(()))).await?;
+    pods.delete("hurried", &DeleteParams::default()).await?;
+    sleep(Duration::from_secs(1)).await;
+    ensure!(space.lab.kubelet.pid(&space.name, "hurried", "main").is_some());
+    pods.delete("hurried", &DeleteParams::default().grace_period(1)).await?;
+    until("it is gone", async || Ok(pods.get_opt("hurried").await?.is_none().then_some(()))).await
 }
 
 async fn a_job_completes_and_another_fails_with_its_last_words(space: Space) -> Result<()> {
@@ -601,6 +635,360 @@ async fn users_and_read_only_roots_hold(space: Space) -> Result<()> {
     space.pod("uid-0", json!({}), container).await?;
     let told = space.container("uid-0", waiting("CreateContainerConfigError")).await?;
     ensure!(told.starts_with("container's runAsUser breaks non-root policy"), "{told}");
-    let _ = space.api::<Secret>();
+    Ok(())
+}
+
+async fn the_autoscaler_follows_a_metric_of_the_pods(space: Space) -> Result<()> {
+    space
+        .apply(json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "load" },
+            "data": { "connections": "300" },
+        }))
+        .await?;
+    // What each of them says is in a file, which changes for all.
+    let labels = json!({ "app": "web" });
+    space
+        .apply(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" },
+            "spec": {
+                "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels }, "spec": {
+                    "terminationGracePeriodSeconds": 1,
+                    "volumes": [{ "name": "load", "configMap": { "name": "load" } }],
+                    "containers": [{
+                        "name": "main", "image": "program:1",
+                        "volumeMounts": [{ "name": "load", "mountPath": "/load" }],
+                    }],
+                }},
+            },
+        }))
+        .await?;
+    space
+        .apply(json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": { "name": "web" },
+            "spec": {
+                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+                "minReplicas": 1, "maxReplicas": 3,
+                "metrics": [{ "type": "Pods", "pods": {
+                    "metric": { "name": "chat_connections" },
+                    "target": { "type": "AverageValue", "averageValue": "100" },
+                }}],
+            },
+        }))
+        .await?;
+    space.available("web", 3).await?;
+    let none = json!({ "data": { "connections": "0" } });
+    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = space.api();
+    maps.patch("load", &PatchParams::default(), &Patch::Merge(none)).await?;
+    space.available("web", 1).await
+}
+
+async fn init_containers_come_before_and_sidecars_stay_beside(space: Space) -> Result<()> {
+    let mounts = json!([{ "name": "shared", "mountPath": "/shared" }]);
+    let shell = |name: &str, script: &str| json!({ "name": name, "image": "shell:1", "args": [script], "volumeMounts": mounts });
+    let mut beside = shell(
+        "beside",
+        "trap 'echo last >>/shared/log; exit 0' TERM; \
+        echo beside >>/shared/log; while :; do sleep 0.1; done",
+    );
+    let probe = json!({ "exec": { "command": ["/bin/grep", "beside", "/shared/log"] },
+        "periodSeconds": 1, "failureThreshold": 30 });
+    merge(&mut beside, json!({ "restartPolicy": "Always", "startupProbe": probe }));
+    // The first one needs a second attempt.
+    let first = shell("first", "echo first >>/shared/log; [ $(grep -c first /shared/log) = 2 ]");
+    let main = "cat /shared/log; echo main >>/shared/log";
+    space
+        .pod(
+            "ordered",
+            json!({
+                "restartPolicy": "OnFailure",
+                "initContainers": [first, beside, shell("second", "echo second >>/shared/log")],
+                "volumes": [{ "name": "shared", "emptyDir": {} }],
+            }),
+            json!({ "image": "shell:1", "args": [main], "volumeMounts": mounts }),
+        )
+        .await?;
+    let status = until("it has ended", async || {
+        let status = space.api::<Pod>().get("ordered").await?.status.unwrap_or_default();
+        Ok((status.phase.as_deref() == Some("Succeeded")).then_some(status))
+    })
+    .await?;
+    ensure!(space.logs("ordered") == "first\nfirst\nbeside\nsecond\n", "{}", space.logs("ordered"));
+    let init = status.init_container_statuses.unwrap_or_default();
+    ensure!(init[0].restart_count == 1, "{init:?}");
+    ensure!(exit_code(init[1].state.as_ref()) == Some(0), "the sidecar was asked to end: {init:?}");
+
+    let init = json!({ "restartPolicy": "Never", "initContainers": [shell("fails", "exit 9")],
+        "volumes": [{ "name": "shared", "emptyDir": {} }] });
+    space.pod("never", init, json!({ "image": "shell:1", "args": ["echo never"] })).await?;
+    until("it has failed", async || {
+        let phase = space.api::<Pod>().get("never").await?.status.and_then(|it| it.phase);
+        Ok((phase.as_deref() == Some("Failed")).then_some(()))
+    })
+    .await?;
+    ensure!(space.logs("never").is_empty());
+    Ok(())
+}
+
+async fn probes_decide_who_is_ready_and_who_lives(space: Space) -> Result<()> {
+    // What the probes look at is a ConfigMap.
+    let control = async |ready: &str, alive: &str| {
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "control" },
+            "data": { "ready": ready, "alive": alive, "started": "yes" },
+        });
+        space.apply(map).await
+    };
+    let says_yes = |file: &str, failures: u32| {
+        json!({ "exec": { "command": ["/bin/grep", "yes", format!("/control/{file}")] },
+            "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": failures })
+    };
+    control("no", "yes").await?;
+    space
+        .pod(
+            "probed",
+            json!({ "terminationGracePeriodSeconds": 1,
+                "volumes": [{ "name": "control", "configMap": { "name": "control" } }] }),
+            json!({
+                "image": "shell:1", "args": ["sleep 1000"],
+                "volumeMounts": [{ "name": "control", "mountPath": "/control" }],
+                "startupProbe": says_yes("started", 60),
+                "livenessProbe": says_yes("alive", 2),
+                "readinessProbe": says_yes("ready", 1),
+            }),
+        )
+        .await?;
+    space.container("probed", |it| (!it.ready && it.started == Some(true)).then_some(())).await?;
+    let condition = async |wanted: &str| {
+        until(&format!("ready: {wanted}"), async || {
+            let status = space.api::<Pod>().get("probed").await?.status.unwrap_or_default();
+            let conditions = status.conditions.unwrap_or_default();
+            Ok(conditions.into_iter().find(|it| it.type_ == "Ready" && it.status == wanted))
+        })
+        .await
+    };
+    let not_ready = condition("False").await?;
+    ensure!(not_ready.reason.as_deref() == Some("ContainersNotReady"), "{not_ready:?}");
+    let told = not_ready.message.as_deref();
+    ensure!(told == Some("containers with unready status: [main]"), "{told:?}");
+    control("yes", "yes").await?;
+    condition("True").await?;
+    // Not ready is not dead.
+    control("no", "yes").await?;
+    condition("False").await?;
+    space.container("probed", |it| (it.restart_count == 0).then_some(())).await?;
+    control("yes", "no").await?;
+    let code = space
+        .container("probed", |it| {
+            exit_code(it.last_state.as_ref()).filter(|_| it.restart_count > 0)
+        })
+        .await?;
+    ensure!(code == 143, "{code}");
+    control("yes", "yes").await?;
+    condition("True").await?;
+
+    // Over HTTPS, whoever signed the certificate; over HTTP to the same port, never.
+    for (name, scheme) in [("https", "HTTPS"), ("http", "HTTP")] {
+        let probe = json!({ "httpGet": { "path": "/healthz", "port": 8443, "scheme": scheme },
+            "periodSeconds": 1, "timeoutSeconds": 10 });
+        let container = json!({ "image": "program:1", "readinessProbe": probe });
+        space.pod(name, json!({ "terminationGracePeriodSeconds": 1 }), container).await?;
+    }
+    space.container("https", |it| it.ready.then_some(())).await?;
+    space.container("http", |it| (!it.ready && it.started == Some(true)).then_some(())).await?;
+    let listens = json!({ "tcpSocket": { "port": 8443 }, "periodSeconds": 1 });
+    let container = json!({ "image": "program:1", "readinessProbe": listens });
+    space.pod("tcp", json!({}), container).await?;
+    space.container("tcp", |it| it.ready.then_some(())).await?;
+    // A command of a test's own, as the container's user.
+    let variable = ["/bin/sh", "-c", "echo $HOSTNAME; id -u"];
+    let said = space.lab.kubelet.exec(&space.name, "tcp", "main", &variable).await?;
+    ensure!(said.starts_with("tcp\n") && said != "tcp\n0\n", "{said}");
+    let failed = space.lab.kubelet.exec(&space.name, "tcp", "main", &["/bin/false"]).await;
+    ensure!(failed.is_err());
+    Ok(())
+}
+
+async fn a_hook_comes_before_the_signal_and_a_deadline_ends_a_pod(space: Space) -> Result<()> {
+    let script = "trap 'cat /shared/hook; echo asked; exit 0' TERM; echo up; \
+        while :; do sleep 0.1; done";
+    // The hook finds the variables and the files of the container.
+    let hook = json!({ "preStop": { "exec": {
+        "command": ["/bin/sh", "-c", "echo $WORD >/shared/hook; sleep 1"] }}});
+    space
+        .pod(
+            "hooked",
+            json!({ "terminationGracePeriodSeconds": 30,
+                "volumes": [{ "name": "shared", "emptyDir": {} }] }),
+            json!({
+                "image": "shell:1", "args": [script], "lifecycle": hook,
+                "env": [{ "name": "WORD", "value": "hook" }],
+                "volumeMounts": [{ "name": "shared", "mountPath": "/shared" }],
+            }),
+        )
+        .await?;
+    until("it runs", async || Ok(space.logs("hooked").contains("up").then_some(()))).await?;
+    let pods: Api<Pod> = space.api();
+    pods.delete("hooked", &DeleteParams::default()).await?;
+    until("it is gone", async || Ok(pods.get_opt("hooked").await?.is_none().then_some(()))).await?;
+    ensure!(space.logs("hooked") == "up\nhook\nasked\n", "{}", space.logs("hooked"));
+
+    let limited = json!({ "activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 0 });
+    let deaf = json!({ "image": "shell:1", "args": ["trap '' TERM; while :; do sleep 0.1; done"] });
+    space.pod("limited", limited, deaf).await?;
+    let status = until("it has failed", async || {
+        let status = pods.get("limited").await?.status.unwrap_or_default();
+        Ok((status.phase.as_deref() == Some("Failed")).then_some(status))
+    })
+    .await?;
+    ensure!(status.reason.as_deref() == Some("DeadlineExceeded"), "{status:?}");
+    ensure!(space.container("limited", ended).await? == 137);
+    Ok(())
+}
+
+async fn pods_go_where_their_selector_says_and_cordons_allow(space: Space) -> Result<()> {
+    let pods: Api<Pod> = space.api();
+    let sleeps = || json!({ "image": "shell:1", "args": ["sleep 1000"] });
+    let zone = json!({ "nodeSelector": { "topology.kubernetes.io/zone": "zone-b" } });
+    space.pod("chosen", zone, sleeps()).await?;
+    space.container("chosen", running).await?;
+    let node = pods.get("chosen").await?.spec.and_then(|spec| spec.node_name);
+    ensure!(node.as_deref() == Some("node-2"), "{node:?}");
+
+    let nowhere = json!({ "nodeSelector": { "disk": "lab" } });
+    space.pod("nowhere", nowhere, sleeps()).await?;
+    let told = until("it is told", async || {
+        let status = pods.get("nowhere").await?.status.unwrap_or_default();
+        ensure!(status.phase.as_deref() == Some("Pending"), "{status:?}");
+        Ok(status.conditions.and_then(|it| it.into_iter().find(|it| it.type_ == "PodScheduled")))
+    })
+    .await?;
+    ensure!(told.status == "False" && told.reason.as_deref() == Some("Unschedulable"), "{told:?}");
+    ensure!(told.message.unwrap_or_default().starts_with("0/2 nodes are available: 2 node(s)"));
+    // A node that comes to fit takes it; one that is cordoned does not.
+    let nodes: Api<Node> = Api::all(space.client.clone());
+    let label = |value: Value| json!({ "metadata": { "labels": { "disk": value } } });
+    let patch = async |node: &str, patch: Value| {
+        nodes.patch(node, &PatchParams::default(), &Patch::Merge(patch)).await
+    };
+    patch("node-1", label(json!("lab"))).await?;
+    space.container("nowhere", running).await?;
+    nodes.cordon("node-1").await?;
+    let cordoned = json!({ "nodeSelector": { "disk": "lab" } });
+    space.pod("cordoned", cordoned, sleeps()).await?;
+    let told = until("it is told", async || {
+        let status = pods.get("cordoned").await?.status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        Ok(conditions.into_iter().find_map(|it| it.message))
+    })
+    .await;
+    // Others want to use it.
+    nodes.uncordon("node-1").await?;
+    ensure!(told?.contains("1 node(s) were unschedulable"));
+    space.container("cordoned", running).await?;
+    patch("node-1", label(Value::Null)).await?;
+    Ok(())
+}
+
+async fn rights_are_those_of_the_service_account(space: Space) -> Result<()> {
+    space
+        .apply(json!({ "apiVersion": "v1", "kind": "List", "items": [
+            { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "reader" } },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                "metadata": { "name": "reader" },
+                "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }],
+            },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": { "name": "reader" },
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader" },
+                "subjects": [
+                    { "kind": "ServiceAccount", "name": "reader", "namespace": space.name }],
+            },
+        ]}))
+        .await?;
+    let account = ServiceAccountRef { namespace: &space.name, name: "reader" };
+    let client = space.lab.plane.client_for(account).await?;
+    let pods: Api<Pod> = Api::namespaced(client, &space.name);
+    until("the binding", async || Ok(pods.list(&ListParams::default()).await.ok())).await?;
+    let refused = pods.delete("x", &DeleteParams::default()).await;
+    ensure!(matches!(&refused, Err(kube::Error::Api(it)) if it.code == 403), "{refused:?}");
+    let user = format!("system:serviceaccount:{}:reader", space.name);
+    let audit = space.lab.plane.audit();
+    until("the log has it", async || {
+        let mine = audit.writes_by(&user)?;
+        let denied = audit.denied()?.into_iter().any(|it| it.user == user && it.verb == "delete");
+        Ok((denied && mine.len() == 1 && mine[0].resource == "pods").then_some(()))
+    })
+    .await?;
+    // From inside of a pod, with nothing but what is in there.
+    let script = "cd /var/run/secrets/kubernetes.io/serviceaccount && \
+        exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/$KUBERNETES_SERVICE_PORT && echo reached";
+    let container = json!({ "image": "shell:1", "command": ["/bin/bash", "-c", script] });
+    space.pod("inside", json!({ "restartPolicy": "Never" }), container).await?;
+    ensure!(space.container("inside", ended).await? == 0, "{}", space.logs("inside"));
+
+    let named = space.lab.plane.client_as("somebody/1.0").await?;
+    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(named, &space.name);
+    let map = serde_json::from_value(json!({ "metadata": { "name": "m" }, "data": { "a": "b" } }))?;
+    maps.create(&Default::default(), &map).await?;
+    let writes = audit.writes_by("somebody/")?;
+    ensure!(writes.len() == 1 && writes[0].code == 201, "{writes:?}");
+    let sent = writes[0].sent.as_ref().and_then(|sent| sent.pointer("/data/a"));
+    ensure!(sent == Some(&json!("b")), "{writes:?}");
+    for helm in
+        [space.lab.plane.helm3(["version"]).await?, space.lab.plane.helm4(["version"]).await?]
+    {
+        ensure!(helm.contains("Version:\"v3.") || helm.contains("Version:\"v4."), "{helm}");
+    }
+    let version = space.lab.plane.kubectl(["version"]).await?;
+    ensure!(version.contains("Server Version: v1.35"), "{version}");
+    Ok(())
+}
+
+async fn pods_reach_the_servers_of_the_tests(space: Space) -> Result<()> {
+    let redis = tokio::task::spawn_blocking(|| {
+        testbed::Redis::start_on(NODE_ADDRESS, &testbed::RedisOptions::default())
+    });
+    let postgres = tokio::task::spawn_blocking(|| {
+        let options = testbed::PostgresOptions::default();
+        testbed::Postgres::start_on(NODE_ADDRESS, &options)
+    });
+    let (redis, postgres) = (redis.await?, postgres.await?);
+    ensure!(redis.cli(&["PING"]) == "PONG");
+    let script = "exec 3<>/dev/tcp/$REDIS && echo PING >&3 && read -r answer <&3 && echo $answer && \
+        psql -XAt -c 'SELECT 6 * 7' $POSTGRES";
+    space
+        .pod("client", json!({ "restartPolicy": "Never" }), json!({
+            "image": "shell:1", "command": ["/bin/bash", "-c", script],
+            "env": [
+                { "name": "REDIS", "value": redis.url().replace("redis://", "").replace(':', "/") },
+                { "name": "POSTGRES", "value": postgres.url("postgres") },
+            ],
+        }))
+        .await?;
+    let code = space.container("client", ended).await?;
+    let said = space.logs("client");
+    ensure!(code == 0 && said == "+PONG\r\n42\n", "{code}: {said:?}");
+    tokio::task::spawn_blocking(|| drop((redis, postgres))).await?;
+    Ok(())
+}
+
+async fn a_deleted_namespace_goes_with_its_pods(space: Space) -> Result<()> {
+    space.deploy("web", 2, json!({})).await?;
+    space.available("web", 2).await?;
+    let pods = space.api::<Pod>().list(&ListParams::default()).await?;
+    let pid = |pod: &Pod| space.lab.kubelet.pid(&space.name, &pod.name_any(), "main");
+    ensure!(pods.iter().all(|pod| pid(pod).is_some()));
+    let namespaces: Api<Namespace> = Api::all(space.client.clone());
+    namespaces.delete(&space.name, &DeleteParams::default()).await?;
+    until("it is gone", async || {
+        Ok(namespaces.get_opt(&space.name).await?.is_none().then_some(()))
+    })
+    .await?;
+    ensure!(pods.iter().all(|pod| pid(pod).is_none()));
     Ok(())
 }

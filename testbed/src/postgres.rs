@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -9,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use crate::server::{Watchdog, free_port, kill, new_folder, pause, program, resume, run};
+use crate::server::{
+    Watchdog, addresses, free_port, kill, new_folder, pause, program, resume, run,
+};
 
 const FOLDERS: &[&str] = &[
     "/usr/lib/postgresql/18/bin",
@@ -35,6 +38,7 @@ pub struct PostgresOptions {
 #[derive(Debug)]
 pub struct Postgres {
     folder: PathBuf,
+    host: Ipv4Addr,
     port: u16,
     databases: AtomicU32,
     _watchdog: Watchdog,
@@ -50,6 +54,13 @@ impl Postgres {
     /// Makes a new cluster and starts it. Takes some seconds.
     #[must_use]
     pub fn start_with(options: &PostgresOptions) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST, options)
+    }
+
+    /// The same on another address, and on 127.0.0.1 beside it: for pods, who have a loopback of their
+    /// own. Everybody in the address' network may come in.
+    #[must_use]
+    pub fn start_on(host: Ipv4Addr, options: &PostgresOptions) -> Self {
         let folder = new_folder("postgres");
         let port = free_port();
         let data = folder.join("data");
@@ -61,9 +72,10 @@ impl Postgres {
             .arg(&data)
             .args(["-A", "trust", "-U", "postgres", "--no-instructions", "--no-sync"])
             .args(["-E", "UTF8", "--locale=C.UTF-8"]));
+        let addresses = addresses(host).join(",");
         let on_off = if options.fsync { "on" } else { "off" };
         let mut config = format!(
-            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n\
+            "listen_addresses = '{addresses}'\nport = {port}\nunix_socket_directories = '{}'\n\
              max_connections = 120\nshared_buffers = 64MB\nfsync = {on_off}\n\
              log_min_messages = warning\n",
             folder.display()
@@ -82,13 +94,16 @@ impl Postgres {
         let file = data.join("postgresql.conf");
         let old = fs::read_to_string(&file).expect("initdb wrote a configuration");
         fs::write(&file, old + &config).expect("the configuration can be written");
+        let access = data.join("pg_hba.conf");
+        let old = fs::read_to_string(&access).expect("initdb wrote who may come in");
+        fs::write(&access, old + "host all all samenet trust\n").expect("it can be written");
         let watchdog = Watchdog::new(&data.join("postmaster.pid"), &folder);
-        let server = Self { folder, port, databases: AtomicU32::new(0), _watchdog: watchdog };
+        let server = Self { folder, host, port, databases: AtomicU32::new(0), _watchdog: watchdog };
         server.start_again();
         server
     }
 
-    /// The port on 127.0.0.1.
+    /// Its port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
@@ -103,7 +118,7 @@ impl Postgres {
     /// The URL of one of its databases.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://postgres@{}:{}/{database}", self.host, self.port)
     }
 
     /// A new, empty database; its URL.

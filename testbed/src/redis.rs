@@ -1,6 +1,7 @@
 //! A private Redis, and a private Redis Cluster.
 
 use std::{
+    net::Ipv4Addr,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use crate::server::{Watchdog, free_port, kill, new_folder, pause, program, resume, run};
+use crate::server::{
+    Watchdog, addresses, free_port, kill, new_folder, pause, program, resume, run,
+};
 
 const HINT: &str = "install Redis 7 or newer (Debian: apt-get install redis-server)";
 
@@ -21,11 +24,12 @@ pub struct RedisOptions {
     pub listen: Option<String>,
 }
 
-/// A Redis of one's own on 127.0.0.1, which keeps nothing. Ends when it is dropped or with the
+/// A Redis of one's own, on 127.0.0.1, which keeps nothing. Ends when it is dropped or with the
 /// process.
 #[derive(Debug)]
 pub struct Redis {
     folder: PathBuf,
+    host: Ipv4Addr,
     port: u16,
     settings: Vec<String>,
     process: Mutex<Option<Child>>,
@@ -42,6 +46,13 @@ impl Redis {
     /// Starts one.
     #[must_use]
     pub fn start_with(options: &RedisOptions) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST, options)
+    }
+
+    /// The same on another address, and on 127.0.0.1 beside it: for pods, who have a loopback of their
+    /// own. Everybody may come in.
+    #[must_use]
+    pub fn start_on(host: Ipv4Addr, options: &RedisOptions) -> Self {
         let folder = new_folder("redis");
         let watchdog = Watchdog::new(&folder.join("pid"), &folder);
         let mut settings = options.settings.clone();
@@ -50,6 +61,7 @@ impl Redis {
         }
         let server = Self {
             folder,
+            host,
             port: free_port(),
             settings,
             process: Mutex::default(),
@@ -59,7 +71,7 @@ impl Redis {
         server
     }
 
-    /// The port on 127.0.0.1.
+    /// Its port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
@@ -74,7 +86,7 @@ impl Redis {
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}:{}", self.host, self.port)
     }
 
     /// Where its files lie.
@@ -89,8 +101,9 @@ impl Redis {
         command.arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut process = command.spawn().expect("redis-server starts");
         let config = format!(
-            "bind 127.0.0.1\nport {}\nsave \"\"\nappendonly no\ndir {folder}\npidfile {folder}/pid\n\
+            "bind {}\nprotected-mode no\nport {}\nsave \"\"\nappendonly no\ndir {folder}\npidfile {folder}/pid\n\
              daemonize no\nenable-debug-command local\nlogfile {folder}/log\n{}\n",
+            addresses(self.host).join(" "),
             self.port,
             self.settings.join("\n"),
             folder = self.folder.display(),
@@ -166,6 +179,12 @@ impl RedisCluster {
     /// Starts one. Takes some seconds.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same on another address, as [`Redis::start_on`].
+    #[must_use]
+    pub fn start_on(host: Ipv4Addr) -> Self {
         let options = RedisOptions {
             listen: None,
             settings: vec![
@@ -173,8 +192,8 @@ impl RedisCluster {
                 "cluster-node-timeout 2000".to_owned(),
             ],
         };
-        let nodes: Vec<_> = (0..3).map(|_| Redis::start_with(&options)).collect();
-        let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port()));
+        let nodes: Vec<_> = (0..3).map(|_| Redis::start_on(host, &options)).collect();
+        let addresses = nodes.iter().map(|node| format!("{}:{}", node.host, node.port));
         run(Command::new(program("redis-cli", &[], HINT))
             .args(["--cluster", "create"])
             .args(addresses)

@@ -16,6 +16,13 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound socket has an address").port()
 }
 
+/// Where a server listens: on 127.0.0.1 in any case.
+pub(crate) fn addresses(host: Ipv4Addr) -> Vec<String> {
+    let mut addresses = vec![Ipv4Addr::LOCALHOST, host];
+    addresses.dedup();
+    addresses.iter().map(Ipv4Addr::to_string).collect()
+}
+
 /// A new folder for the files of one server, which its user may enter.
 pub(crate) fn new_folder(purpose: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);

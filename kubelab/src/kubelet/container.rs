@@ -30,7 +30,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Image, environment, lock,
+    Image, Running, environment, lock,
     pod::Context,
     probes::{self, Finding},
 };
@@ -38,6 +38,9 @@ use crate::namespace::is_root;
 
 /// After a time this long without a crash it is started again at once.
 const WELL_AFTER: Duration = Duration::from_secs(60);
+
+/// Between the two signals there is always this long, as on a node, even for who is given no time.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// How often something is looked for that a container waits for.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
@@ -193,14 +196,14 @@ async fn prepare(
     container: &Container,
     run: u32,
     stop: &Stop,
-) -> Option<Prepared> {
+) -> Option<Arc<Prepared>> {
     let mut pulled_in_vain = false;
     loop {
         if stop.borrow().is_some() {
             return None;
         }
         let mut waiting = match Prepared::new(context, container, run).await {
-            Ok(prepared) => return Some(prepared),
+            Ok(prepared) => return Some(Arc::new(prepared)),
             Err(waiting) => waiting,
         };
         if waiting.reason == "ErrImagePull" {
@@ -223,14 +226,15 @@ async fn prepare(
 async fn watch_over(
     context: &Arc<Context>,
     container: &Container,
-    prepared: &Prepared,
+    prepared: &Arc<Prepared>,
     mut child: tokio::process::Child,
     stop: &Stop,
 ) -> ContainerStateTerminated {
     let pid = child.id().expect("nobody has waited for it yet");
     let started_at = Time(Timestamp::now());
     let key = (context.namespace.clone(), context.name.clone(), container.name.clone());
-    lock(&context.shared.processes).insert(key.clone(), pid);
+    let running = Running { pid, prepared: prepared.clone() };
+    lock(&context.shared.running).insert(key.clone(), running);
     let id = format!("kubelab://{}/{}/{}", context.uid, container.name, prepared.run);
     let running = ContainerStateRunning { started_at: Some(started_at.clone()) };
     context.record(&container.name, |record| {
@@ -268,7 +272,7 @@ async fn watch_over(
             () = async { ending.as_mut().expect("it is some").await }, if ending.is_some() => {}
         }
     };
-    lock(&context.shared.processes).remove(&key);
+    lock(&context.shared.running).remove(&key);
     // What it has left behind; a container's end is that of all its processes.
     signal_group(pid);
     let exit_code = status.map_or(137, code);
@@ -287,7 +291,7 @@ async fn watch_over(
 async fn ordered(mut stop: Stop) {
     if stop.wait_for(Option::is_some).await.is_err() {
         // Nobody is left who could give it.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -309,22 +313,18 @@ async fn end(container: &Container, prepared: &Prepared, pid: u32, latest: Insta
         }
     };
     let hook = container.lifecycle.as_ref().and_then(|it| it.pre_stop.as_ref());
-    let mut latest = latest;
     if let Some(hook) = hook {
         tokio::select! {
             () = prepared.run_hook(pid, hook) => {}
-            () = too_late(latest, stop.clone()) => {
-                // Who spends all the time in the hook still gets a moment for the signal.
-                latest = Instant::now() + Duration::from_secs(2);
-            }
+            () = too_late(latest, stop.clone()) => {}
         }
     }
     if let Some(pid) = process(pid) {
         let _ = kill_process(pid, Signal::TERM);
     }
-    too_late(latest, stop).await;
+    tokio::join!(sleep(LEAST_GRACE), too_late(latest, stop));
     signal_group(pid);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn process(pid: u32) -> Option<Pid> {

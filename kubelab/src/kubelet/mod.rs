@@ -15,11 +15,12 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt, fs,
     path::{Path, PathBuf},
+    process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt, runtime::watcher};
 use tokio::{
@@ -28,7 +29,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{network::Addresses, scheduler::Scheduler, volumes::Versions};
+use self::{container::Prepared, network::Addresses, scheduler::Scheduler, volumes::Versions};
 use crate::{
     control_plane::{ControlPlane, node_client},
     services::{Change, Services, follow},
@@ -121,12 +122,18 @@ struct Shared {
     services: Arc<Services>,
     versions: Versions,
     addresses: Addresses,
-    /// The running process of each container.
-    processes: Mutex<BTreeMap<ContainerKey, u32>>,
+    /// The running containers.
+    running: Mutex<BTreeMap<ContainerKey, Running>>,
     /// The folder of each pod, the gone ones too.
     folders: Mutex<BTreeMap<(String, String), PathBuf>>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// A container that runs: its process, and how it is entered.
+struct Running {
+    pid: u32,
+    prepared: Arc<Prepared>,
 }
 
 /// Namespace, pod, container.
@@ -165,16 +172,16 @@ impl Kubelet {
             images: RwLock::new(images),
             versions: Versions::default(),
             addresses: Addresses::default(),
-            processes: Mutex::default(),
+            running: Mutex::default(),
             folders: Mutex::default(),
             stop,
             tasks,
         });
         for task in [
-            tokio::spawn(until(shared.clone(), |it| node::keep_alive(it))),
-            tokio::spawn(until(shared.clone(), |it| volumes::watch_versions(it))),
-            tokio::spawn(until(shared.clone(), |it| volumes::provision(it))),
-            tokio::spawn(until(shared.clone(), |it| run_pods(it))),
+            tokio::spawn(until(shared.clone(), node::keep_alive)),
+            tokio::spawn(until(shared.clone(), volumes::watch_versions)),
+            tokio::spawn(until(shared.clone(), volumes::provision)),
+            tokio::spawn(until(shared.clone(), run_pods)),
         ] {
             shared.tasks.spawn(task);
         }
@@ -212,7 +219,35 @@ impl Kubelet {
     #[must_use]
     pub fn pid(&self, namespace: &str, pod: &str, container: &str) -> Option<u32> {
         let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
-        lock(&self.shared.processes).get(&key).copied()
+        lock(&self.shared.running).get(&key).map(|running| running.pid)
+    }
+
+    /// Runs a command inside a container, as its user and with its variables, and answers what it
+    /// printed.
+    ///
+    /// # Errors
+    /// The container does not run, or the command failed; the message has what it printed.
+    pub async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        command: &[&str],
+    ) -> Result<String> {
+        let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
+        let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
+        let mut entering = {
+            let running = lock(&self.shared.running);
+            let running = running.get(&key).with_context(|| format!("{key:?} does not run"))?;
+            running.prepared.exec(running.pid, &command)
+        };
+        let output = entering.stdout(Stdio::piped()).stderr(Stdio::piped()).output().await?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            bail!("{command:?} in {key:?} ({}): {printed}{errors}", output.status);
+        }
+        Ok(printed)
     }
 }
 

@@ -432,12 +432,14 @@ impl Context {
                     *told = Some(status);
                     return Published::Told;
                 }
-                // Another one of that name has another uid, which cannot be changed.
-                Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409 | 422) => {
-                    if error.code != 404 {
-                        warn!(%error, pod = self.name, "a status is refused");
+                Err(kube::Error::Api(error)) if error.code == 404 => return Published::Gone,
+                // Another one of that name, or somebody was faster five times in a row.
+                Err(kube::Error::Api(error)) if error.code == 409 => {
+                    if let Ok(other) = api.get_metadata(&self.name).await
+                        && other.uid().as_ref() != Some(&self.uid)
+                    {
+                        return Published::Gone;
                     }
-                    return Published::Gone;
                 }
                 Err(error) => warn!(%error, pod = self.name, "a status is not told"),
             }

@@ -76,7 +76,7 @@ pub(super) async fn watch(
     };
     tokio::join!(liveness, readiness);
     // Whoever polls us waits for findings, not for an end.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 struct Target<'a> {

@@ -47,7 +47,12 @@ pub(super) fn is_sidecar(container: &Container) -> bool {
 /// The status, and the conditions that it has with their times.
 pub(super) fn compute(pod: &Pod, place: &Place, records: &mut Records) -> PodStatus {
     let spec = pod.spec.clone().unwrap_or_default();
-    let phase = phase(&spec, records);
+    let mut phase = phase(&spec, records);
+    // It is over when nothing of it runs any more, sidecars neither.
+    let all = || records.init.iter().chain(&records.main);
+    if matches!(phase, "Succeeded" | "Failed") && all().any(|it| it.state.running.is_some()) {
+        phase = "Running";
+    }
     let over = matches!(phase, "Succeeded" | "Failed");
     let beside = spec.init_containers.iter().flatten().zip(&records.init);
     let beside_ready = beside.filter(|(it, _)| is_sidecar(it)).all(|(_, record)| record.ready);

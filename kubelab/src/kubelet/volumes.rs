@@ -22,7 +22,7 @@ use k8s_openapi::api::{
 use kube::{Api, ResourceExt, api::PostParams, core::PartialObjectMeta, runtime::watcher};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{Shared, environment::field, lock, pod::Context};
 use crate::{
@@ -121,14 +121,20 @@ impl Volumes {
         if now == self.seen && tokens_last {
             return;
         }
+        let mut all = true;
         for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
-            if self.folders.contains_key(&volume.name) && is_written(volume) {
-                if let Err(error) = self.make(context, &pod, volume).await {
-                    warn!(pod = context.name, volume = volume.name, "not updated: {error:#}");
-                }
+            if !self.folders.contains_key(&volume.name) || !is_written(volume) {
+                continue;
+            }
+            if let Err(error) = self.make(context, &pod, volume).await {
+                debug!(pod = context.name, volume = volume.name, "not updated: {error:#}");
+                all = false;
             }
         }
-        self.seen = now;
+        // What did not work is tried again.
+        if all {
+            self.seen = now;
+        }
     }
 
     async fn make(&mut self, context: &Context, pod: &Pod, volume: &Volume) -> Result<PathBuf> {
