@@ -119,6 +119,9 @@ impl Lab {
                 "--set=image.repository=chat-operator",
                 "--set-string=image.tag=1",
                 "--set=logLevel=debug",
+                // Five minutes would be long for a test.
+                "--set=extraEnv[0].name=CHAT_OPERATOR_SCALE_DOWN_WINDOW",
+                "--set-string=extraEnv[0].value=30s",
             ])
             .await?;
         Ok(())
