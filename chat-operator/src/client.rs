@@ -31,6 +31,16 @@ const SILENCE: Duration = Duration::from_secs(330);
 
 const UNUSABLE: &str = "the API server's configuration cannot be used";
 
+/// What went wrong, in the API server's own words if it said any: the client's error tells the same
+/// several times.
+#[must_use]
+pub fn why(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message,
+        error => format!("{:#}", anyhow::Error::new(error)),
+    }
+}
+
 /// A write that was not sent, because this process does not lead.
 #[derive(Debug, thiserror::Error)]
 #[error("not written, because this process does not lead")]
@@ -102,5 +112,90 @@ fn fence(
         } else {
             Err(NotLeading.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use http::{Method, Response};
+    use http_body_util::Full;
+    use hyper::{body::Bytes, server::conn::http1, service::service_fn};
+    use hyper_util::rt::TokioIo;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::{
+        Api,
+        api::{Patch, PatchParams},
+    };
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::lease::{self, Candidacy, Terms};
+
+    type Heard = Arc<Mutex<Vec<(Method, String)>>>;
+
+    /// An API server that answers everything with one object, and notes who asked for what.
+    async fn server() -> (Config, Heard) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let heard = Heard::default();
+        let notes = Arc::clone(&heard);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let notes = Arc::clone(&notes);
+                let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                    let agent = request.headers()[USER_AGENT].to_str().unwrap().to_owned();
+                    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+                    notes.push((request.method().clone(), agent));
+                    let object = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{}}"#;
+                    let answer = Response::new(Full::new(Bytes::from(object)));
+                    async move { Ok::<_, std::convert::Infallible>(answer) }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        (tuned(Config::new(url.parse().unwrap())), heard)
+    }
+
+    fn taken(heard: &Heard) -> Vec<(Method, String)> {
+        std::mem::take(&mut heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn write(client: &Client) -> Result<ConfigMap, kube::Error> {
+        let api: Api<ConfigMap> = Api::namespaced(client.clone(), "chat");
+        let object = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap"});
+        api.patch("x", &PatchParams::apply("chat-operator").force(), &Patch::Apply(&object)).await
+    }
+
+    #[tokio::test]
+    async fn who_does_not_lead_may_read_but_writes_nothing() {
+        let (config, heard) = server().await;
+        let candidacy = Candidacy {
+            namespace: "chat".to_owned(),
+            name: "chat-operator".to_owned(),
+            identity: "me".to_owned(),
+            terms: Terms {
+                lease: Duration::from_secs(15),
+                renew: Duration::from_secs(10),
+                retry: Duration::from_secs(2),
+            },
+        };
+        let health = Health::default();
+        let free = unfenced(config.clone()).unwrap();
+        // Nobody runs for it, so it stands by.
+        let (_campaign, standby) = lease::elect(free, candidacy, health.clone());
+        let client = fenced(config.clone(), standby, health.clone()).unwrap();
+        Api::<ConfigMap>::namespaced(client.clone(), "chat").get("x").await.unwrap();
+        let agent = format!("chat-operator/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(taken(&heard), [(Method::GET, agent.clone())]);
+        let refused = write(&client).await.unwrap_err();
+        assert!(why(refused).contains("does not lead"));
+        assert_eq!(taken(&heard), []);
+
+        let leader = fenced(config, Leadership::alone(), health).unwrap();
+        write(&leader).await.unwrap();
+        assert_eq!(taken(&heard), [(Method::PATCH, agent)]);
     }
 }

@@ -19,6 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    client::why,
     crd::ChatCluster,
     telemetry::{self, EventFate},
 };
@@ -115,7 +116,7 @@ async fn publish(recorder: Recorder, mut told: mpsc::Receiver<Told>, stop: Cance
         let written = timeout(PATIENCE, recorder.publish(&event(&next), &next.about)).await;
         let why = match written {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("{:#}", anyhow::Error::new(error))),
+            Ok(Err(error)) => Some(why(error)),
             Err(_) => Some("no answer in time".to_owned()),
         };
         if let Some(why) = why {
@@ -149,4 +150,92 @@ fn checksum(bytes: &[u8]) -> u32 {
 fn cut(mut note: String) -> String {
     note.truncate(note.floor_char_boundary(NOTE_BYTES_MAX));
     note
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use http::{Method, Request, Response};
+    use http_body_util::BodyExt;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tokio::sync::Semaphore;
+    use tower::service_fn;
+
+    use super::*;
+
+    type Written = Arc<Mutex<Vec<(Method, Value)>>>;
+
+    /// An API server that takes what it has permits for.
+    fn client(written: &Written, permits: &Arc<Semaphore>) -> Client {
+        let (written, permits) = (Arc::clone(written), Arc::clone(permits));
+        let answer = move |request: Request<Body>| {
+            let (written, permits) = (Arc::clone(&written), Arc::clone(&permits));
+            async move {
+                permits.acquire().await?.forget();
+                let (head, body) = request.into_parts();
+                let event: Value = serde_json::from_slice(&body.collect().await?.to_bytes())?;
+                let body = Body::from(serde_json::to_vec(&event)?);
+                let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+                written.push((head.method, event));
+                Ok::<_, tower::BoxError>(Response::new(body))
+            }
+        };
+        Client::new(service_fn(answer), "chat")
+    }
+
+    fn chat() -> ChatCluster {
+        serde_json::from_value(json!({
+            "apiVersion": "chat.example.com/v1alpha1",
+            "kind": "ChatCluster",
+            "metadata": {"name": "team", "namespace": "chat", "uid": "u"},
+            "spec": {
+                "image": {"repository": "chat-server", "tag": "1"},
+                "database": {"urlSecretRef": {"name": "chat-db", "key": "url"}},
+                "redis": {"urlSecretRef": {"name": "chat-redis", "key": "url"}},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_same_words_are_counted_and_others_are_another_event() {
+        let (written, permits) = (Written::default(), Arc::new(Semaphore::new(100)));
+        let (events, publisher) = Events::start(client(&written, &permits), "pod".to_owned());
+        for note in ["from 5 to 4", "from 4 to 3", "from 4 to 3"] {
+            events.record(&chat(), Kind::Normal, "ScaledDown", note.to_owned());
+        }
+        events.record(&chat(), Kind::Warning, "Long", "ä".repeat(2000));
+        publisher.finish().await;
+        let written = written.lock().unwrap();
+        let told: Vec<_> = written
+            .iter()
+            .map(|(method, event)| (method.as_str(), event["note"].as_str().unwrap()))
+            .collect();
+        let cut = "ä".repeat(NOTE_BYTES_MAX / 2);
+        let expected = [
+            ("POST", "from 5 to 4"),
+            ("POST", "from 4 to 3"),
+            ("PATCH", "from 4 to 3"),
+            ("POST", cut.as_str()),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(written[2].1["series"]["count"], 2);
+        assert_eq!(written[3].1["type"], "Warning");
+        assert_eq!(written[0].1["regarding"]["uid"], "u");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_is_dropped_and_nobody_waits() {
+        let (written, permits) = (Written::default(), Arc::new(Semaphore::new(0)));
+        let (events, publisher) = Events::start(client(&written, &permits), "pod".to_owned());
+        for number in 0..WAITING_MAX + 50 {
+            events.record(&chat(), Kind::Normal, "Many", number.to_string());
+        }
+        assert_eq!(events.0.capacity(), 0);
+        // The end does not wait for a server that does not answer.
+        timeout(Duration::from_secs(60), publisher.finish()).await.expect("it ends");
+        assert!(written.lock().unwrap().is_empty());
+    }
 }

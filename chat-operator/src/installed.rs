@@ -1,7 +1,7 @@
 //! Whether the definition that is installed knows all that this operator knows. An API server cuts
 //! fields off that its definition does not have, without a word.
 
-use anyhow::Context;
+use anyhow::bail;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
     JSONSchemaPropsOrArray,
@@ -9,6 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::{Api, Client, CustomResourceExt};
 
 use crate::{
+    client::why,
     crd::{self, ChatCluster},
     telemetry,
 };
@@ -39,8 +40,8 @@ pub async fn check(client: &Client) -> anyhow::Result<Installed> {
     let installed = match api.get_opt(ChatCluster::crd_name()).await {
         Ok(Some(served)) => compare(&served, &crd::definition()),
         Ok(None) => Installed::Missing,
-        Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => Installed::Unknown,
-        Err(error) => return Err(error).context("the installed CRD could not be read"),
+        Err(kube::Error::Api(status)) if status.code == 403 => Installed::Unknown,
+        Err(error) => bail!("the installed CRD could not be read: {}", why(error)),
     };
     tell(&installed);
     Ok(installed)

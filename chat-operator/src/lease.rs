@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::election::{Election, Seen, Step, Write};
 pub use self::election::{Loss, Terms, TermsError};
-use crate::{telemetry, web::Health};
+use crate::{client::why, telemetry, web::Health};
 
 /// Exit code of a process that lost its lease.
 const LOST: i32 = 1;
@@ -269,9 +269,9 @@ impl Campaign {
                 409 => Trouble::Conflict,
                 404 => Trouble::Missing(status.message),
                 403 => Trouble::Forbidden(status.message),
-                _ => Trouble::Other(status.to_string()),
+                _ => Trouble::Other(why(kube::Error::Api(status))),
             }),
-            Ok(Err(error)) => Err(Trouble::Other(format!("{:#}", anyhow::Error::new(error)))),
+            Ok(Err(error)) => Err(Trouble::Other(why(error))),
             Err(_) => Err(Trouble::Other("no answer in time".to_owned())),
         }
     }

@@ -73,6 +73,12 @@ pub(crate) async fn run(options: Run) -> anyhow::Result<()> {
 }
 
 async fn work(options: Run, health: &Health, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let terms = Terms {
+        lease: options.lease_duration,
+        renew: options.renew_deadline,
+        retry: options.retry_period,
+    }
+    .check()?;
     let config = client::config().await?;
     let home = options.pod_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let instance = options.pod_name.clone().unwrap_or_else(|| "chat-operator".to_owned());
@@ -93,16 +99,11 @@ async fn work(options: Run, health: &Health, shutdown: CancellationToken) -> any
         let fenced = client::fenced(config, leadership.clone(), health.clone())?;
         return reconcile(fenced, settings, shutdown).await;
     }
-    let terms = Terms {
-        lease: options.lease_duration,
-        renew: options.renew_deadline,
-        retry: options.retry_period,
-    };
     let candidacy = Candidacy {
         namespace: home,
         name: options.lease_name,
         identity: lease::identity(&instance),
-        terms: terms.check()?,
+        terms,
     };
     tracing::info!(
         identity = candidacy.identity,

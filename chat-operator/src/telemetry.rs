@@ -262,11 +262,14 @@ pub fn start_logging(filter: &LogFilter, format: LogFormat) {
     }));
 }
 
+/// What says each failed request again, as an error: whoever asked knows whether it is one.
+const ECHO: &str = "kube_client::client::builder";
+
 /// Everything of ours, and of others what an operator may want to know.
 fn allowed(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().strip_prefix("chat_operator");
-    *metadata.level() <= Level::INFO
-        || ours.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    let known = ours.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    known || (*metadata.level() <= Level::INFO && metadata.target() != ECHO)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Context;
+use anyhow::bail;
 use futures_util::{StreamExt, future::join_all, stream};
 use http::Request;
 use http_body_util::{BodyExt, Limited};
@@ -18,7 +18,7 @@ use kube::{
 };
 use tokio::time::timeout;
 
-use crate::crd::ChatCluster;
+use crate::{client::why, crd::ChatCluster};
 
 /// The server's container.
 pub(super) const CONTAINER: &str = "chat-server";
@@ -97,8 +97,12 @@ pub(super) fn pod_labels(name: &str) -> String {
 /// If the chat itself cannot be read.
 pub async fn read(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Option<Facts>> {
     let chats: Api<ChatCluster> = Api::namespaced(client.clone(), namespace);
-    let Some(cluster) = chats.get_opt(name).await.context("the ChatCluster cannot be read")? else {
-        return Ok(None);
+    let cluster = match chats.get_opt(name).await {
+        Ok(Some(cluster)) => cluster,
+        Ok(None) => return Ok(None),
+        // The kind itself is not known here.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+        Err(error) => bail!("the ChatCluster cannot be read: {}", why(error)),
     };
     let mut facts = Facts {
         cluster,
@@ -127,7 +131,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> anyhow::Resul
     match pods.list(&of_chat).await {
         // Those of Jobs are no servers.
         Ok(list) => facts.pods.extend(list.items.into_iter().filter(|it| !of_job(it))),
-        Err(error) => facts.gaps.push(gap("pods", &error)),
+        Err(error) => facts.gaps.push(gap("pods", error)),
     }
     facts.pods.sort_by_key(|it| (it.creation_timestamp(), it.name_any()));
     facts.connections = connections(client, namespace, &facts.pods).await;
@@ -137,7 +141,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> anyhow::Resul
         Ok(list) => {
             facts.migration = list.items.into_iter().max_by_key(ResourceExt::creation_timestamp);
         }
-        Err(error) => facts.gaps.push(gap("jobs", &error)),
+        Err(error) => facts.gaps.push(gap("jobs", error)),
     }
 
     let events: Api<Event> = Api::namespaced(client.clone(), namespace);
@@ -149,7 +153,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> anyhow::Resul
             let of_this = |it: &Event| it.regarding.as_ref().and_then(|it| it.uid.clone()) == this;
             facts.events.extend(list.items.into_iter().filter(of_this));
         }
-        Err(error) => facts.gaps.push(gap("events", &error)),
+        Err(error) => facts.gaps.push(gap("events", error)),
     }
     Ok(Some(facts))
 }
@@ -158,11 +162,8 @@ fn of_job(pod: &Pod) -> bool {
     pod.labels().keys().any(|it| it == "batch.kubernetes.io/job-name" || it == "job-name")
 }
 
-fn gap(what: &str, error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{what}: {}", status.message),
-        error => format!("{what}: {error}"),
-    }
+fn gap(what: &str, error: kube::Error) -> String {
+    format!("{what}: {}", why(error))
 }
 
 async fn children(
@@ -185,7 +186,7 @@ async fn children(
         Ok(list) => list.items,
         // Not every cluster knows every kind.
         Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
-        Err(error) => return Err(gap(plural, &error)),
+        Err(error) => return Err(gap(plural, error)),
     };
     let child = |metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| Child {
         kind: kind.to_owned(),
