@@ -202,7 +202,8 @@ impl Lab {
 
     /// A cluster as it is.
     pub async fn cluster(&self, namespace: &str, name: &str) -> Result<Value> {
-        let arguments = ["get", "chatcluster", name, "-n", namespace, "-o", "json"];
+        let arguments =
+            ["get", "chatcluster", name, "-n", namespace, "-o", "json", "--show-managed-fields"];
         let text = self.plane.kubectl(arguments).await?;
         Ok(serde_json::from_str(&text)?)
     }

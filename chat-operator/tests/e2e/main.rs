@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         let (lab, runtime) = (lab.clone(), runtime.clone());
         trials.push(Trial::test(name, move || {
             let lab = lab.expect("the lab was started");
-            runtime.block_on(scenario(lab)).map_err(|why| Failed::from(format!("{why:?}")))
+            runtime.block_on(scenario(lab)).map_err(|why| Failed::from(format!("{why:#}")))
         }));
     };
     life::scenarios(&mut add);
