@@ -42,7 +42,15 @@ pub(super) fn advice(reason: &str, facts: &Facts) -> Vec<String> {
             ];
         }
         "InvalidSpec" => &[&edit],
-        "ProgressDeadlineExceeded" | "Unavailable" => &[&pods, &edit],
+        "ProgressDeadlineExceeded" | "Unavailable" | "Degraded" | "PodsRefused" => &[&pods, &edit],
+        "PodsCrashing" | "ContainerFailed" => &[
+            &format!("see its last words: {kubectl} logs --previous -l {}", super::facts::pod_labels(&name)),
+            &pods,
+            &edit,
+        ],
+        "Forbidden" => &[
+            "give the operator's service account what the message names; its chart does (rbac.create)",
+        ],
         "ImagePullFailed" => &[
             "see whether the image exists and pullSecrets name what it takes to get it",
             &edit,
@@ -57,10 +65,9 @@ pub(super) fn advice(reason: &str, facts: &Facts) -> Vec<String> {
         "OwnershipConflict" => &[
             "remove the object that the message names if nobody needs it, or give the chat another name",
         ],
-        "DowngradeRefused" => &["go back to the newer image", &edit],
         "Paused" => &["set paused to false when the change may be made", &edit],
-        "Progressing" | "Initializing" | "MigrationRunning" | "RolloutInProgress" | "ScalingUp"
-        | "ScalingDown" | "Draining" | "WakingUp" | "Hibernating" => {
+        "Progressing" | "Initializing" | "MigrationPending" | "MigrationRunning"
+        | "RolloutInProgress" | "ScalingUp" | "ScalingDown" | "Draining" | "Hibernating" => {
             &["nothing: it goes on by itself"]
         }
         _ => &["see what the message says, and the conditions and events below", find],
