@@ -80,6 +80,7 @@ fn main() -> ExitCode {
         rights_are_those_of_the_service_account,
         pods_reach_the_servers_of_the_tests,
         a_deleted_namespace_goes_with_its_pods,
+        a_rollout_with_a_pause_before_the_end_fails_no_connect,
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -690,7 +691,7 @@ async fn init_containers_come_before_and_sidecars_stay_beside(space: Space) -> R
     let mut beside = shell(
         "beside",
         "trap 'echo last >>/shared/log; exit 0' TERM; \
-        echo beside >>/shared/log; while :; do sleep 0.1; done",
+        sleep 1; echo beside >>/shared/log; while :; do sleep 0.1; done",
     );
     let probe = json!({ "exec": { "command": ["/bin/grep", "beside", "/shared/log"] },
         "periodSeconds": 1, "failureThreshold": 30 });
@@ -991,4 +992,38 @@ async fn a_deleted_namespace_goes_with_its_pods(space: Space) -> Result<()> {
     .await?;
     ensure!(pods.iter().all(|pod| pid(pod).is_none()));
     Ok(())
+}
+
+async fn a_rollout_with_a_pause_before_the_end_fails_no_connect(space: Space) -> Result<()> {
+    // Longer than it takes to tell everybody that a pod is ending.
+    let pause = json!({ "preStop": { "sleep": { "seconds": 4 } } });
+    space.deploy("web", 4, json!({ "lifecycle": pause })).await?;
+    let surge = json!({ "spec": {
+        "strategy": { "rollingUpdate": { "maxSurge": "100%", "maxUnavailable": 0 } },
+        "template": { "spec": { "terminationGracePeriodSeconds": 60 } },
+    }});
+    let deployments: Api<Deployment> = space.api();
+    deployments.patch("web", &PatchParams::default(), &Patch::Strategic(surge)).await?;
+    space.lab.plane.kubectl(["rollout", "status", "deployment/web", "-n", &space.name]).await?;
+    let service = space.api::<Service>().get("web").await?.spec.and_then(|spec| spec.cluster_ip);
+    let service = SocketAddr::new(service.context("an address")?.parse()?, 80);
+    until("it answers", async || Ok(ask(service, "/").await.ok())).await?;
+    let names = async || -> Result<Vec<String>> {
+        let pods = space.api::<Pod>().list(&ListParams::default()).await?;
+        Ok(pods.iter().map(ResourceExt::name_any).collect())
+    };
+    let before = names().await?;
+    space.lab.plane.kubectl(["rollout", "restart", "deployment/web", "-n", &space.name]).await?;
+    let mut answers = 0;
+    until("none of the old ones is left", async || {
+        for _ in 0..20 {
+            if let Err(error) = ask(service, "/").await {
+                panic!("after {answers} answers: {error:#}");
+            }
+            answers += 1;
+        }
+        let now = names().await?;
+        Ok((now.len() == 4 && now.iter().all(|name| !before.contains(name))).then_some(()))
+    })
+    .await
 }
