@@ -844,7 +844,9 @@ async fn a_hook_comes_before_the_signal_and_a_deadline_ends_a_pod(space: Space) 
     })
     .await?;
     ensure!(status.reason.as_deref() == Some("DeadlineExceeded"), "{status:?}");
-    ensure!(space.container("limited", ended).await? == 137);
+    // Killed, unless the signal was there before the shell was deaf.
+    let code = space.container("limited", ended).await?;
+    ensure!(code == 137 || code == 143, "{code}");
     Ok(())
 }
 
