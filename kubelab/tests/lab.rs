@@ -901,7 +901,8 @@ async fn rights_are_those_of_the_service_account(space: Space) -> Result<()> {
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
                 "metadata": { "name": "reader" },
-                "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }],
+                "rules": [{ "apiGroups": [""], "resources": ["pods"],
+                    "verbs": ["get", "list"] }],
             },
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -927,12 +928,19 @@ async fn rights_are_those_of_the_service_account(space: Space) -> Result<()> {
         Ok((denied && mine.len() == 1 && mine[0].resource == "pods").then_some(()))
     })
     .await?;
-    // From inside of a pod, with nothing but what is in there.
-    let script = "cd /var/run/secrets/kubernetes.io/serviceaccount && \
-        exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/$KUBERNETES_SERVICE_PORT && echo reached";
-    let container = json!({ "image": "shell:1", "command": ["/bin/bash", "-c", script] });
-    space.pod("inside", json!({ "restartPolicy": "Never" }), container).await?;
-    ensure!(space.container("inside", ended).await? == 0, "{}", space.logs("inside"));
+    // From inside of a pod, with nothing but what is in there: address, authority, token.
+    let kubectl = space.lab.plane.tool("kubectl").as_std().get_program().to_owned();
+    space.lab.kubelet.set_image("kubectl:1", Image::new(kubectl));
+    for (verb, expected) in [("get", 0), ("delete", 1)] {
+        let container = json!({ "image": "kubectl:1", "args": [verb, "pods", "inside-get"] });
+        let account = json!({ "restartPolicy": "Never", "serviceAccountName": "reader" });
+        let name = format!("inside-{verb}");
+        space.pod(&name, account, container).await?;
+        let code = space.container(&name, ended).await?;
+        ensure!(code == expected, "{verb}: {}", space.logs(&name));
+    }
+    let said = space.logs("inside-delete");
+    ensure!(said.contains(&format!("User \"{user}\" cannot delete resource")), "{said}");
 
     let named = space.lab.plane.client_as("somebody/1.0").await?;
     let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(named, &space.name);
