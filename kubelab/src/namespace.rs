@@ -49,6 +49,9 @@ exit "$?"
 /// As root the namespaces of the network, mounts and processes are new; anybody else gets a user
 /// namespace as well, in which their user stays what it is. `TMPDIR` is a file system in memory that
 /// goes with the process.
+///
+/// Ctrl-C and a killed process end everything at once. A lone `SIGTERM` to this process alone (not to
+/// its group) is only heard when the tests are over, because `unshare` keeps it back.
 pub fn enter() {
     if inside() {
         return;
