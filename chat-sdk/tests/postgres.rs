@@ -336,7 +336,6 @@ async fn a_change_after_a_crash_is_told_though_its_number_was_given_before() {
     let server = Postgres::start_with(&testbed::PostgresOptions {
         fsync: true,
         settings: settings.map(str::to_owned).into(),
-        ..testbed::PostgresOptions::default()
     });
     let url = server.url("postgres");
     let store = connect(&url).await;
@@ -405,7 +404,7 @@ async fn nodes_that_write_the_same_conversations_leave_no_gap_and_do_not_block_e
 async fn a_crash_loses_nothing_that_was_acknowledged_and_the_store_goes_on() {
     let server = Arc::new(Postgres::start_with(&testbed::PostgresOptions {
         fsync: true,
-        ..testbed::PostgresOptions::default()
+        settings: Vec::new(),
     }));
     let store = connect(&server.url("postgres")).await;
     store.write((0..4).map(|n| open(id(n))).collect()).await.unwrap();

@@ -647,7 +647,6 @@ async fn tls_takes_whom_the_given_authority_vouches_for_and_nobody_else() {
             format!("tls-key-file {key}"),
             "tls-auth-clients no".to_owned(),
         ],
-        ..testbed::RedisOptions::default()
     });
     redis.cli(&["CONFIG", "SET", "requirepass", "secret-1"]);
     let url = format!("rediss://:secret-1@127.0.0.1:{port}");

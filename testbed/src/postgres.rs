@@ -29,8 +29,6 @@ pub struct PostgresOptions {
     pub fsync: bool,
     /// Further lines of `postgresql.conf`.
     pub settings: Vec<String>,
-    /// A further address to listen on, beside 127.0.0.1, for everybody on its network.
-    pub listen: Option<String>,
 }
 
 /// A PostgreSQL server of one's own: user `postgres`, no password, TCP on 127.0.0.1. Ends when it is
@@ -83,13 +81,6 @@ impl Postgres {
         for line in &options.settings {
             config.push_str(line);
             config.push('\n');
-        }
-        if let Some(address) = &options.listen {
-            config.push_str(&format!("listen_addresses = '127.0.0.1, {address}'\n"));
-            let rules = data.join("pg_hba.conf");
-            let old = fs::read_to_string(&rules).expect("initdb wrote the rules");
-            let new = old + "host all all samenet trust\n";
-            fs::write(rules, new).expect("the rules can be written");
         }
         let file = data.join("postgresql.conf");
         let old = fs::read_to_string(&file).expect("initdb wrote a configuration");

@@ -20,8 +20,6 @@ const HINT: &str = "install Redis 7 or newer (Debian: apt-get install redis-serv
 pub struct RedisOptions {
     /// Further lines of `redis.conf`.
     pub settings: Vec<String>,
-    /// A further address to listen on, beside 127.0.0.1.
-    pub listen: Option<String>,
 }
 
 /// A Redis of one's own, on 127.0.0.1, which keeps nothing. Ends when it is dropped or with the
@@ -55,15 +53,11 @@ impl Redis {
     pub fn start_on(host: Ipv4Addr, options: &RedisOptions) -> Self {
         let folder = new_folder("redis");
         let watchdog = Watchdog::new(&folder.join("pid"), &folder);
-        let mut settings = options.settings.clone();
-        if let Some(address) = &options.listen {
-            settings.push(format!("bind 127.0.0.1 {address}\nprotected-mode no"));
-        }
         let server = Self {
             folder,
             host,
             port: free_port(),
-            settings,
+            settings: options.settings.clone(),
             process: Mutex::default(),
             _watchdog: watchdog,
         };
@@ -186,7 +180,6 @@ impl RedisCluster {
     #[must_use]
     pub fn start_on(host: Ipv4Addr) -> Self {
         let options = RedisOptions {
-            listen: None,
             settings: vec![
                 "cluster-enabled yes".to_owned(),
                 "cluster-node-timeout 2000".to_owned(),

@@ -34,7 +34,7 @@ impl Dependencies {
     /// Starts PostgreSQL, which waits for its disk, and Redis. Blocks for some seconds.
     #[must_use]
     pub fn shared() -> Self {
-        let options = PostgresOptions { fsync: true, ..PostgresOptions::default() };
+        let options = PostgresOptions { fsync: true, settings: Vec::new() };
         let postgres = Postgres::start_with(&options);
         let url = postgres.new_database();
         let database = url.rsplit('/').next().unwrap_or_default().to_owned();

@@ -44,7 +44,10 @@ pub(super) fn advice(reason: &str, facts: &Facts) -> Vec<String> {
         "InvalidSpec" => &[&edit],
         "ProgressDeadlineExceeded" | "Unavailable" | "Degraded" | "PodsRefused" => &[&pods, &edit],
         "PodsCrashing" | "ContainerFailed" => &[
-            &format!("see its last words: {kubectl} logs --previous -l {}", super::facts::pod_labels(&name)),
+            &format!(
+                "see its last words: {kubectl} logs --previous -l {}",
+                super::facts::pod_labels(&name)
+            ),
             &pods,
             &edit,
         ],

@@ -86,14 +86,12 @@ impl Lab {
         images.insert(format!("{OPERATOR}:1"), Image::new(&operator));
         images.insert(format!("{OPERATOR}:2"), Image::new(&operator));
 
-        let address = NODE_ADDRESS.to_string();
-        let postgres = Postgres::start_with(&PostgresOptions {
+        let options = PostgresOptions {
             settings: vec!["max_connections = 400".to_owned()],
-            listen: Some(address.clone()),
             ..PostgresOptions::default()
-        });
-        let redis =
-            Redis::start_with(&RedisOptions { listen: Some(address), ..RedisOptions::default() });
+        };
+        let postgres = Postgres::start_on(NODE_ADDRESS, &options);
+        let redis = Redis::start_on(NODE_ADDRESS, &RedisOptions::default());
         let plane = ControlPlane::start().await?;
         let options = KubeletOptions { nodes: 3, ..KubeletOptions::default() };
         let kubelet = Kubelet::start_with(&plane, images, options).await?;
@@ -166,9 +164,6 @@ impl Lab {
     /// The Secrets of a chat with a database of its own; its URL.
     pub async fn secrets(&self, namespace: &str) -> Result<String> {
         let database = self.postgres.new_database();
-        let address = NODE_ADDRESS.to_string();
-        let inside = database.replace("127.0.0.1", &address).replace("localhost", &address);
-        let redis = self.redis.url().replace("127.0.0.1", &address);
         let secret = |name: &str, data: Value| {
             json!({
                 "apiVersion": "v1",
@@ -177,8 +172,8 @@ impl Lab {
                 "stringData": data,
             })
         };
-        self.apply(&secret("db", json!({ "url": inside }))).await?;
-        self.apply(&secret("redis", json!({ "url": redis }))).await?;
+        self.apply(&secret("db", json!({ "url": database }))).await?;
+        self.apply(&secret("redis", json!({ "url": self.redis.url() }))).await?;
         self.apply(&secret("auth", json!({ "key": SECRET }))).await?;
         Ok(database)
     }

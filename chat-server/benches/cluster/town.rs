@@ -69,7 +69,6 @@ impl Town {
         let options = PostgresOptions {
             fsync: true,
             settings: vec!["shared_buffers = 256MB".to_owned(), "max_wal_size = 2GB".to_owned()],
-            ..PostgresOptions::default()
         };
         let (postgres, redis) = (Postgres::start_with(&options), Redis::start());
         let url = postgres.new_database();
