@@ -44,6 +44,7 @@ use crate::{
     settings::{Settings, TemplateUpgrade},
     status,
     telemetry::{self, Pass},
+    turns::Turns,
 };
 
 /// Clusters that are worked on at a time.
@@ -85,7 +86,7 @@ pub async fn run(client: Client, settings: Settings, stop: CancellationToken) {
         began: Instant::now(),
         kinds: tokio::sync::Mutex::new(None),
         memory: Mutex::default(),
-        upgrading: Mutex::default(),
+        turns: Turns::default(),
         client,
     });
     let controllers = scopes.into_iter().map(|scope| watch(scope, context.clone(), stop.clone()));
@@ -142,8 +143,7 @@ struct Context {
     /// Whether there are ServiceMonitors, and since when that is known.
     kinds: tokio::sync::Mutex<Option<(Instant, bool)>>,
     memory: Mutex<HashMap<ObjectRef<ChatCluster>, Remembered>>,
-    /// The cluster that gets a newer operator's pod template at the moment.
-    upgrading: Mutex<Option<ObjectRef<ChatCluster>>>,
+    turns: Turns,
 }
 
 /// What is remembered of a cluster between passes; nothing that a restart may not forget.
@@ -274,24 +274,11 @@ impl Context {
         with(memory.entry(ObjectRef::from_obj(cluster)).or_default())
     }
 
-    /// Whether this cluster gets a newer operator's pod template now. One at a time, so that a template
-    /// that does not work is seen in one; whoever has begun is waited for.
+    /// Whether this cluster gets a newer operator's pod template now.
     fn may_upgrade(&self, cluster: &ChatCluster) -> bool {
         match self.settings.template_upgrade {
             TemplateUpgrade::Deferred => false,
-            TemplateUpgrade::Auto => {
-                let mut upgrading = self.upgrading.lock().unwrap_or_else(PoisonError::into_inner);
-                let this = ObjectRef::from_obj(cluster);
-                *upgrading.get_or_insert_with(|| this.clone()) == this
-            }
-        }
-    }
-
-    /// It has it and works, or it is gone: the next one.
-    fn upgraded(&self, cluster: &ChatCluster) {
-        let mut upgrading = self.upgrading.lock().unwrap_or_else(PoisonError::into_inner);
-        if upgrading.as_ref() == Some(&ObjectRef::from_obj(cluster)) {
-            *upgrading = None;
+            TemplateUpgrade::Auto => self.turns.take(&ObjectRef::from_obj(cluster)),
         }
     }
 
@@ -301,7 +288,7 @@ impl Context {
     }
 
     fn forget(&self, cluster: &ChatCluster) {
-        self.upgraded(cluster);
+        self.turns.done(&ObjectRef::from_obj(cluster));
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.remove(&ObjectRef::from_obj(cluster));
     }
@@ -343,7 +330,7 @@ impl Context {
         let told = status::tell(&seen, &plan.verdict, Timestamp::now());
         self.writer.status(&seen.cluster, &told).await?;
         if !plan.verdict.newer_template && status::is_ready(&told) {
-            self.upgraded(&seen.cluster);
+            self.turns.done(&ObjectRef::from_obj(&seen.cluster));
         }
         self.report(&seen.cluster, &known, &outcome, &told);
         let scaling = self.autoscale(&seen).await?;

@@ -393,15 +393,20 @@ impl Default for Drain {
 /// How a new version comes.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!(self.maxSurge in ['0', '0%'] && self.maxUnavailable in ['0', '0%'])").message(
+        "with maxSurge and maxUnavailable both 0 nothing could be replaced: allow one of them"
+    )
+)]
 pub struct Rollout {
     /// New servers beside the old ones, as a number or a percentage. All at once by default, because
     /// then each client moves once: with fewer, clients move from one old server to the next.
     #[serde(default = "defaults::max_surge")]
-    #[schemars(length(max = 5), regex(pattern = r"^(0|[1-9][0-9]{0,3}|[1-9][0-9]{0,2}%)$"))]
+    #[schemars(length(max = 5), regex(pattern = r"^(0|0%|[1-9][0-9]{0,3}|[1-9][0-9]{0,2}%)$"))]
     pub max_surge: String,
     /// Servers that may be missing meanwhile.
     #[serde(default = "defaults::max_unavailable")]
-    #[schemars(length(max = 5), regex(pattern = r"^(0|[1-9][0-9]{0,3}|[1-9][0-9]{0,2}%)$"))]
+    #[schemars(length(max = 5), regex(pattern = r"^(0|0%|[1-9][0-9]{0,3}|[1-9][0-9]{0,2}%)$"))]
     pub max_unavailable: String,
     /// How long a new server has to be ready before it counts.
     #[serde(default = "defaults::min_ready_seconds")]
@@ -775,6 +780,10 @@ mod tests {
             (
                 json!({ "spec": { "drain": { "windowSeconds": 60, "gracePeriodSeconds": 79 } } }),
                 "at least noticeSeconds + windowSeconds + 15",
+            ),
+            (
+                json!({ "spec": { "rollout": { "maxSurge": "0", "maxUnavailable": "0%" } } }),
+                "nothing could be replaced",
             ),
             (
                 json!({ "spec": { "autoscaling":

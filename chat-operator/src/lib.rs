@@ -13,6 +13,7 @@ pub mod autoscale;
 pub mod status;
 mod quantity;
 pub mod apply;
+mod turns;
 pub mod controller;
 pub mod settings;
 pub mod client;
