@@ -30,8 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Where a chat is and how one signs in.
 #[derive(Debug, Clone)]
 pub struct Door {
-    /// `http://10.96.0.7:80`.
-    pub url: String,
+    /// `http://10.96.0.7:80`; if there are several, people go to one after the other.
+    pub urls: Vec<String>,
     /// The database behind it.
     pub database: String,
     /// What signs the log-ins.
@@ -108,6 +108,14 @@ impl Span {
         self.connects.iter().copied().max().unwrap_or(0)
     }
 
+    /// From the first to the last that came.
+    pub fn seconds(&self) -> u64 {
+        let came = |connects: &u64| *connects > 0;
+        let first = self.connects.iter().position(came).unwrap_or(0);
+        let last = self.connects.iter().rposition(came).unwrap_or(0);
+        (last - first + 1) as u64
+    }
+
     /// One line.
     pub fn say(&self, what: &str) {
         println!(
@@ -165,7 +173,8 @@ impl Crowd {
             let credential = CredentialId::new(format!("0.{}", user.as_str())).unwrap();
             let lifetime = Duration::from_secs(24 * 60 * 60);
             let token = issuer.issue_as(user, credential, lifetime).token;
-            let (client, events) = Client::builder(&door.url, token).start().unwrap();
+            let (client, events) =
+                Client::builder(&door.urls[n % door.urls.len()], token).start().unwrap();
             clients.push(client);
             readers.push(tokio::spawn(read(events, n, life.clone())));
             if n % 20 == 19 {

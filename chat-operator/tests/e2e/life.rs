@@ -7,12 +7,12 @@ use anyhow::{Context, Result, ensure};
 use chat_operator::scrape::Scraper;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Add,
     crowd::{Crowd, Span},
-    lab::{Lab, cluster},
+    lab::{Lab, cluster, root},
 };
 
 pub fn scenarios(add: Add<'_>) {
@@ -36,17 +36,34 @@ async fn crowd(lab: Arc<Lab>) -> Result<()> {
     // So that what a new server takes over is seen while somebody looks.
     let config = json!({ "balance": { "after": "3s" } });
     let spec = json!({ "replicas": 2, "drain": drain, "config": config });
-    lab.apply(&cluster(&namespace, "team", spec)).await?;
-    lab.until_ready(&namespace, "team").await?;
+    let values = json!({
+        "mode": "cluster",
+        "fullnameOverride": "team",
+        "cluster": cluster(&namespace, "team", spec)["spec"],
+    });
+    let file = std::env::temp_dir().join("team.json");
+    std::fs::write(&file, values.to_string())?;
+    let (chart, file) = (root().join("charts/chat"), file.display().to_string());
+    let chart = chart.display().to_string();
+    let install =
+        ["install", "team", &chart, "-n", &namespace, "--wait", "--timeout=3m", "-f", &file];
+    lab.plane.helm4(install).await?;
+    // Helm has waited for it.
+    let (status, ..) = lab.condition(&namespace, "team", "Ready").await?;
+    ensure!(status == "True", "Helm took what was not ready for ready");
+    across(&lab, &namespace, &database).await?;
     let door = lab.door(&namespace, "team", &database).await?;
     let crowd = Crowd::gather(&door, "crowd", people(), 20.0).await;
     println!("\n  {} people on {:?}", people(), spread(&lab, &namespace).await?);
     // Whoever has just come is not moved for the sake of balance; they are of old standing now.
     tokio::time::sleep(Duration::from_secs(16)).await;
 
-    let step = async |what: &str, change: Value| -> Result<Span> {
+    let step = async |what: &str, kubectl: &[&str]| -> Result<Span> {
         let mark = crowd.mark();
-        lab.patch(&namespace, "team", &change).await?;
+        let on = ["chatcluster", "team", "-n", &namespace];
+        let arguments: Vec<_> =
+            kubectl[..1].iter().chain(&on).chain(&kubectl[1..]).copied().collect();
+        lab.plane.kubectl(arguments).await?;
         lab.until_ready(&namespace, "team").await?;
         settled(&crowd).await;
         let span = crowd.since(&mark);
@@ -54,23 +71,26 @@ async fn crowd(lab: Arc<Lab>) -> Result<()> {
         println!("    now {:?}; each second {:?}", spread(&lab, &namespace).await?, span.connects);
         ensure!(span.failures.is_empty(), "{:?}", span.failures);
         ensure!(span.broke == 0, "{} connections ended without notice", span.broke);
-        // A second of theirs and one of ours are not the same, and some may come in a burst.
-        ensure!(span.worst_second() <= BUDGET * 3 / 2, "{:?}", span.connects);
+        // Judged by how long it took and not by single seconds: a machine that stops for a moment makes
+        // it longer, never shorter.
+        ensure!(span.seconds() * BUDGET * 5 / 4 >= span.moves_in_all(), "{:?}", span.connects);
         Ok(span)
     };
-    let up = step("2 to 5 servers", json!({ "spec": { "replicas": 5 } })).await?;
+    let up = step("2 to 5 servers", &["scale", "--replicas=5"]).await?;
     ensure!(up.moves_most() <= 1, "{:?}", up.moves);
     let fullest = spread(&lab, &namespace).await?.into_iter().max().unwrap_or(0);
     ensure!(fullest * 5 <= people() as u64 * 3 / 2, "the new servers stay empty");
     for replicas in [4, 3, 2, 1] {
         let what = format!("{} to {replicas} servers", replicas + 1);
-        let down = step(&what, json!({ "spec": { "replicas": replicas } })).await?;
+        let down = step(&what, &["scale", &format!("--replicas={replicas}")]).await?;
         ensure!(down.moves_most() <= 1, "{:?}", down.moves);
     }
-    step("1 to 3 servers", json!({ "spec": { "replicas": 3 } })).await?;
+    step("1 to 3 servers", &["scale", "--replicas=3"]).await?;
     ensure!(lab.versions(&namespace).await? == 1, "scaling made a new version of the pods");
 
-    let roll = step("a new version", json!({ "spec": { "image": { "tag": "2" } } })).await?;
+    // From here on each move is one that the rollout asked for.
+    let tag = r#"{"spec":{"image":{"tag":"2"},"config":{"balance":{"above":0}}}}"#;
+    let roll = step("a new version", &["patch", "--type=merge", "-p", tag]).await?;
     ensure!(roll.moves.iter().all(|moves| *moves == 1), "{:?}", roll.moves);
 
     let before = crowd.mark();
@@ -90,6 +110,20 @@ async fn crowd(lab: Arc<Lab>) -> Result<()> {
     ensure!(span.failures.is_empty(), "{:?}", span.failures);
     ensure!(span.moves.iter().all(|moves| *moves == 1), "{:?}", span.moves);
     crowd.compare().await;
+    Ok(())
+}
+
+/// Two people who are on different servers, whoever the Service would send them to.
+async fn across(lab: &Lab, namespace: &str, database: &str) -> Result<()> {
+    let pods = lab.pods(namespace, "team").await?;
+    let ips = pods.iter().filter_map(|pod| pod.status.as_ref()?.pod_ip.clone());
+    let mut door = lab.door(namespace, "team", database).await?;
+    door.urls = ips.map(|ip| format!("http://{ip}:8080")).collect();
+    ensure!(door.urls.len() == 2, "{:?}", door.urls);
+    let two = Crowd::gather(&door, "two", 2, 5.0).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(spread(lab, namespace).await? == [1, 1], "they are not on different servers");
+    two.compare().await;
     Ok(())
 }
 
