@@ -11,7 +11,7 @@ use hyper_util::{
 use crate::{desired::pod, observe::ANSWER};
 
 /// Bytes of a server's metrics; they are some 20 kB.
-const METRICS_BYTES_MAX: usize = 1 << 20;
+pub(crate) const METRICS_BYTES_MAX: usize = 1 << 20;
 
 /// The metric.
 const CONNECTIONS: &str = "chat_connections";
@@ -38,14 +38,14 @@ impl Scraper {
         let asked = async {
             let answer = self.http.get(uri).await.ok()?;
             let body = Limited::new(answer.into_body(), METRICS_BYTES_MAX).collect().await.ok()?;
-            read(std::str::from_utf8(&body.to_bytes()).ok()?)
+            connections_in(std::str::from_utf8(&body.to_bytes()).ok()?)
         };
         tokio::time::timeout(ANSWER, asked).await.ok().flatten()
     }
 }
 
-/// The sum over all label sets of the metric.
-fn read(text: &str) -> Option<u64> {
+/// The connections that a server's metrics tell: the sum over all label sets of the gauge.
+pub(crate) fn connections_in(text: &str) -> Option<u64> {
     let values = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(CONNECTIONS)?;
         let rest = match rest.strip_prefix('{') {
@@ -66,10 +66,14 @@ mod tests {
     fn the_metric_is_found_among_those_that_begin_the_same() {
         let text = "# HELP chat_connections Live\n# TYPE chat_connections gauge\n\
                     chat_connections_total 7\nchat_connections 12\nchat_connectionsx 5\n";
-        assert_eq!(read(text), Some(12));
-        assert_eq!(read("chat_connections{a=\"}\"} 1\nchat_connections{b=\"c\"} 2\n"), Some(2));
-        assert_eq!(read("chat_users_online 3\n"), None);
-        assert_eq!(read("chat_connections NaN\n"), Some(0));
-        assert_eq!(read(""), None);
+        assert_eq!(connections_in(text), Some(12));
+        assert_eq!(
+            connections_in("chat_connections{a=\"}\"} 1\nchat_connections{b=\"c\"} 2\n"),
+            Some(2)
+        );
+        assert_eq!(connections_in("chat_connections{node=\"a b\"} 7 1700000\n"), Some(7));
+        assert_eq!(connections_in("chat_users_online 3\n"), None);
+        assert_eq!(connections_in("chat_connections NaN\n"), Some(0));
+        assert_eq!(connections_in(""), None);
     }
 }

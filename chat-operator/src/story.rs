@@ -25,7 +25,7 @@ use kube::ResourceExt;
 
 pub use self::facts::{Child, Facts, read};
 use self::table::Table;
-use crate::crd::ChatCluster;
+use crate::{crd::ChatCluster, labels};
 
 /// Events that are told.
 const EVENTS_MAX: usize = 10;
@@ -261,12 +261,12 @@ fn nothing() -> String {
 
 fn server_status(pod: &Pod) -> Option<&k8s_openapi::api::core::v1::ContainerStatus> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find(|it| it.name == facts::CONTAINER)
+    statuses.iter().find(|it| it.name == labels::CONTAINER)
 }
 
 fn pod_image(pod: &Pod) -> Option<String> {
     let containers = &pod.spec.as_ref()?.containers;
-    containers.iter().find(|it| it.name == facts::CONTAINER)?.image.clone()
+    containers.iter().find(|it| it.name == labels::CONTAINER)?.image.clone()
 }
 
 /// The tag of an image, or the beginning of its digest.

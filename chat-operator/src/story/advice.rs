@@ -4,6 +4,7 @@
 use kube::ResourceExt;
 
 use super::Facts;
+use crate::labels;
 
 pub(super) const UNSEEN: &str = "no operator has looked at it";
 pub(super) const BEHIND: &str = "the operator has not come to the last change";
@@ -15,7 +16,7 @@ pub(super) fn advice(reason: &str, facts: &Facts) -> Vec<String> {
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
     let kubectl = format!("kubectl -n {namespace}");
     let edit = format!("change it: {kubectl} edit chat {name}");
-    let pods = format!("see why: {kubectl} describe pods -l {}", super::facts::pod_labels(&name));
+    let pods = format!("see why: {kubectl} describe pods -l {}", labels::selector_text(&name));
     let find = "see whether an operator runs: \
         kubectl get pods -A -l app.kubernetes.io/name=chat-operator";
     let steps: &[&str] = match reason {
@@ -46,7 +47,7 @@ pub(super) fn advice(reason: &str, facts: &Facts) -> Vec<String> {
         "PodsCrashing" | "ContainerFailed" => &[
             &format!(
                 "see its last words: {kubectl} logs --previous -l {}",
-                super::facts::pod_labels(&name)
+                labels::selector_text(&name)
             ),
             &pods,
             &edit,

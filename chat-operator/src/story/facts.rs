@@ -13,18 +13,19 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{DynamicObject, ListParams},
     client::Body,
 };
 use tokio::time::timeout;
 
-use crate::{client::why, crd::ChatCluster};
-
-/// The server's container.
-pub(super) const CONTAINER: &str = "chat-server";
-
-/// The port at which servers tell their metrics, if the pod does not say another.
-const METRICS_PORT: i32 = 9090;
+use crate::{
+    client::why,
+    crd::ChatCluster,
+    desired::pod,
+    kind::Kind,
+    labels,
+    scrape::{METRICS_BYTES_MAX, connections_in},
+};
 
 /// Objects of a kind; a chat has a few of each.
 const OBJECTS_MAX: u32 = 500;
@@ -34,9 +35,6 @@ const ASKED: (usize, usize) = (50, 8);
 
 /// For one of them to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Bytes of its answer.
-const METRICS_BYTES_MAX: usize = 1024 * 1024;
 
 /// What there is of a chat.
 #[derive(Debug, Clone)]
@@ -72,24 +70,6 @@ pub struct Child {
     pub created: Option<Timestamp>,
 }
 
-/// The kinds of objects that an operator makes: group, version, kind, plural.
-const KINDS: &[(&str, &str, &str, &str)] = &[
-    ("apps", "v1", "Deployment", "deployments"),
-    ("", "v1", "Service", "services"),
-    ("", "v1", "ServiceAccount", "serviceaccounts"),
-    ("", "v1", "ConfigMap", "configmaps"),
-    ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-    ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
-    ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
-    ("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
-    ("batch", "v1", "Job", "jobs"),
-];
-
-/// The labels of a chat's pods.
-pub(super) fn pod_labels(name: &str) -> String {
-    format!("app.kubernetes.io/name=chat-server,app.kubernetes.io/instance={name}")
-}
-
 /// Reads all there is of a chat; `None` if there is no such chat.
 ///
 /// # Errors
@@ -113,12 +93,8 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> anyhow::Resul
         events: Vec::new(),
         gaps: Vec::new(),
     };
-    let objects = ListParams::default()
-        .labels(&format!(
-            "app.kubernetes.io/managed-by=chat-operator,app.kubernetes.io/instance={name}"
-        ))
-        .limit(OBJECTS_MAX);
-    let lists = KINDS.iter().map(|kind| children(client, namespace, *kind, &objects));
+    let objects = ListParams::default().labels(&labels::children_text(name)).limit(OBJECTS_MAX);
+    let lists = Kind::ALL.into_iter().map(|kind| children(client, namespace, kind, &objects));
     for list in join_all(lists).await {
         match list {
             Ok(list) => facts.children.extend(list),
@@ -127,7 +103,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> anyhow::Resul
     }
 
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let of_chat = ListParams::default().labels(&pod_labels(name)).limit(OBJECTS_MAX);
+    let of_chat = ListParams::default().labels(&labels::selector_text(name)).limit(OBJECTS_MAX);
     match pods.list(&of_chat).await {
         // Those of Jobs are no servers.
         Ok(list) => facts.pods.extend(list.items.into_iter().filter(|it| !of_job(it))),
@@ -169,28 +145,20 @@ fn gap(what: &str, error: kube::Error) -> String {
 async fn children(
     client: &Client,
     namespace: &str,
-    (group, version, kind, plural): (&str, &str, &str, &str),
+    kind: Kind,
     params: &ListParams,
 ) -> Result<Vec<Child>, String> {
-    let api_version =
-        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    let resource = ApiResource {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        api_version: api_version.clone(),
-        kind: kind.to_owned(),
-        plural: plural.to_owned(),
-    };
+    let resource = kind.resource();
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let list = match api.list_metadata(params).await {
         Ok(list) => list.items,
         // Not every cluster knows every kind.
         Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
-        Err(error) => return Err(gap(plural, error)),
+        Err(error) => return Err(gap(&resource.plural, error)),
     };
     let child = |metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| Child {
-        kind: kind.to_owned(),
-        api_version: api_version.clone(),
+        kind: kind.to_string(),
+        api_version: resource.api_version.clone(),
         name: metadata.name.unwrap_or_default(),
         generation: metadata.generation,
         created: metadata.creation_timestamp.map(|it| it.0),
@@ -221,7 +189,7 @@ fn metrics_port(pod: &Pod) -> i32 {
     let containers = pod.spec.iter().flat_map(|it| &it.containers);
     let mut ports = containers.flat_map(|it| it.ports.iter().flatten());
     let named = ports.find(|it| it.name.as_deref() == Some("metrics"));
-    named.map_or(METRICS_PORT, |it| it.container_port)
+    named.map_or(pod::METRICS, |it| it.container_port)
 }
 
 async fn text_of(client: &Client, path: &str) -> anyhow::Result<String> {
@@ -230,29 +198,4 @@ async fn text_of(client: &Client, path: &str) -> anyhow::Result<String> {
     let body = Limited::new(answer.into_body(), METRICS_BYTES_MAX).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
     Ok(String::from_utf8_lossy(&body).into_owned())
-}
-
-/// The gauge `chat_connections`, if it is told.
-fn connections_in(metrics: &str) -> Option<u64> {
-    metrics.lines().find_map(|line| {
-        let rest = line.strip_prefix("chat_connections")?;
-        let value = if rest.starts_with('{') { rest.split_once("} ")?.1 } else { rest };
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        value.split(' ').next()?.parse().ok()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gauge_is_found_among_others() {
-        let text = "# HELP chat_connections Open\n# TYPE chat_connections gauge\n\
-            chat_connections_accepted_total 9\nchat_connections 12\nx 1\n";
-        assert_eq!(connections_in(text), Some(12));
-        assert_eq!(connections_in("chat_connections{node=\"a b\"} 7 1700000\n"), Some(7));
-        assert_eq!(connections_in("chat_connections_max 7\n"), None);
-        assert_eq!(connections_in(""), None);
-    }
 }
