@@ -618,9 +618,16 @@ async fn killed_at_work(lab: &Lab, namespace: &str, crowd: &Crowd) -> Result<()>
 async fn kill_again_and_again(lab: &Lab) -> Result<()> {
     let mut last = String::new();
     for n in 0..KILLS {
-        let (pod, holder) = another_leader(lab, |_, holder| holder == last).await?;
-        tokio::time::sleep(Duration::from_millis(300) * n).await;
-        let pid = lab.kubelet.pid(SYSTEM, &pod, NAME).context("the leader runs")?;
+        let (pod, holder, pid) = lab
+            .until("another operator works", || async {
+                let (pod, holder) = leader(lab).await?;
+                ensure!(holder != last, "still {holder}");
+                tokio::time::sleep(Duration::from_millis(300) * n).await;
+                // On a machine that is too busy it may have lost its lease by itself meanwhile.
+                let pid = lab.kubelet.pid(SYSTEM, &pod, NAME).context("it has ended")?;
+                Ok((pod, holder, pid))
+            })
+            .await?;
         signal(pid, Signal::KILL)?;
         // Started again in the same pod it would have to wait, longer each time.
         let delete = ["delete", "pod", &pod, "-n", SYSTEM, "--force", "--grace-period=0"];
