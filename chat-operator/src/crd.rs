@@ -17,10 +17,9 @@ use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+// The group stands here and nowhere else; the tests name what has to be generated anew when it
+// changes.
 /// One chat: servers that share a PostgreSQL and a Redis.
-///
-/// The group stands here and nowhere else; the tests name what has to be generated anew when it
-/// changes.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[kube(
     group = "chat.example.com",

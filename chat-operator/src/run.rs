@@ -83,12 +83,14 @@ async fn work(options: Run, health: &Health, shutdown: CancellationToken) -> any
     let home = options.pod_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let instance = options.pod_name.clone().unwrap_or_else(|| "chat-operator".to_owned());
     let unfenced = client::unfenced(config.clone())?;
-    let reached = shutdown.run_until_cancelled(reach(&unfenced, health)).await;
+    let namespaces: Vec<_> = options.namespaces.into_iter().filter(|it| !it.is_empty()).collect();
+    let everywhere = namespaces.is_empty();
+    let reached = shutdown.run_until_cancelled(reach(&unfenced, everywhere, health)).await;
     if reached.is_none() {
         return Ok(());
     }
     let settings = Settings {
-        namespaces: options.namespaces.into_iter().filter(|it| !it.is_empty()).collect(),
+        namespaces,
         template_upgrade: options.template_upgrade,
         scale_down_window: options.scale_down_window,
         operator_namespace: options.pod_namespace,
@@ -156,14 +158,19 @@ async fn reconcile(
     Ok(())
 }
 
-/// Returns when the API server has answered, and has told what is installed.
-async fn reach(client: &Client, health: &Health) {
+/// Returns when the API server has answered, and has told what is installed. Of that only an operator
+/// of all namespaces asks: definitions are in none, so any other may not read them.
+async fn reach(client: &Client, everywhere: bool, health: &Health) {
     let mut pause = BACK_OFF.0;
     loop {
-        let checked = installed::check(client).await;
+        let checked = if everywhere {
+            installed::check(client).await.map(drop)
+        } else {
+            client.apiserver_version().await.map(drop).context("the API server does not answer")
+        };
         health.tried(checked.is_ok());
         match checked {
-            Ok(_) => return,
+            Ok(()) => return,
             Err(error) => tracing::warn!("{error:#}"),
         }
         sleep(pause).await;

@@ -18,6 +18,8 @@ pub struct AuditEvent {
     pub at: String,
     /// The name of the user, as `system:serviceaccount:NAMESPACE:NAME`.
     pub user: String,
+    /// The pod whose token it came with, or empty.
+    pub pod: String,
     /// What the client calls itself.
     pub user_agent: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
@@ -36,6 +38,9 @@ pub struct AuditEvent {
     pub uri: String,
     /// The HTTP status of the answer.
     pub code: u16,
+    /// Whether the user had no right to it. What admission refuses (a quota, a namespace that is about
+    /// to be gone) has the same HTTP status and is not meant.
+    pub forbidden: bool,
     /// What was sent, where it was a write of something that is no Secret.
     pub sent: Option<Value>,
 }
@@ -87,7 +92,7 @@ impl Audit {
     /// As [`events`](Self::events).
     pub fn denied(&self) -> Result<Vec<AuditEvent>> {
         let mut events = self.events()?;
-        events.retain(|event| event.code == 401 || event.code == 403);
+        events.retain(|event| event.code == 401 || event.forbidden);
         Ok(events)
     }
 }
@@ -100,6 +105,7 @@ fn parse(line: &str) -> Result<AuditEvent> {
     Ok(AuditEvent {
         at: text("/requestReceivedTimestamp"),
         user: text("/user/username"),
+        pod: text("/user/extra/authentication.kubernetes.io~1pod-name/0"),
         user_agent: text("/userAgent"),
         verb: text("/verb"),
         group: text("/objectRef/apiGroup"),
@@ -113,6 +119,7 @@ fn parse(line: &str) -> Result<AuditEvent> {
             .and_then(Value::as_u64)
             .and_then(|code| u16::try_from(code).ok())
             .unwrap_or_default(),
+        forbidden: text("/annotations/authorization.k8s.io~1decision") == "forbid",
         sent: event.get("requestObject").cloned(),
     })
 }

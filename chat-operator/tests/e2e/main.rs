@@ -7,6 +7,8 @@ mod crowd;
 mod lab;
 mod life;
 mod moving;
+mod charts;
+mod operators;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -47,6 +49,10 @@ fn main() -> ExitCode {
     };
     life::scenarios(&mut add);
     moving::scenarios(&mut add);
+    charts::scenarios(&mut add);
+    operators::scenarios(&mut add);
+    // Last, because it looks back at all the others.
+    operators::in_the_end(&mut add);
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(lab);
     conclusion.exit_code()
