@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, ListParams, TypeMeta},
 };
 
 use crate::{
@@ -195,9 +195,15 @@ async fn children(
         } else {
             api.get_opt(cluster).await.map_err(reading(kind.name()))?.into_iter().collect()
         };
-        children.extend(found.into_iter().map(|child| ((kind, child.name_any()), child)));
+        children.extend(found.into_iter().map(|child| ((kind, child.name_any()), whole(kind, child))));
     }
     Ok(children)
+}
+
+/// What was listed does not say what it is, which the list has said for all; what should be there does.
+fn whole(kind: Kind, child: DynamicObject) -> DynamicObject {
+    let ApiResource { api_version, kind, .. } = kind.resource();
+    DynamicObject { types: Some(TypeMeta { api_version, kind }), ..child }
 }
 
 async fn last_words(pods: &Api<Pod>, job: &Job) -> Result<Option<String>, ObserveError> {
@@ -235,3 +241,17 @@ async fn connections(scraper: &Scraper, pods: &[Pod]) -> BTreeMap<String, u64> {
 
 /// How long a server has to answer; one that does not counts as full.
 pub const ANSWER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{apply::holds, desired, fixture};
+
+    #[test]
+    fn what_was_listed_is_not_applied_again() {
+        let config = desired::release(&fixture::cluster(), "s", "m").unwrap().config;
+        let mut listed: DynamicObject = serde_json::from_value(config.object.clone()).unwrap();
+        listed.types = None;
+        assert!(holds(&config, &whole(Kind::ConfigMap, listed)));
+    }
+}
