@@ -167,13 +167,18 @@ async fn secret(
     let value = secret.data.as_ref().and_then(|data| data.get(&key.key));
     Ok(match value {
         Some(value) if !value.0.is_empty() => {
-            // With the cluster's own salt: the digest stands where more people may read than in the
-            // Secret, and must not say that two clusters have the same password.
-            let salt = cluster.uid().unwrap_or_default();
-            Found::Digest(labels::digest(&[salt.as_bytes(), key.key.as_bytes(), &value.0]))
+            Found::Digest(digest(cluster, key.key.as_bytes(), &value.0))
         }
         Some(_) | None => Found::NoKey,
     })
+}
+
+/// With the cluster's own salt: the digest stands where more people may read than in the Secret, and
+/// must not say that two clusters have the same password. Its name and not its uid, because one that
+/// is made again, of a backup or over orphans, has the same servers.
+fn digest(cluster: &ChatCluster, key: &[u8], value: &[u8]) -> String {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    labels::digest(&[namespace.as_bytes(), name.as_bytes(), key, value])
 }
 
 async fn children(
@@ -246,6 +251,17 @@ pub const ANSWER: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
     use crate::{apply::holds, desired, fixture};
+
+    #[test]
+    fn a_secret_of_two_clusters_looks_otherwise_and_that_of_one_made_again_the_same() {
+        let cluster = fixture::cluster();
+        let (mut another, mut again) = (cluster.clone(), cluster.clone());
+        another.metadata.name = Some("another".to_owned());
+        again.metadata.uid = Some("another".to_owned());
+        let digest = |cluster| digest(cluster, b"url", b"secret");
+        assert_ne!(digest(&another), digest(&cluster));
+        assert_eq!(digest(&again), digest(&cluster));
+    }
 
     #[test]
     fn what_was_listed_is_not_applied_again() {
