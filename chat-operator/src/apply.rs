@@ -101,7 +101,18 @@ impl Writer {
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.0.clone(), namespace, &child.kind.resource());
         let force = PatchParams::apply(MANAGER).force();
-        api.patch(&child.name, &force, &Patch::Apply(&child.object)).await?;
+        match api.patch(&child.name, &force, &Patch::Apply(&child.object)).await {
+            // A Service tells its ports apart by their numbers: one with another number, given by
+            // hand, stands beside ours, and no two may have the same name.
+            Err(kube::Error::Api(status)) if status.code == 422 && child.kind == Kind::Service => {
+                let ports = json!({ "spec": { "ports": child.object["spec"]["ports"] } });
+                let field_manager = Some(MANAGER.to_owned());
+                let params = PatchParams { field_manager, ..PatchParams::default() };
+                api.patch(&child.name, &params, &Patch::Merge(ports)).await?;
+                api.patch(&child.name, &force, &Patch::Apply(&child.object)).await?;
+            }
+            applied => drop(applied?),
+        }
         telemetry::wrote(child.kind.name(), "apply");
         Ok(())
     }

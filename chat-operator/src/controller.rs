@@ -34,7 +34,7 @@ use crate::{
     apply::{ApplyError, Outcome, Writer},
     autoscale::{Bounds, Load, Memory},
     crd::{AutoscalingSource, ChatCluster, ChatClusterStatus},
-    decide::{Surroundings, decide},
+    decide::{Problem, Surroundings, decide},
     events::{Events, Kind as EventKind},
     kind::Kind,
     labels,
@@ -59,6 +59,9 @@ const DRAINING: Duration = Duration::from_secs(2);
 const COUNTING: Duration = Duration::from_secs(15);
 /// After an error: at first and at most, doubling.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
+/// The first of them after what people have to mend, and how often somebody else's object is looked at
+/// that is in the way: no watch tells that a quota, a right or such an object is another now.
+const MENDED: Duration = Duration::from_secs(30);
 /// How often it is asked whether Kubernetes knows the kind `ServiceMonitor` meanwhile.
 const DISCOVERY: Duration = Duration::from_secs(300);
 
@@ -252,12 +255,16 @@ async fn pass(cluster: Arc<ChatCluster>, context: Arc<Context>) -> Result<Action
 }
 
 #[allow(clippy::needless_pass_by_value)] // What the controller calls.
-fn after_error(cluster: Arc<ChatCluster>, _: &PassError, context: Arc<Context>) -> Action {
+fn after_error(cluster: Arc<ChatCluster>, why: &PassError, context: Arc<Context>) -> Action {
     let failures = context.remember(&cluster, |it| {
         it.failures = it.failures.saturating_add(1);
         it.failures
     });
-    let doubled = BACK_OFF.0.saturating_mul(2_u32.saturating_pow(failures.min(16) - 1));
+    let first = match why {
+        PassError::Apply(why) if why.problem().is_some() => MENDED,
+        PassError::Apply(_) | PassError::Observe(_) => BACK_OFF.0,
+    };
+    let doubled = first.saturating_mul(2_u32.saturating_pow(failures.min(16) - 1));
     Action::requeue(spread(doubled.min(BACK_OFF.1), &cluster))
 }
 
@@ -346,6 +353,8 @@ impl Context {
             DRAINING
         } else if scaling || waits {
             COUNTING
+        } else if matches!(plan.verdict.problem, Some(Problem::OwnershipConflict(_))) {
+            MENDED
         } else {
             FULL_PASS
         };
@@ -378,6 +387,7 @@ impl Context {
             self.events.record(cluster, EventKind::Normal, "Deleted", format!("{kind} {name}"));
         }
         let before = cluster.status.as_ref().map(|it| it.conditions.as_slice()).unwrap_or_default();
+        let stalled = told.conditions.iter().find(|it| it.type_ == status::condition::STALLED);
         for now in &told.conditions {
             let then = before.iter().find(|it| it.type_ == now.type_);
             if then.is_some_and(|it| it.status == now.status && it.reason == now.reason) {
@@ -388,6 +398,8 @@ impl Context {
                     let note = now.message.clone();
                     self.events.record(cluster, EventKind::Warning, &now.reason, note);
                 }
+                // The same as what it is stalled by, which is told already.
+                status::condition::READY if stalled.is_some_and(|it| it.reason == now.reason) => {}
                 status::condition::READY
                 | status::condition::RECONCILING
                 | status::condition::DRAINING

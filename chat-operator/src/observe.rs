@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, ListParams, TypeMeta},
 };
 
 use crate::{
@@ -167,13 +167,18 @@ async fn secret(
     let value = secret.data.as_ref().and_then(|data| data.get(&key.key));
     Ok(match value {
         Some(value) if !value.0.is_empty() => {
-            // With the cluster's own salt: the digest stands where more people may read than in the
-            // Secret, and must not say that two clusters have the same password.
-            let salt = cluster.uid().unwrap_or_default();
-            Found::Digest(labels::digest(&[salt.as_bytes(), key.key.as_bytes(), &value.0]))
+            Found::Digest(digest(cluster, key.key.as_bytes(), &value.0))
         }
         Some(_) | None => Found::NoKey,
     })
+}
+
+/// With the cluster's own salt: the digest stands where more people may read than in the Secret, and
+/// must not say that two clusters have the same password. Its name and not its uid, because one that
+/// is made again, of a backup or over orphans, has the same servers.
+fn digest(cluster: &ChatCluster, key: &[u8], value: &[u8]) -> String {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    labels::digest(&[namespace.as_bytes(), name.as_bytes(), key, value])
 }
 
 async fn children(
@@ -195,9 +200,15 @@ async fn children(
         } else {
             api.get_opt(cluster).await.map_err(reading(kind.name()))?.into_iter().collect()
         };
-        children.extend(found.into_iter().map(|child| ((kind, child.name_any()), child)));
+        children.extend(found.into_iter().map(|child| ((kind, child.name_any()), whole(kind, child))));
     }
     Ok(children)
+}
+
+/// What was listed does not say what it is, which the list has said for all; what should be there does.
+fn whole(kind: Kind, child: DynamicObject) -> DynamicObject {
+    let ApiResource { api_version, kind, .. } = kind.resource();
+    DynamicObject { types: Some(TypeMeta { api_version, kind }), ..child }
 }
 
 async fn last_words(pods: &Api<Pod>, job: &Job) -> Result<Option<String>, ObserveError> {
@@ -235,3 +246,28 @@ async fn connections(scraper: &Scraper, pods: &[Pod]) -> BTreeMap<String, u64> {
 
 /// How long a server has to answer; one that does not counts as full.
 pub const ANSWER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{apply::holds, desired, fixture};
+
+    #[test]
+    fn a_secret_of_two_clusters_looks_otherwise_and_that_of_one_made_again_the_same() {
+        let cluster = fixture::cluster();
+        let (mut another, mut again) = (cluster.clone(), cluster.clone());
+        another.metadata.name = Some("another".to_owned());
+        again.metadata.uid = Some("another".to_owned());
+        let digest = |cluster| digest(cluster, b"url", b"secret");
+        assert_ne!(digest(&another), digest(&cluster));
+        assert_eq!(digest(&again), digest(&cluster));
+    }
+
+    #[test]
+    fn what_was_listed_is_not_applied_again() {
+        let config = desired::release(&fixture::cluster(), "s", "m").unwrap().config;
+        let mut listed: DynamicObject = serde_json::from_value(config.object.clone()).unwrap();
+        listed.types = None;
+        assert!(holds(&config, &whole(Kind::ConfigMap, listed)));
+    }
+}
