@@ -44,10 +44,10 @@ test-rust: $(DIST)
 	cargo test --locked --workspace --features chat-server/sabotage
 	cargo test --locked -p benches --benches
 
-# The features are those of the other tests, so that nothing is built twice. E2E= names some of the
-# scenarios.
+# The features are those of the other tests, so that nothing is built twice; the server's own tests are
+# named because its program comes with them. E2E= names some of the scenarios.
 e2e: needs ## The operator and its charts on a real control plane, with real servers as pods.
-	cargo build --locked --workspace --features chat-server/sabotage --bins
+	cargo test --locked --workspace --features chat-server/sabotage --test e2e --test server --no-run
 	cargo test --locked --workspace --features chat-server/sabotage --test e2e -- $(E2E)
 
 # In real browsers, against the binary that the tests above have built.
