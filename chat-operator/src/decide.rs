@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Pod};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
 use serde_json::Value;
 
@@ -286,16 +286,12 @@ fn gate(seen: &Observed, release: &Release, plan: &mut Plan) -> Gate {
         Some(job) if pods::failed(job).is_some() => Gate::Failed,
         Some(_) => Gate::Running,
         // Two migrations at a time would be one too many, though the database holds a lock.
-        None if seen.jobs.iter().any(runs) => Gate::Pending,
+        None if seen.jobs.iter().any(pods::runs) => Gate::Pending,
         None => {
             plan.apply.push(release.migration.clone());
             Gate::Running
         }
     }
-}
-
-fn runs(job: &Job) -> bool {
-    !pods::completed(job) && pods::failed(job).is_none()
 }
 
 fn migration_failed(seen: &Observed, release: Option<&Release>) -> Problem {
