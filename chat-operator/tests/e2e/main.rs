@@ -6,6 +6,7 @@
 mod crowd;
 mod lab;
 mod life;
+mod reconciling;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         }));
     };
     life::scenarios(&mut add);
+    reconciling::scenarios(&mut add);
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(lab);
     conclusion.exit_code()
