@@ -215,7 +215,8 @@ async fn children(
         } else {
             api.get_opt(cluster).await.map_err(reading(kind.name()))?.into_iter().collect()
         };
-        children.extend(found.into_iter().map(|child| ((kind, child.name_any()), whole(kind, child))));
+        children
+            .extend(found.into_iter().map(|child| ((kind, child.name_any()), whole(kind, child))));
     }
     Ok(children)
 }

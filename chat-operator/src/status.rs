@@ -269,9 +269,7 @@ fn taken_by_nobody(what: &str, why: &str) -> (&'static str, String) {
 
 fn tell_of(whom: &str, trouble: Trouble) -> (&'static str, String) {
     match trouble {
-        Trouble::Unschedulable(why) => {
-            ("PodUnschedulable", format!("no node takes {whom}: {why}"))
-        }
+        Trouble::Unschedulable(why) => ("PodUnschedulable", format!("no node takes {whom}: {why}")),
         Trouble::Image(image) => (
             "ImagePullFailed",
             format!("the image {image} cannot be pulled: check repository, tag and pullSecrets"),
