@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Pod};
 use kube::ResourceExt;
 use serde_json::Value;
 
@@ -372,7 +372,16 @@ fn orphans(
     match release {
         Some(release) => {
             kept.insert((Kind::ConfigMap, release.config.name.clone()));
-            kept.insert((Kind::Job, release.migration.name.clone()));
+            let migration = &release.migration.name;
+            // Of a chat that is gone, and over: nobody would take it along, and its work is done.
+            let left_over = |job: &Job| {
+                job.name_any() == *migration
+                    && job.owner_references().is_empty()
+                    && !pods::runs(job)
+            };
+            if !seen.jobs.iter().any(left_over) {
+                kept.insert((Kind::Job, migration.clone()));
+            }
         }
         // Nobody knows what is wanted: what is there may be.
         None => kept.extend(seen.children.keys().filter(|(kind, _)| kind.is_hashed()).cloned()),
