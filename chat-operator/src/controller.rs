@@ -34,7 +34,7 @@ use crate::{
     apply::{ApplyError, Outcome, Writer},
     autoscale::{Bounds, Load, Memory},
     crd::{AutoscalingSource, ChatCluster, ChatClusterStatus},
-    decide::{Problem, Surroundings, decide},
+    decide::{Gate, Problem, Surroundings, decide},
     events::{Events, Kind as EventKind},
     kind::Kind,
     labels,
@@ -349,9 +349,11 @@ impl Context {
         let leaving = seen.pods.iter().any(pods::is_leaving) || plan.verdict.stepping;
         let waits =
             plan.verdict.newer_template && self.settings.template_upgrade == TemplateUpgrade::Auto;
+        // Only Events say so, and no watch tells of them.
+        let refused = seen.migrating.is_empty() && plan.verdict.gate == Gate::Running;
         let again = if leaving {
             DRAINING
-        } else if scaling || waits {
+        } else if scaling || waits || refused {
             COUNTING
         } else if matches!(plan.verdict.problem, Some(Problem::OwnershipConflict(_))) {
             MENDED

@@ -286,16 +286,12 @@ fn gate(seen: &Observed, release: &Release, plan: &mut Plan) -> Gate {
         Some(job) if pods::failed(job).is_some() => Gate::Failed,
         Some(_) => Gate::Running,
         // Two migrations at a time would be one too many, though the database holds a lock.
-        None if seen.jobs.iter().any(runs) => Gate::Pending,
+        None if seen.jobs.iter().any(pods::runs) => Gate::Pending,
         None => {
             plan.apply.push(release.migration.clone());
             Gate::Running
         }
     }
-}
-
-fn runs(job: &Job) -> bool {
-    !pods::completed(job) && pods::failed(job).is_none()
 }
 
 fn migration_failed(seen: &Observed, release: Option<&Release>) -> Problem {
@@ -376,7 +372,16 @@ fn orphans(
     match release {
         Some(release) => {
             kept.insert((Kind::ConfigMap, release.config.name.clone()));
-            kept.insert((Kind::Job, release.migration.name.clone()));
+            let migration = &release.migration.name;
+            // Of a chat that is gone, and over: nobody would take it along, and its work is done.
+            let left_over = |job: &Job| {
+                job.name_any() == *migration
+                    && job.owner_references().is_empty()
+                    && !pods::runs(job)
+            };
+            if !seen.jobs.iter().any(left_over) {
+                kept.insert((Kind::Job, migration.clone()));
+            }
         }
         // Nobody knows what is wanted: what is there may be.
         None => kept.extend(seen.children.keys().filter(|(kind, _)| kind.is_hashed()).cloned()),

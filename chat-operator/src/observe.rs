@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     batch::v1::Job,
-    core::v1::{Pod, Secret},
+    core::v1::{Event, Pod, Secret},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -49,6 +49,10 @@ pub struct Observed {
     pub jobs: Vec<Job>,
     /// What the last failed migration said at its end.
     pub migration_said: Option<String>,
+    /// Pods of the migration that runs.
+    pub migrating: Vec<Pod>,
+    /// Why it gets no pod, if it gets none.
+    pub migration_refused: Option<String>,
     /// Servers.
     pub pods: Vec<Pod>,
     /// Their versions.
@@ -114,6 +118,15 @@ pub async fn observe(
         Some(job) => last_words(&all, job).await?,
         None => None,
     };
+    let (migrating, migration_refused) = match jobs.iter().find(|job| pods::runs(job)) {
+        Some(job) => {
+            let of_job = ListParams::default().labels(&format!("job-name={}", job.name_any()));
+            let migrating = all.list(&of_job).await.map_err(reading("pods"))?.items;
+            let refused = if migrating.is_empty() { refused(client, job).await? } else { None };
+            (migrating, refused)
+        }
+        None => (Vec::new(), None),
+    };
     let connections = if asks_for_connections(&cluster, deployment.as_ref()) {
         connections(scraper, &pods).await
     } else {
@@ -126,6 +139,8 @@ pub async fn observe(
         deployment,
         jobs,
         migration_said,
+        migrating,
+        migration_refused,
         pods,
         replica_sets,
         connections,
@@ -200,7 +215,8 @@ async fn children(
         } else {
             api.get_opt(cluster).await.map_err(reading(kind.name()))?.into_iter().collect()
         };
-        children.extend(found.into_iter().map(|child| ((kind, child.name_any()), whole(kind, child))));
+        children
+            .extend(found.into_iter().map(|child| ((kind, child.name_any()), whole(kind, child))));
     }
     Ok(children)
 }
@@ -216,6 +232,26 @@ async fn last_words(pods: &Api<Pod>, job: &Job) -> Result<Option<String>, Observ
     let pods = pods.list(&of_job).await.map_err(reading("pods"))?.items;
     Ok(pods.iter().find_map(pods::last_words))
 }
+
+/// Why Kubernetes takes no pod of a Job, which only an Event says.
+async fn refused(client: &Client, job: &Job) -> Result<Option<String>, ObserveError> {
+    let api: Api<Event> = Api::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    let uid = job.uid().unwrap_or_default();
+    let of_job = ListParams::default()
+        .fields(&format!("involvedObject.uid={uid},reason=FailedCreate"))
+        .limit(REFUSALS_MAX);
+    let events = api.list(&of_job).await.map_err(reading("events"))?.items;
+    // Each try has a name of its own; the first one stays the first, and the status as it is.
+    let first = events.into_iter().min_by_key(ResourceExt::creation_timestamp);
+    let message = first.and_then(|it| it.message);
+    Ok(message.map(|message| match message.split_once(" is forbidden: ") {
+        Some((_, why)) => why.to_owned(),
+        None => message,
+    }))
+}
+
+/// Refusals that are looked at. A Job tries again once a minute at most.
+const REFUSALS_MAX: u32 = 100;
 
 /// Whether a decision about this cluster needs to know how many connections each server has.
 #[must_use]

@@ -135,6 +135,12 @@ pub fn failed(job: &Job) -> Option<String> {
     Some(failed.reason.clone().unwrap_or_default())
 }
 
+/// Whether a Job is neither done nor failed.
+#[must_use]
+pub fn runs(job: &Job) -> bool {
+    !completed(job) && failed(job).is_none()
+}
+
 /// Whether a Job has done its work.
 #[must_use]
 pub fn completed(job: &Job) -> bool {

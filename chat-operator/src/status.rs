@@ -207,7 +207,11 @@ fn ready(seen: &Observed, verdict: &Verdict, counts: Counts) -> Said {
             not("Progressing", format!("{left} servers are leaving"))
         };
     }
-    if let Some((reason, message)) = failing(seen, counts) {
+    let trouble = match verdict.gate {
+        Gate::Running => held_up(seen),
+        Gate::Passed | Gate::Skipped | Gate::Pending | Gate::Failed => None,
+    };
+    if let Some((reason, message)) = trouble.or_else(|| failing(seen, counts)) {
         return not(reason, message);
     }
     match reconciling(seen, verdict, counts) {
@@ -239,25 +243,42 @@ fn failing(seen: &Observed, counts: Counts) -> Option<(&'static str, String)> {
         .flatten()
         .find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
     if let Some(refused) = refused {
-        let message = refused.message.clone().unwrap_or_default();
-        let reason =
-            if message.contains("exceeded quota") { "QuotaExceeded" } else { "PodsRefused" };
-        return Some((reason, format!("Kubernetes does not take the pods: {message}")));
+        return Some(taken_by_nobody("the pods", refused.message.as_deref().unwrap_or_default()));
     }
-    let trouble = seen.pods.iter().find_map(pods::trouble)?;
-    Some(match trouble {
-        Trouble::Unschedulable(why) => {
-            ("PodUnschedulable", format!("no node takes a server: {why}"))
+    seen.pods.iter().find_map(pods::trouble).map(|trouble| tell_of("a server", trouble))
+}
+
+/// What keeps the migration from running, as far as its pod or Kubernetes says so.
+fn held_up(seen: &Observed) -> Option<(&'static str, String)> {
+    if let Some(why) = &seen.migration_refused {
+        return Some(taken_by_nobody("the pod of the migration", why));
+    }
+    match seen.migrating.iter().find_map(pods::trouble)? {
+        // It has run: how it ended is about to be told by the Job.
+        Trouble::Crashing(_) => None,
+        trouble @ (Trouble::Unschedulable(_) | Trouble::Image(_) | Trouble::Container(_)) => {
+            Some(tell_of("the migration", trouble))
         }
+    }
+}
+
+fn taken_by_nobody(what: &str, why: &str) -> (&'static str, String) {
+    let reason = if why.contains("exceeded quota") { "QuotaExceeded" } else { "PodsRefused" };
+    (reason, format!("Kubernetes does not take {what}: {why}"))
+}
+
+fn tell_of(whom: &str, trouble: Trouble) -> (&'static str, String) {
+    match trouble {
+        Trouble::Unschedulable(why) => ("PodUnschedulable", format!("no node takes {whom}: {why}")),
         Trouble::Image(image) => (
             "ImagePullFailed",
             format!("the image {image} cannot be pulled: check repository, tag and pullSecrets"),
         ),
-        Trouble::Container(why) => ("ContainerFailed", format!("a server cannot start: {why}")),
+        Trouble::Container(why) => ("ContainerFailed", format!("{whom} cannot start: {why}")),
         Trouble::Crashing(how) => {
-            ("PodsCrashing", format!("a server ends again and again, {how}; see its log"))
+            ("PodsCrashing", format!("{whom} ends again and again, {how}; see its log"))
         }
-    })
+    }
 }
 
 fn available(seen: &Observed) -> Said {

@@ -82,6 +82,8 @@ impl World {
             deployment: of(Kind::Deployment).next().map(typed),
             jobs: of(Kind::Job).map(|job| serde_json::from_value::<Job>(job).unwrap()).collect(),
             migration_said: None,
+            migrating: Vec::new(),
+            migration_refused: None,
             pods: self
                 .pods
                 .values()

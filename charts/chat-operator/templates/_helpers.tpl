@@ -137,6 +137,10 @@ not do. Deleting is for what was switched off. */}}
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# Why a migration gets no pod.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 {{- end }}
 
 {{/* Of a time like 15s or 2m, which the schema has looked at. */}}

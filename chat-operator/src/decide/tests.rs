@@ -286,6 +286,52 @@ fn a_newer_operator_waits_with_its_template_for_the_next_rollout() {
 }
 
 #[test]
+fn a_chat_that_is_made_again_takes_over_what_was_left_and_no_migration_stays_without_an_owner() {
+    let mut world = World::new();
+    world.settle();
+    let servers: Vec<_> = world.pods.keys().cloned().collect();
+    // As `kubectl delete --cascade=orphan` leaves it.
+    for child in world.children.values_mut() {
+        child["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    }
+    world.cluster.metadata.uid = Some("another".to_owned());
+    world.cluster.status = None;
+    world.settle();
+    assert!(world.pods.keys().eq(&servers));
+    for ((kind, name), child) in &world.children {
+        let owner = &child["metadata"]["ownerReferences"][0]["uid"];
+        assert_eq!(owner, "another", "{kind} {name} is nobody's");
+    }
+}
+
+#[test]
+fn what_holds_a_migration_up_is_said() {
+    let mut world = World::new();
+    world.pass();
+    let mut seen = world.look();
+    let ready = |seen: &Observed| {
+        let plan = decide(seen, &world.around, Timestamp::now());
+        let told = crate::status::tell(seen, &plan.verdict, Timestamp::now());
+        let ready = told.conditions.into_iter().find(|it| it.type_ == condition::READY).unwrap();
+        (ready.reason, ready.message)
+    };
+    assert_eq!(ready(&seen).0, "Progressing");
+    seen.migration_refused = Some("exceeded quota: pods".to_owned());
+    let (reason, message) = ready(&seen);
+    assert_eq!(reason, "QuotaExceeded");
+    assert!(message.contains("the pod of the migration: exceeded quota"), "{message}");
+    seen.migration_refused = None;
+    let waiting = json!({ "waiting": { "reason": "ImagePullBackOff" } });
+    let status = json!({
+        "name": "chat-server", "image": "i:1", "imageID": "", "ready": false, "restartCount": 0,
+        "state": waiting,
+    });
+    let pod = json!({ "metadata": {}, "status": { "containerStatuses": [status] } });
+    seen.migrating = vec![serde_json::from_value(pod).unwrap()];
+    assert_eq!(ready(&seen).0, "ImagePullFailed");
+}
+
+#[test]
 fn a_configuration_is_kept_as_long_as_a_server_reads_it() {
     let mut world = World::new();
     world.settle();

@@ -7,6 +7,7 @@ mod crowd;
 mod lab;
 mod life;
 mod moving;
+mod reconciling;
 mod charts;
 mod operators;
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     };
     life::scenarios(&mut add);
     moving::scenarios(&mut add);
+    reconciling::scenarios(&mut add);
     charts::scenarios(&mut add);
     operators::scenarios(&mut add);
     // Last, because it looks back at all the others.
