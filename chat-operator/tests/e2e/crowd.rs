@@ -30,8 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Where a chat is and how one signs in.
 #[derive(Debug, Clone)]
 pub struct Door {
-    /// `http://10.96.0.7:80`; if there are several, people go to one after the other.
-    pub urls: Vec<String>,
+    /// `http://10.96.0.7:80`.
+    pub url: String,
     /// The database behind it.
     pub database: String,
     /// What signs the log-ins.
@@ -137,6 +137,17 @@ impl Span {
 impl Crowd {
     /// Makes accounts and groups, connects everybody and begins to talk, `rate` messages a second.
     pub async fn gather(door: &Door, name: &str, count: usize, rate: f64) -> Self {
+        Self::gather_at(std::slice::from_ref(&door.url), door, name, count, rate).await
+    }
+
+    /// The same, but they go to these places, one after the other, and not through the Service.
+    pub async fn gather_at(
+        urls: &[String],
+        door: &Door,
+        name: &str,
+        count: usize,
+        rate: f64,
+    ) -> Self {
         let database = format!("{}?application_name=crowd", door.database);
         let store = PostgresStore::connect(&database).await.expect("the database is there");
         let issuer = JwtIssuer::hs256(&door.secret).unwrap().issuer("chat-server").audience("chat");
@@ -173,8 +184,7 @@ impl Crowd {
             let credential = CredentialId::new(format!("0.{}", user.as_str())).unwrap();
             let lifetime = Duration::from_secs(24 * 60 * 60);
             let token = issuer.issue_as(user, credential, lifetime).token;
-            let (client, events) =
-                Client::builder(&door.urls[n % door.urls.len()], token).start().unwrap();
+            let (client, events) = Client::builder(&urls[n % urls.len()], token).start().unwrap();
             clients.push(client);
             readers.push(tokio::spawn(read(events, n, life.clone())));
             if n % 20 == 19 {

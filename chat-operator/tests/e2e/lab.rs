@@ -261,7 +261,7 @@ impl Lab {
         let address = spec.cluster_ip.context("a Service has an address")?;
         let port = spec.ports.unwrap_or_default().first().map_or(80, |port| port.port);
         Ok(Door {
-            urls: vec![format!("http://{address}:{port}")],
+            url: format!("http://{address}:{port}"),
             database: database.to_owned(),
             secret: SECRET.to_owned(),
         })

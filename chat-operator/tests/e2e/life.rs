@@ -117,10 +117,10 @@ async fn crowd(lab: Arc<Lab>) -> Result<()> {
 async fn across(lab: &Lab, namespace: &str, database: &str) -> Result<()> {
     let pods = lab.pods(namespace, "team").await?;
     let ips = pods.iter().filter_map(|pod| pod.status.as_ref()?.pod_ip.clone());
-    let mut door = lab.door(namespace, "team", database).await?;
-    door.urls = ips.map(|ip| format!("http://{ip}:8080")).collect();
-    ensure!(door.urls.len() == 2, "{:?}", door.urls);
-    let two = Crowd::gather(&door, "two", 2, 5.0).await;
+    let urls: Vec<_> = ips.map(|ip| format!("http://{ip}:8080")).collect();
+    ensure!(urls.len() == 2, "{urls:?}");
+    let door = lab.door(namespace, "team", database).await?;
+    let two = Crowd::gather_at(&urls, &door, "two", 2, 5.0).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     ensure!(spread(lab, namespace).await? == [1, 1], "they are not on different servers");
     two.compare().await;
