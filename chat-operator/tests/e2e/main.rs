@@ -8,6 +8,7 @@ mod lab;
 mod life;
 mod moving;
 mod reconciling;
+mod secrets;
 mod charts;
 mod operators;
 
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     life::scenarios(&mut add);
     moving::scenarios(&mut add);
     reconciling::scenarios(&mut add);
+    secrets::scenarios(&mut add);
     charts::scenarios(&mut add);
     operators::scenarios(&mut add);
     // Last, because it looks back at all the others.
