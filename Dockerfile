@@ -51,8 +51,7 @@ COPY --from=build /out/chat-server /usr/local/bin/chat-server
 COPY --from=build --chown=65532:65532 /out/data /data
 ENV CHAT_SERVER__LISTEN=0.0.0.0:8080 \
     CHAT_SERVER__METRICS__LISTEN=0.0.0.0:9090 \
-    CHAT_SERVER__DATA_DIR=/data \
-    CHAT_SERVER__LOG__FORMAT=json
+    CHAT_SERVER__DATA_DIR=/data
 VOLUME /data
 EXPOSE 8080 9090
 # Longer than the check itself takes to give up.
