@@ -22,7 +22,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{ListParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -44,6 +44,11 @@ use crate::{certificates::Authority, control_plane::ControlPlane};
 /// The group and the version that the autoscaler prefers.
 const VERSION: &str = "custom.metrics.k8s.io/v1beta2";
 
+/// How the API server knows it.
+const API: &str = "v1beta2.custom.metrics.k8s.io";
+/// The Service that it is registered with.
+const SERVICE: &str = "custom-metrics";
+
 /// A pod that does not answer for this long has no metrics.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
@@ -56,11 +61,14 @@ const ASKED_AT_ONCE: usize = 16;
 /// How long the API server may take to find it.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// Serves `custom.metrics.k8s.io` with some gauges of pods, until it is dropped. The gauges are read
-/// when they are asked for, at `/metrics` of the pod's port `metrics` (9090 where there is none of that
-/// name), and those of several label sets are added up.
-#[derive(Debug)]
+/// Serves `custom.metrics.k8s.io` with some gauges of pods. The gauges are read when they are asked
+/// for, at `/metrics` of the pod's port `metrics` (9090 where there is none of that name), and those of
+/// several label sets are added up.
+///
+/// When the control plane goes on without it, [`stop`](Self::stop) it: an API that is registered and
+/// does not answer keeps namespaces from being deleted, here as in any cluster.
 pub struct MetricsApi {
+    client: Client,
     _server: AbortOnDropHandle<()>,
 }
 
@@ -79,7 +87,19 @@ impl MetricsApi {
         });
         let server = AbortOnDropHandle::new(tokio::spawn(serve(listener, acceptor()?, state)));
         register(plane, port).await?;
-        Ok(Self { _server: server })
+        Ok(Self { client: plane.client(), _server: server })
+    }
+
+    /// Ends it, and the API server no longer knows of it.
+    ///
+    /// # Errors
+    /// The API server does not let go of it.
+    pub async fn stop(self) -> Result<()> {
+        let api: Api<APIService> = Api::all(self.client.clone());
+        api.delete(API, &DeleteParams::default()).await?;
+        let services: Api<Service> = Api::namespaced(self.client.clone(), "kube-system");
+        services.delete(SERVICE, &DeleteParams::default()).await?;
+        Ok(())
     }
 }
 
@@ -87,28 +107,27 @@ impl MetricsApi {
 /// say.
 async fn register(plane: &ControlPlane, port: u16) -> Result<()> {
     let service = serde_json::from_value(json!({
-        "metadata": { "name": "custom-metrics" },
+        "metadata": { "name": SERVICE },
         "spec": { "type": "ExternalName", "externalName": "localhost" },
     }))?;
     let services: Api<Service> = Api::namespaced(plane.client(), "kube-system");
     services.create(&PostParams::default(), &service).await?;
-    let name = "v1beta2.custom.metrics.k8s.io";
     let wanted = serde_json::from_value(json!({
-        "metadata": { "name": name },
+        "metadata": { "name": API },
         "spec": {
             "group": "custom.metrics.k8s.io",
             "version": "v1beta2",
             "groupPriorityMinimum": 100,
             "versionPriority": 100,
             "insecureSkipTLSVerify": true,
-            "service": { "namespace": "kube-system", "name": "custom-metrics", "port": port },
+            "service": { "namespace": "kube-system", "name": SERVICE, "port": port },
         },
     }))?;
     let api: Api<APIService> = Api::all(plane.client());
     api.create(&PostParams::default(), &wanted).await?;
     let end = Instant::now() + START_LIMIT;
     loop {
-        let conditions = api.get(name).await?.status.and_then(|status| status.conditions);
+        let conditions = api.get(API).await?.status.and_then(|status| status.conditions);
         let conditions = conditions.unwrap_or_default();
         if conditions.iter().any(|it| it.type_ == "Available" && it.status == "True") {
             return Ok(());

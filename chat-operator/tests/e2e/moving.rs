@@ -72,7 +72,13 @@ async fn built_in(lab: Arc<Lab>) -> Result<()> {
 }
 
 async fn hpa(lab: Arc<Lab>) -> Result<()> {
-    let _metrics = MetricsApi::start(&lab.plane, &["chat_connections"]).await?;
+    let metrics = MetricsApi::start(&lab.plane, &["chat_connections"]).await?;
+    let scaled = scaled_by_hpa(&lab).await;
+    metrics.stop().await?;
+    scaled
+}
+
+async fn scaled_by_hpa(lab: &Lab) -> Result<()> {
     let namespace = lab.namespace("hpa").await?;
     let database = lab.secrets(&namespace).await?;
     let autoscaling = json!({
@@ -85,12 +91,12 @@ async fn hpa(lab: Arc<Lab>) -> Result<()> {
     lab.until_ready(&namespace, "team").await?;
     let door = lab.door(&namespace, "team", &database).await?;
     let crowd = Crowd::gather(&door, "hpa", 120, 5.0).await;
-    until_replicas(&lab, &namespace, 4).await?;
+    until_replicas(lab, &namespace, 4).await?;
     lab.until_ready(&namespace, "team").await?;
     lab.until_reason(&namespace, "team", "AutoscalingActive", "ScalingActive").await?;
     // At its upper bound, with changes of everything else around it: nobody takes a server away.
     for round in 0..40 {
-        let now = replicas(&lab, &namespace).await?;
+        let now = replicas(lab, &namespace).await?;
         ensure!(now == 4, "{now} servers in the middle");
         if round % 8 == 0 {
             let note = format!("round={round}");
@@ -103,7 +109,7 @@ async fn hpa(lab: Arc<Lab>) -> Result<()> {
     // Whoever scales the Deployment by hand is put back, once, by the one to whom it belongs.
     let by_hand = ["scale", "deployment", "team", "-n", &namespace, "--replicas=6"];
     lab.plane.kubectl(by_hand).await?;
-    until_replicas(&lab, &namespace, 4).await?;
+    until_replicas(lab, &namespace, 4).await?;
     lab.until_ready(&namespace, "team").await?;
     crowd.compare().await;
     Ok(())
