@@ -56,7 +56,8 @@ test-browser: $(DIST) test-rust
 
 lint: frontend/node_modules/.done $(HADOLINT) ## Formatting, clippy, the rules of the front end and the Dockerfile.
 	cargo fmt --check
-	cargo clippy --locked --workspace --all-targets --test e2e -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --test e2e -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps -p chat-sdk -p chat-operator -p kubelab
 	$(NPM) run lint
 	$(HADOLINT) Dockerfile
