@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests need beside Rust, Node and make: a browser, strace, PostgreSQL, Redis, libfaketime
+# What the tests need beside Rust, Node, Go and make: a browser, strace, PostgreSQL, Redis, libfaketime
 # and Python; for the lints pip, for pods network namespaces.
 # Installs what is missing with apt where that is possible, and says what to do where it is not.
 set -euo pipefail
