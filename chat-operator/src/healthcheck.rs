@@ -31,7 +31,9 @@ pub(crate) fn run(url: &str) -> anyhow::Result<()> {
         .with_context(|| format!("no answer from {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    // In one piece: `write!` would send each part of it in a packet of its own.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).context("no answer in time")?;
     let (status, body) = split(&answer).context("that is no HTTP server")?;

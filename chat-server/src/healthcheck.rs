@@ -82,7 +82,9 @@ fn get(address: SocketAddr, host: &str, tls: bool, path: &str) -> io::Result<Str
 }
 
 fn converse(mut stream: impl Read + Write, host: &str, path: &str) -> io::Result<String> {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    // In one piece: `write!` would send each part of it in a packet of its own.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
