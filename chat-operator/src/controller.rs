@@ -428,7 +428,7 @@ impl Context {
         if spec.hibernated || spec.paused {
             return Ok(false);
         }
-        let servers = seen.pods.iter().filter(|pod| !pods::is_leaving(pod) && pods::is_ready(pod));
+        let servers = seen.pods.iter().filter(|pod| pods::serves(pod));
         let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let load = Load {
             connections: seen.connections.values().sum(),

@@ -97,11 +97,7 @@ pub async fn observe(
     let Some(cluster) = clusters.get_opt(name).await.map_err(reading("the resource"))? else {
         return Ok(None);
     };
-    let mut secrets = BTreeMap::new();
-    for key in references(&cluster) {
-        let found = secret(client, &cluster, &key).await?;
-        secrets.insert(key, found);
-    }
+    let secrets = secrets(client, &cluster).await?;
     let children = children(client, namespace, name, monitors).await?;
     let typed = |kind: Kind| {
         children.iter().filter(move |((of, _), _)| *of == kind).map(|(_, child)| child.clone())
@@ -115,13 +111,12 @@ pub async fn observe(
     let sets: Api<ReplicaSet> = Api::namespaced(client.clone(), namespace);
     let replica_sets = sets.list(&of_cluster).await.map_err(reading("replicasets"))?.items;
     let migration_said = match jobs.iter().find(|job| pods::failed(job).is_some()) {
-        Some(job) => last_words(&all, job).await?,
+        Some(job) => of_job(&all, job).await?.iter().find_map(pods::last_words),
         None => None,
     };
     let (migrating, migration_refused) = match jobs.iter().find(|job| pods::runs(job)) {
         Some(job) => {
-            let of_job = ListParams::default().labels(&format!("job-name={}", job.name_any()));
-            let migrating = all.list(&of_job).await.map_err(reading("pods"))?.items;
+            let migrating = of_job(&all, job).await?;
             let refused = if migrating.is_empty() { refused(client, job).await? } else { None };
             (migrating, refused)
         }
@@ -168,24 +163,35 @@ pub fn references(cluster: &ChatCluster) -> Vec<SecretKeyRef> {
     .collect()
 }
 
-async fn secret(
+/// Every key that the resource names. Each Secret is read once, so that its keys are of one moment.
+async fn secrets(
     client: &Client,
     cluster: &ChatCluster,
-    key: &SecretKeyRef,
-) -> Result<Found, ObserveError> {
+) -> Result<BTreeMap<SecretKeyRef, Found>, ObserveError> {
     let api: Api<Secret> =
         Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
-    let secret = api.get_opt(&key.name).await;
-    let Some(secret) = secret.map_err(reading(format!("secret {}", key.name)))? else {
-        return Ok(Found::NoSecret);
-    };
+    let (mut read, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    for key in references(cluster) {
+        if !read.contains_key(&key.name) {
+            let secret = api.get_opt(&key.name).await;
+            let secret = secret.map_err(reading(format!("secret {}", key.name)))?;
+            read.insert(key.name.clone(), secret);
+        }
+        let found = find(cluster, &key, read[&key.name].as_ref());
+        secrets.insert(key, found);
+    }
+    Ok(secrets)
+}
+
+fn find(cluster: &ChatCluster, key: &SecretKeyRef, secret: Option<&Secret>) -> Found {
+    let Some(secret) = secret else { return Found::NoSecret };
     let value = secret.data.as_ref().and_then(|data| data.get(&key.key));
-    Ok(match value {
+    match value {
         Some(value) if !value.0.is_empty() => {
             Found::Digest(digest(cluster, key.key.as_bytes(), &value.0))
         }
         Some(_) | None => Found::NoKey,
-    })
+    }
 }
 
 /// With the cluster's own salt: the digest stands where more people may read than in the Secret, and
@@ -227,10 +233,9 @@ fn whole(kind: Kind, child: DynamicObject) -> DynamicObject {
     DynamicObject { types: Some(TypeMeta { api_version, kind }), ..child }
 }
 
-async fn last_words(pods: &Api<Pod>, job: &Job) -> Result<Option<String>, ObserveError> {
+async fn of_job(pods: &Api<Pod>, job: &Job) -> Result<Vec<Pod>, ObserveError> {
     let of_job = ListParams::default().labels(&format!("job-name={}", job.name_any()));
-    let pods = pods.list(&of_job).await.map_err(reading("pods"))?.items;
-    Ok(pods.iter().find_map(pods::last_words))
+    Ok(pods.list(&of_job).await.map_err(reading("pods"))?.items)
 }
 
 /// Why Kubernetes takes no pod of a Job, which only an Event says.
@@ -269,7 +274,7 @@ pub fn asks_for_connections(cluster: &ChatCluster, deployment: Option<&Deploymen
 async fn connections(scraper: &Scraper, pods: &[Pod]) -> BTreeMap<String, u64> {
     let reachable: Vec<_> = pods
         .iter()
-        .filter(|pod| !pods::is_leaving(pod) && pods::is_ready(pod))
+        .filter(|pod| pods::serves(pod))
         .filter_map(|pod| Some((pod.name_any(), pod.status.as_ref()?.pod_ip.clone()?)))
         .collect();
     stream::iter(reachable)

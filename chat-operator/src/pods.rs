@@ -42,6 +42,12 @@ pub fn is_ready(pod: &Pod) -> bool {
     condition(pod, "Ready").is_some_and(|it| it.status == "True")
 }
 
+/// Whether it takes clients and goes on doing so.
+#[must_use]
+pub fn serves(pod: &Pod) -> bool {
+    is_ready(pod) && !is_leaving(pod)
+}
+
 /// Whether it goes because its node is emptied or the like.
 #[must_use]
 pub fn is_evicted(pod: &Pod) -> bool {

@@ -11,9 +11,8 @@ use k8s_openapi::{
 use kube::ResourceExt;
 
 use crate::{
-    crd::{AutoscalingSource, ChatCluster, ChatClusterStatus, Image},
+    crd::{AutoscalingSource, ChatCluster, ChatClusterStatus},
     decide::{Gate, Verdict},
-    desired::pod,
     kind::Kind,
     labels,
     observe::Observed,
@@ -108,12 +107,13 @@ pub fn tell(seen: &Observed, verdict: &Verdict, now: Timestamp) -> ChatClusterSt
     let cluster = &seen.cluster;
     let name = cluster.name_any();
     let counts = Counts::of(seen);
-    let before = cluster.status.clone().unwrap_or_default();
+    let before = cluster.status.as_ref().map(|it| it.conditions.as_slice()).unwrap_or_default();
+    let reconciling = reconciling(seen, verdict, counts);
     let conditions = [
-        Some(ready(seen, verdict, counts)),
+        Some(ready(seen, verdict, counts, reconciling.as_ref())),
         Some(available(seen)),
-        reconciling(seen, verdict, counts),
-        stalled(seen, verdict),
+        reconciling,
+        stalled(seen, verdict, counts),
         Some(migrated(cluster, verdict)),
         Some(draining(seen, counts)),
         Some(paused(cluster)),
@@ -134,7 +134,7 @@ pub fn tell(seen: &Observed, verdict: &Verdict, now: Timestamp) -> ChatClusterSt
         conditions: conditions
             .into_iter()
             .flatten()
-            .map(|said| dated(said, cluster, &before.conditions, now))
+            .map(|said| dated(said, cluster, before, now))
             .collect(),
     }
 }
@@ -190,7 +190,7 @@ fn how_many(ready: i32, of: i32) -> String {
     format!("{ready} of {of} {servers} ready")
 }
 
-fn ready(seen: &Observed, verdict: &Verdict, counts: Counts) -> Said {
+fn ready(seen: &Observed, verdict: &Verdict, counts: Counts, reconciling: Option<&Said>) -> Said {
     let spec = &seen.cluster.spec;
     let not = |reason, message: String| said(condition::READY, false, reason, message);
     if let Some(problem) = &verdict.problem {
@@ -214,8 +214,8 @@ fn ready(seen: &Observed, verdict: &Verdict, counts: Counts) -> Said {
     if let Some((reason, message)) = trouble.or_else(|| failing(seen, counts)) {
         return not(reason, message);
     }
-    match reconciling(seen, verdict, counts) {
-        Some(reconciling) => not("Progressing", reconciling.message),
+    match reconciling {
+        Some(reconciling) => not("Progressing", reconciling.message.clone()),
         None if counts.available < counts.asked => {
             let reason = if counts.available == 0 { "Unavailable" } else { "Degraded" };
             not(reason, how_many(counts.ready, counts.asked))
@@ -366,12 +366,11 @@ fn gave_up(seen: &Observed) -> bool {
     })
 }
 
-fn stalled(seen: &Observed, verdict: &Verdict) -> Option<Said> {
+fn stalled(seen: &Observed, verdict: &Verdict, counts: Counts) -> Option<Said> {
     let on = |reason, message: &str| Some(said(condition::STALLED, true, reason, message));
     if let Some(problem) = &verdict.problem {
         return on(problem.reason(), problem.message());
     }
-    let counts = Counts::of(seen);
     if gave_up(seen) && !counts.settled() && !seen.cluster.spec.hibernated {
         return match failing(seen, counts) {
             Some((reason, message)) => on(reason, &message),
@@ -477,8 +476,7 @@ fn autoscaling(seen: &Observed) -> Said {
     }
     match autoscaling.source {
         AutoscalingSource::BuiltIn => {
-            let servers =
-                seen.pods.iter().filter(|pod| !pods::is_leaving(pod) && pods::is_ready(pod));
+            let servers = seen.pods.iter().filter(|pod| pods::serves(pod));
             let silent =
                 servers.filter(|pod| !seen.connections.contains_key(&pod.name_any())).count();
             if silent == 0 {
@@ -509,10 +507,4 @@ fn autoscaling(seen: &Observed) -> Said {
             }
         }
     }
-}
-
-/// The image of a spec, for those who tell about it.
-#[must_use]
-pub fn asked_image(image: &Image) -> String {
-    pod::image(image)
 }
