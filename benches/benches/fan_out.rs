@@ -34,7 +34,7 @@ fn fan_out(criterion: &mut Criterion) {
                 let frame = Encoded::text(&ServerFrame::Event(event(seq, 128)));
                 feeds.publish(conversation(0), Seq::new(seq), &frame);
                 for mailbox in &mailboxes {
-                    let _ = mailbox.poll_take(&mut cx, &mut frames);
+                    let _ = mailbox.poll_take(&mut cx, &mut frames, false);
                     mailbox.written(frames.drain(..).map(|bytes| bytes.len()).sum());
                 }
             });

@@ -6,6 +6,7 @@ mod reply;
 mod rest;
 mod route;
 mod service;
+mod tcp;
 mod upgrade;
 mod websocket;
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tracing::{debug, warn};
 use tungstenite::handshake::derive_accept_key;
 
@@ -12,6 +14,7 @@ use super::{
     reply::Reply,
     route::Query,
     service::{Shared, address, bearer},
+    tcp::Tcp,
     websocket::WebSocket,
 };
 use crate::{
@@ -62,9 +65,24 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
     node.sockets.spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
-                let transport = WebSocket::new(TokioIo::new(upgraded), max);
-                let opened = Opened { transport, dialect, identity, asked, place, handshake };
-                driven.connection(opened).await;
+                // As a task of its own, so that nothing of the way in takes memory for as long as
+                // the connection lives.
+                match upgraded.downcast::<TokioIo<TcpStream>>() {
+                    Ok(Parts { io, read_buf, .. }) => {
+                        let socket = Tcp::new(io.into_inner());
+                        let outlet = Some(socket.outlet());
+                        let opened = Opened { dialect, identity, asked, place, handshake, outlet };
+                        let transport = WebSocket::new(socket, &read_buf, max);
+                        driven.sockets.spawn(driven.clone().connection(transport, opened));
+                    }
+                    // Encrypted, or a host's own kind of stream.
+                    Err(upgraded) => {
+                        let outlet = None;
+                        let opened = Opened { dialect, identity, asked, place, handshake, outlet };
+                        let transport = WebSocket::new(TokioIo::new(upgraded), &[], max);
+                        driven.sockets.spawn(driven.clone().connection(transport, opened));
+                    }
+                }
             }
             Err(why) => debug!(error = &why as &dyn std::error::Error, "not upgraded"),
         }

@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Feeds {
     feeds: HashMap<ConversationId, Feed>,
+    /// Whose frames are to be written out.
+    due: Vec<Arc<Mailbox>>,
 }
 
 #[derive(Debug)]
@@ -207,9 +209,16 @@ impl Feeds {
         feed.head = seq;
         feed.known = feed.known.max(seq);
         for listener in &mut feed.listeners {
-            if seq > listener.from && listener.mailbox.offer(frame) == Push::Full {
-                listener.from = BEHIND;
-                listener.mailbox.fell_behind(conversation, before);
+            if seq <= listener.from {
+                continue;
+            }
+            match listener.mailbox.offer(frame) {
+                Push::Queued => {}
+                Push::Due => self.due.push(listener.mailbox.clone()),
+                Push::Full => {
+                    listener.from = BEHIND;
+                    listener.mailbox.fell_behind(conversation, before);
+                }
             }
         }
         Published::Delivered(feed.listeners.len())
@@ -266,13 +275,26 @@ impl Feeds {
     pub fn receipt(&mut self, conversation: ConversationId, frame: &Encoded) {
         let Some(feed) = self.feeds.get_mut(&conversation) else { return };
         for listener in &mut feed.listeners {
-            if listener.from != BEHIND && listener.mailbox.offer(frame) == Push::Full {
-                // It holds everything up to the head, or up to where it joined above it.
-                let delivered = feed.head.max(listener.from);
-                listener.from = BEHIND;
-                listener.mailbox.fell_behind(conversation, delivered);
+            if listener.from == BEHIND {
+                continue;
+            }
+            match listener.mailbox.offer(frame) {
+                Push::Queued => {}
+                Push::Due => self.due.push(listener.mailbox.clone()),
+                Push::Full => {
+                    // It holds everything up to the head, or up to where it joined above it.
+                    let delivered = feed.head.max(listener.from);
+                    listener.from = BEHIND;
+                    listener.mailbox.fell_behind(conversation, delivered);
+                }
             }
         }
+    }
+
+    /// Those to whom something was offered since this was last asked, and who are not told of it:
+    /// whoever asks calls [`Mailbox::write_out`] of each, when no lock is held.
+    pub fn take_due(&mut self) -> Vec<Arc<Mailbox>> {
+        std::mem::take(&mut self.due)
     }
 
     /// Offers a signal to everybody but `except`; it is lost where there is no room.
@@ -368,7 +390,7 @@ mod tests {
         fn drain(&mut self) {
             let mut frames = VecDeque::<Bytes>::new();
             let mut cx = Context::from_waker(Waker::noop());
-            if let Poll::Ready(taken) = self.mailbox.poll_take(&mut cx, &mut frames) {
+            if let Poll::Ready(taken) = self.mailbox.poll_take(&mut cx, &mut frames, false) {
                 for frame in frames {
                     self.mailbox.written(frame.len());
                     let text = Encoded::ready(frame);

@@ -6,7 +6,6 @@
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
@@ -14,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::time::Sleep;
 use tracing::debug;
 
@@ -28,7 +27,7 @@ use super::{
 };
 use crate::{
     auth::{AuthError, Credentials},
-    hub::{Mailbox, Taken},
+    hub::{Mailbox, Taken, mailbox},
     model::{ConversationId, Identity, Marker, UserId},
     protocol::{
         CloseCode, Encoded, ServerFrame, VERSION, Welcome,
@@ -42,6 +41,9 @@ use crate::{
     },
     store::{Checkpoint, StoreError},
 };
+
+/// Where others than the connection may write: for transports that take frames as they are.
+pub(crate) use crate::hub::Outlet;
 
 /// What comes out of a transport.
 #[derive(Debug)]
@@ -80,14 +82,11 @@ pub(crate) trait Transport: Send + Unpin {
 const LINGER: Duration = Duration::from_secs(2);
 /// How long commands at work get to be answered when the node leaves.
 const FINISH: Duration = Duration::from_secs(1);
-/// Frames that are given to one write.
-const SLICES: usize = 32;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a new connection brings.
-pub(crate) struct Opened<T> {
-    pub(crate) transport: T,
+/// What a new connection brings, beside its transport.
+pub(crate) struct Opened {
     pub(crate) dialect: Dialect,
     /// Whom the upgrade authenticated.
     pub(crate) identity: Option<Identity>,
@@ -96,9 +95,11 @@ pub(crate) struct Opened<T> {
     pub(crate) place: Place,
     /// Given back when the connection is through its join.
     pub(crate) handshake: Handshake,
+    /// Where others may write, if the socket takes frames as they are.
+    pub(crate) outlet: Option<Arc<dyn Outlet>>,
 }
 
-struct Connection<T> {
+pub(crate) struct Connection<T> {
     node: Arc<Node>,
     transport: T,
     session: Session,
@@ -123,7 +124,8 @@ struct Connection<T> {
     cursors: Cursors,
     receipts_due: VecDeque<ConversationId>,
     sync: Sync,
-    handshake: Option<Handshake>,
+    /// Boxed, because it is soon gone.
+    handshake: Option<Box<Handshake>>,
     /// Whether it counts among those who came in.
     admitted: bool,
 
@@ -163,18 +165,22 @@ enum State {
 }
 
 impl Node {
-    /// Drives a connection until it ends. Dropping the future ends it without a close frame.
-    pub(crate) async fn connection<T: Transport>(self: Arc<Self>, opened: Opened<T>) {
+    /// A connection, to be driven until it ends. Dropping the future ends it without a close frame.
+    pub(crate) fn connection<T: Transport>(
+        self: Arc<Self>,
+        transport: T,
+        opened: Opened,
+    ) -> Connection<T> {
         let now = self.now();
-        let Opened { transport, dialect, identity, asked, place, handshake } = opened;
+        let Opened { dialect, identity, asked, place, handshake, outlet } = opened;
         // The upgrade counted whom it knew.
         let admitted = identity.is_some();
         let expires_in = identity.as_ref().and_then(|identity| self.expires_in(identity));
-        let mailbox = Arc::new(Mailbox::new(self.limits.mailbox_bytes_max));
+        let mailbox = Arc::new(Mailbox::with_outlet(self.limits.mailbox_bytes_max, outlet));
         self.expect(identity.clone(), &mailbox);
         let mut session = Session::new(now, self.limits.clone(), dialect, identity, expires_in);
         session.heard(now);
-        let mut connection = Connection {
+        Connection {
             transport,
             session,
             dialect,
@@ -194,7 +200,7 @@ impl Node {
             cursors: Cursors::default(),
             receipts_due: VecDeque::new(),
             sync: Sync::NotYet,
-            handshake: Some(handshake),
+            handshake: Some(Box::new(handshake)),
             admitted,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             wakes_at: None,
@@ -202,8 +208,7 @@ impl Node {
             finishing: None,
             _place: place,
             node: self,
-        };
-        poll_fn(|cx| connection.poll(cx)).await;
+        }
     }
 
     /// How long a credential holds still.
@@ -221,15 +226,18 @@ impl<T> Drop for Connection<T> {
     }
 }
 
-impl<T: Transport> Connection<T> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl<T: Transport> Future for Connection<T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
         loop {
-            let mut progress = self.poll_work(cx);
-            progress |= self.poll_mailbox(cx);
-            progress |= self.poll_write(cx);
-            progress |= self.poll_read(cx);
-            progress |= self.poll_time(cx);
-            if self.state == State::Over {
+            let mut progress = this.poll_work(cx);
+            progress |= this.poll_mailbox(cx);
+            progress |= this.poll_write(cx);
+            progress |= this.poll_read(cx);
+            progress |= this.poll_time(cx);
+            if this.state == State::Over {
                 return Poll::Ready(());
             }
             if !progress {
@@ -237,7 +245,9 @@ impl<T: Transport> Connection<T> {
             }
         }
     }
+}
 
+impl<T: Transport> Connection<T> {
     // --- what the session wants ---
 
     fn carry_out(&mut self) {
@@ -516,9 +526,11 @@ impl<T: Transport> Connection<T> {
         let taken = if self.legacy.is_some() {
             self.poll_mailbox_translated(cx)
         } else {
-            self.mailbox.poll_take(cx, &mut self.outbox)
+            let idle = self.outbox.is_empty() && !self.unflushed && self.commands.len() == 0;
+            self.mailbox.poll_take(cx, &mut self.outbox, idle)
         };
-        let Poll::Ready(Taken { behind, close }) = taken else { return false };
+        let Poll::Ready(Taken { behind, close, partly_written }) = taken else { return false };
+        self.partly_written |= partly_written;
         for (conversation, delivered) in behind {
             if !sabotage::on(Defect::DropSilently) {
                 metrics::counter!("chat_fell_behind_total").increment(1);
@@ -541,7 +553,7 @@ impl<T: Transport> Connection<T> {
     /// For an original client: our frames, in its words.
     fn poll_mailbox_translated(&mut self, cx: &mut Context<'_>) -> Poll<Taken> {
         let mut frames = VecDeque::new();
-        let taken = ready!(self.mailbox.poll_take(cx, &mut frames));
+        let taken = ready!(self.mailbox.poll_take(cx, &mut frames, false));
         let Some(legacy) = &mut self.legacy else { return Poll::Ready(taken) };
         let now = self.node.ports.clock.now();
         for bytes in frames {
@@ -580,6 +592,7 @@ impl<T: Transport> Connection<T> {
         let control = self.transport.take_control();
         // Behind a close comes nothing.
         if let (Some(control), State::Open) = (control, self.state) {
+            self.take_over();
             // Counted like everything else that waits, so that who pings and does not read is read
             // no further either.
             self.mailbox.exchanged(0, control.len());
@@ -587,11 +600,18 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Before something is written that does not come out of the mailbox.
+    fn take_over(&mut self) {
+        if self.legacy.is_none() {
+            self.partly_written |= self.mailbox.take_over(&mut self.outbox);
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         self.queue_control();
         while !self.outbox.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut slices = [IoSlice::new(&[]); mailbox::SLICES];
             let mut count = 0;
             for (slice, bytes) in slices.iter_mut().zip(&self.outbox) {
                 *slice = IoSlice::new(bytes);
@@ -635,19 +655,9 @@ impl<T: Transport> Connection<T> {
         progress
     }
 
-    fn written(&mut self, mut bytes: usize) {
+    fn written(&mut self, bytes: usize) {
         self.mailbox.written(bytes);
-        while bytes > 0 {
-            let Some(first) = self.outbox.front_mut() else { return };
-            if bytes < first.len() {
-                first.advance(bytes);
-                self.partly_written = true;
-                return;
-            }
-            bytes -= first.len();
-            self.outbox.pop_front();
-            self.partly_written = false;
-        }
+        self.partly_written = mailbox::advance(&mut self.outbox, bytes);
     }
 
     // --- in ---
@@ -678,6 +688,7 @@ impl<T: Transport> Connection<T> {
             Received::Alive => self.session.handle_control(now),
             Received::Closed => {
                 // The answer is among the control bytes, and stands behind a frame that was begun.
+                self.take_over();
                 self.outbox.truncate(usize::from(self.partly_written));
                 self.queue_control();
                 self.state = State::Closing(now + LINGER);
@@ -754,12 +765,8 @@ impl<T: Transport> Connection<T> {
         metrics::counter!("chat_closes_total", "code" => code.name()).increment(1);
         self.queue_control();
         // Replies that are ready go out before it: take them along.
-        if code != CloseCode::Slow {
-            let mut cx = Context::from_waker(std::task::Waker::noop());
-            if self.legacy.is_none() {
-                let _ = self.mailbox.poll_take(&mut cx, &mut self.outbox);
-            }
-        } else {
+        self.take_over();
+        if code == CloseCode::Slow {
             // A frame that was begun has to be finished, or the close would be inside it.
             self.outbox.truncate(usize::from(self.partly_written));
         }

@@ -48,6 +48,7 @@ impl Node {
         left.sort_unstable();
         left.dedup();
 
+        mailbox.reserve_following(memberships.current.len());
         for membership in memberships.current {
             let (conversation, head) = (membership.conversation, membership.head);
             let named = positions.get(&conversation).copied();

@@ -14,6 +14,7 @@ mod inbound;
 mod join;
 mod log_writer;
 mod membership_check;
+mod outgoing;
 mod position_check;
 pub(crate) mod problems;
 mod rates;
@@ -40,7 +41,7 @@ use tracing::warn;
 pub use self::drain::ShutdownReport;
 use self::{
     credentials::Suspects, inbound::Topics, log_writer::LogWriter, membership_check::Doubts,
-    rates::Rates, registry::Registry, shards::Shards,
+    outgoing::Outgoing, rates::Rates, registry::Registry, shards::Shards,
 };
 use crate::{
     auth::{AuthError, Credentials},
@@ -85,6 +86,7 @@ pub(crate) struct Node {
     writer: LogWriter,
     bus_out: mpsc::Sender<(Topic, Bytes)>,
     topics: Topics,
+    outgoing: Outgoing,
     /// Rung when the bus lost something: compare heads now.
     check_now: Notify,
     doubts: Doubts,
@@ -142,6 +144,7 @@ impl Node {
             writer,
             bus_out,
             topics: Topics::default(),
+            outgoing: Outgoing::default(),
             check_now: Notify::new(),
             doubts: Doubts::default(),
             suspects: Suspects::default(),
@@ -157,6 +160,7 @@ impl Node {
         for queue in queues {
             node.tasks.spawn(log_writer::run(node.clone(), queue));
         }
+        node.tasks.spawn(outgoing::run(node.clone()));
         node.tasks.spawn(inbound::publish(node.clone(), bus_queue));
         node.tasks.spawn(inbound::subscribe(node.clone()));
         node.tasks.spawn(inbound::listen(node.clone()));
@@ -257,7 +261,11 @@ impl Node {
     }
 
     fn publish(self: &Arc<Self>, conversation: ConversationId, seq: Seq, frame: &Encoded) {
-        let published = self.shards.of(conversation).publish(conversation, seq, frame);
+        let (published, due) = {
+            let mut feeds = self.shards.of(conversation);
+            (feeds.publish(conversation, seq, frame), feeds.take_due())
+        };
+        self.outgoing.add(due);
         match published {
             Published::Hole(hole) => self.fill_soon(conversation, hole),
             Published::Delivered(listeners) => {
@@ -276,7 +284,12 @@ impl Node {
     ) -> Bytes {
         let receipt = ServerFrame::Receipt { conversation, user: user.clone(), marker };
         let frame = Encoded::text(&receipt);
-        self.shards.of(conversation).receipt(conversation, &frame);
+        let due = {
+            let mut feeds = self.shards.of(conversation);
+            feeds.receipt(conversation, &frame);
+            feeds.take_due()
+        };
+        self.outgoing.add(due);
         frame.json()
     }
 

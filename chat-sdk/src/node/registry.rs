@@ -421,7 +421,10 @@ impl Node {
                 follows_since: None,
                 vouched: None,
             };
-            registry.users.entry(identity.user.clone()).or_default().push(entry);
+            let entries = registry.users.entry(identity.user.clone()).or_default();
+            // Most have one connection, and a vector that grows by itself begins with four.
+            entries.reserve_exact(1);
+            entries.push(entry);
         }
         let mut presence = lock(&self.presence);
         let online = presence.is_online(&identity.user);
