@@ -74,6 +74,7 @@ fn all<F: AccountStoreFactory>() -> report::Cases<F> {
         a_hash_is_replaced_only_if_it_is_the_old_one,
         a_revoked_token_stays_revoked,
         a_token_is_revoked_by_its_name_alone,
+        a_revoked_token_has_no_holder,
         a_token_can_be_revoked_twice,
         odd_text_comes_back,
         accounts_survive_a_restart,
@@ -472,6 +473,21 @@ async fn a_token_can_be_revoked_twice<F: AccountStoreFactory>(trial: Trial<F>) {
     ok(store.revoke_token(&token("t1"), Timestamp::from_secs(1)).await);
     ok(store.revoke_token(&token("t2"), LATER).await);
     assert!(ok(store.is_revoked(&token("t1")).await));
+}
+
+async fn a_revoked_token_has_no_holder<F: AccountStoreFactory>(trial: Trial<F>) {
+    let store = open(&trial).await;
+    make_all(&store, &[("ann", "Ann"), ("bob", "Bob")]).await;
+    ok(store.revoke_token(&token("t1"), LATER).await);
+    assert_eq!(ok(store.holder(&user("ann"), &token("t1")).await), None);
+    for other in ["t2", "T1", "t%"] {
+        let holder = ok(store.holder(&user("ann"), &token(other)).await);
+        assert_eq!(holder, ok(store.account(&user("ann")).await), "{other:?}");
+    }
+    assert_eq!(ok(store.holder(&user("eve"), &token("t2")).await), None);
+    // Whether somebody who is disabled may is for others to say.
+    ok(store.change_account(&user("bob"), AccountChange::Disable).await);
+    assert!(ok(store.holder(&user("bob"), &token("t2")).await).is_some_and(|bob| bob.disabled));
 }
 
 async fn odd_text_comes_back<F: AccountStoreFactory>(trial: Trial<F>) {

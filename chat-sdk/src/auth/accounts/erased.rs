@@ -12,7 +12,11 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send +
 
 pub(super) trait DynAccountStore: Send + Sync + 'static {
     fn create_account(&self, account: Account, when: CreateWhen) -> Answer<'_, Creation>;
-    fn account<'a>(&'a self, user: &'a UserId) -> Answer<'a, Option<Account>>;
+    fn holder<'a>(
+        &'a self,
+        user: &'a UserId,
+        token: &'a CredentialId,
+    ) -> Answer<'a, Option<Account>>;
     fn account_by_name<'a>(&'a self, name_key: &'a str) -> Answer<'a, Option<Account>>;
     fn accounts<'a>(&'a self, users: &'a [UserId]) -> Answer<'a, Vec<Account>>;
     fn list_accounts<'a>(
@@ -35,7 +39,6 @@ pub(super) trait DynAccountStore: Send + Sync + 'static {
     fn has_admin(&self) -> Answer<'_, bool>;
     fn revoke_token<'a>(&'a self, token: &'a CredentialId, expires_at: Timestamp)
     -> Answer<'a, ()>;
-    fn is_revoked<'a>(&'a self, token: &'a CredentialId) -> Answer<'a, bool>;
 }
 
 impl<S: AccountStore> DynAccountStore for S {
@@ -43,8 +46,12 @@ impl<S: AccountStore> DynAccountStore for S {
         Box::pin(AccountStore::create_account(self, account, when))
     }
 
-    fn account<'a>(&'a self, user: &'a UserId) -> Answer<'a, Option<Account>> {
-        Box::pin(AccountStore::account(self, user))
+    fn holder<'a>(
+        &'a self,
+        user: &'a UserId,
+        token: &'a CredentialId,
+    ) -> Answer<'a, Option<Account>> {
+        Box::pin(AccountStore::holder(self, user, token))
     }
 
     fn account_by_name<'a>(&'a self, name_key: &'a str) -> Answer<'a, Option<Account>> {
@@ -94,9 +101,5 @@ impl<S: AccountStore> DynAccountStore for S {
         expires_at: Timestamp,
     ) -> Answer<'a, ()> {
         Box::pin(AccountStore::revoke_token(self, token, expires_at))
-    }
-
-    fn is_revoked<'a>(&'a self, token: &'a CredentialId) -> Answer<'a, bool> {
-        Box::pin(AccountStore::is_revoked(self, token))
     }
 }

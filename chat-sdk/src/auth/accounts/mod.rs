@@ -625,16 +625,8 @@ impl Accounts {
         let Some(credential) = &identity.credential else { return Ok(None) };
         let Some((generation, _)) = credential.as_str().split_once('.') else { return Ok(None) };
         let Ok(generation) = generation.parse::<u32>() else { return Ok(None) };
-        let Some(account) = self.shared.store.account(&identity.user).await? else {
-            return Ok(None);
-        };
-        if account.disabled
-            || account.generation != generation
-            || self.shared.store.is_revoked(credential).await?
-        {
-            return Ok(None);
-        }
-        Ok(Some(account))
+        let account = self.shared.store.holder(&identity.user, credential).await?;
+        Ok(account.filter(|account| !account.disabled && account.generation == generation))
     }
 
     fn admit_address(&self, address: IpAddr) -> Result<(), RateLimited> {

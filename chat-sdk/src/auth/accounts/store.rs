@@ -110,6 +110,21 @@ pub trait AccountStore: Send + Sync + 'static {
         user: &UserId,
     ) -> impl Future<Output = Result<Option<Account>, StoreError>> + Send;
 
+    /// Whose token this is: the account of `user`, unless the token was revoked. Asked whenever
+    /// somebody comes in, so stores answer it in one step; without it, it is two questions.
+    fn holder(
+        &self,
+        user: &UserId,
+        token: &CredentialId,
+    ) -> impl Future<Output = Result<Option<Account>, StoreError>> + Send {
+        async move {
+            if self.is_revoked(token).await? {
+                return Ok(None);
+            }
+            self.account(user).await
+        }
+    }
+
     /// By its `name_key`.
     fn account_by_name(
         &self,

@@ -64,6 +64,24 @@ impl AccountStore for PostgresStore {
         .await
     }
 
+    async fn holder(
+        &self,
+        user: &UserId,
+        token: &CredentialId,
+    ) -> Result<Option<Account>, StoreError> {
+        self.one(query!(
+            concat!(
+                "SELECT ",
+                account_columns!(),
+                " FROM {schema}.chat_accounts a WHERE a.id = $1 AND NOT EXISTS
+                 (SELECT FROM {schema}.chat_revoked_tokens WHERE token = $2)"
+            ),
+            user.as_str().to_owned(),
+            token.as_str().to_owned(),
+        ))
+        .await
+    }
+
     async fn account_by_name(&self, name_key: &str) -> Result<Option<Account>, StoreError> {
         self.one(query!(
             concat!(

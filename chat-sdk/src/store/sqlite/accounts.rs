@@ -35,6 +35,26 @@ impl AccountStore for SqliteStore {
         self.query(move |connection| by_user(connection, &user)).await
     }
 
+    async fn holder(
+        &self,
+        user: &UserId,
+        token: &CredentialId,
+    ) -> Result<Option<Account>, StoreError> {
+        let (user, token) = (user.clone(), token.clone());
+        self.query(move |connection| {
+            connection
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    account_columns!(),
+                    " FROM accounts WHERE user = ?1
+                      AND NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE token = ?2)"
+                ))?
+                .query_row([user.as_str(), token.as_str()], account)
+                .optional()
+        })
+        .await
+    }
+
     async fn account_by_name(&self, name_key: &str) -> Result<Option<Account>, StoreError> {
         let name_key = name_key.to_owned();
         self.query(move |connection| {

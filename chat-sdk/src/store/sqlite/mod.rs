@@ -312,8 +312,7 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         self.look(move |connection| {
             // Short: an old snapshot keeps the log of changes from being taken up into the file.
-            let snapshot = connection.transaction().map_err(error::map)?;
-            work(&snapshot).map_err(error::map)
+            snapshot(connection, work).map_err(error::map)
         })
         .await
     }
@@ -340,6 +339,20 @@ impl SqliteStore {
         drop(doors);
         answer.await.map_err(|_| closed())?
     }
+}
+
+/// Like a transaction of rusqlite's, with statements that are compiled once.
+fn snapshot<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.prepare_cached("BEGIN")?.execute(())?;
+    let answer = work(connection);
+    // Nothing was written, so there is nothing to lose, and to be rid of the snapshot is all.
+    let ended = connection.prepare_cached("ROLLBACK")?.execute(());
+    let answer = answer?;
+    ended?;
+    Ok(answer)
 }
 
 impl Threads {

@@ -3,13 +3,14 @@
 //! With a write-ahead log readers wait for nobody and nobody waits for them.
 
 use std::{
+    collections::VecDeque,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
 
 use rusqlite::Connection;
-use tokio::sync::mpsc;
+use tokio::sync::Semaphore;
 
 use super::{error::closed, writer::Look};
 use crate::store::StoreError;
@@ -20,39 +21,97 @@ const QUEUE_MAX: usize = 256;
 /// The way to the readers.
 #[derive(Clone)]
 pub(super) struct Readers {
-    queries: mpsc::Sender<Look>,
+    door: Arc<Door>,
+}
+
+/// Ends the readers when all who could ask are gone.
+struct Door(Arc<Shared>);
+
+struct Shared {
+    /// As many as there is room for queries.
+    room: Semaphore,
+    queue: Mutex<Queue>,
+    some: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    queries: VecDeque<Look>,
+    /// Readers that sleep. Whoever is awake looks by itself, and a wake-up costs more than most
+    /// queries.
+    idle: usize,
+    closed: bool,
 }
 
 impl Readers {
     /// Starts a thread for each connection. They end when all clones are gone and the queue is
     /// empty.
     pub(super) fn start(connections: Vec<Connection>) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let (queries, queue) = mpsc::channel(QUEUE_MAX);
-        let queue = Arc::new(Mutex::new(queue));
+        let shared = Arc::new(Shared {
+            room: Semaphore::new(QUEUE_MAX),
+            queue: Mutex::default(),
+            some: Condvar::new(),
+        });
+        let door = Arc::new(Door(shared.clone()));
         let threads = connections
             .into_iter()
             .map(|connection| {
-                let queue = Arc::clone(&queue);
+                let shared = shared.clone();
                 thread::Builder::new()
                     .name("chat-reader".to_owned())
-                    .spawn(move || serve(connection, &queue))
+                    .spawn(move || serve(connection, &shared))
             })
             .collect::<io::Result<_>>()?;
-        Ok((Self { queries }, threads))
+        Ok((Self { door }, threads))
     }
 
     pub(super) async fn ask(&self, query: Look) -> Result<(), StoreError> {
-        self.queries.send(query).await.map_err(|_| closed())
+        let shared = &self.door.0;
+        shared.room.acquire().await.map_err(|_| closed())?.forget();
+        let mut queue = shared.queue();
+        queue.queries.push_back(query);
+        let sleeping = queue.idle > 0;
+        drop(queue);
+        if sleeping {
+            shared.some.notify_one();
+        }
+        Ok(())
     }
 }
 
-fn serve(mut connection: Connection, queue: &Mutex<mpsc::Receiver<Look>>) {
-    loop {
-        // The one who waits for a query holds the lock; the others wait for the lock.
-        let query = queue.lock().expect("nothing panics while it waits").blocking_recv();
-        match query {
-            Some(query) => query(&mut connection),
-            None => return,
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.queue().closed = true;
+        self.0.some.notify_all();
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // No code that holds the lock can panic half-way through a change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next query, once there is one. `None`: there will be none.
+    fn next(&self) -> Option<Look> {
+        let mut queue = self.queue();
+        loop {
+            if let Some(query) = queue.queries.pop_front() {
+                self.room.add_permits(1);
+                return Some(query);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue.idle += 1;
+            queue = self.some.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
+    }
+}
+
+fn serve(mut connection: Connection, shared: &Shared) {
+    while let Some(query) = shared.next() {
+        query(&mut connection);
     }
 }
