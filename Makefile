@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo binaries dev test test-rust test-frontend test-browser kube-tools kube-tools-ahead e2e lint lint-charts charts-golden chart-docs bench measure measure-nodes torture needs clean
+.PHONY: help run demo binaries dev test test-rust test-frontend test-browser kube-tools kube-tools-ahead e2e lint lint-charts charts-golden chart-docs bench instructions instructions-baseline measure measure-nodes torture needs clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
@@ -12,7 +12,7 @@ HADOLINT := target/hadolint/bin/hadolint
 FRONTEND := $(shell find frontend/src frontend/public frontend/index.html frontend/*.ts -type f 2>/dev/null)
 
 help: ## This list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 30
 
 run: ## Builds the chat and starts it on http://127.0.0.1:8080, with its data in ./data.
 	$(MAKE) binaries PROFILE=release BINARIES=chat-server
@@ -73,6 +73,15 @@ chart-docs: ## Writes the charts' README.md and schema from the comments in valu
 
 bench: ## Criterion benches; some minutes.
 	cargo bench --locked -p benches
+
+# In CI, too: the figures depend on the compiler, not on what else the machine does. Only the features
+# that they need, because everything is built optimised for it.
+INSTRUCTIONS := cargo bench --locked -p benches --no-default-features --bench instructions
+instructions: needs ## Instructions a delivery, a send, a connection, against those accepted.
+	$(INSTRUCTIONS)
+
+instructions-baseline: needs ## Accepts the figures as they are now; the commit says why.
+	$(INSTRUCTIONS) -- --accept
 
 measure: ## Memory of idle connections, and what a reader does who does not read; some minutes.
 	cargo bench --locked -p chat-server --bench measure -- idle

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# What the tests need beside Rust, Node, Go and make: a browser, strace, PostgreSQL, Redis, libfaketime
-# and Python; for the lints pip, for pods network namespaces.
+# What the tests need beside Rust, Node, Go and make: a browser, strace, valgrind, PostgreSQL, Redis,
+# libfaketime and Python; for the lints pip, for pods network namespaces.
 # Installs what is missing with apt where that is possible, and says what to do where it is not.
 set -euo pipefail
 
 packages=()
 command -v strace >/dev/null || packages+=(strace)
+command -v valgrind >/dev/null || packages+=(valgrind)
 command -v chromium >/dev/null || packages+=(chromium)
 command -v python3 >/dev/null || packages+=(python3)
 command -v curl >/dev/null || packages+=(curl)

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -167,7 +167,7 @@ pub(super) fn address(parts: &Parts) -> Option<IpAddr> {
 /// The same, for limits: a host that does not say shares one.
 #[cfg(feature = "accounts")]
 pub(super) fn address_or_none(parts: &Parts) -> IpAddr {
-    address(parts).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    address(parts).unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
 }
 
 /// The query, for routes.

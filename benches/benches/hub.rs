@@ -1,5 +1,5 @@
 //! The hub: one event to 1, 10, 100, 1,000 and 5,000 sessions, from the publication to the bytes
-//! that a socket would be given. Deliveries a second.
+//! that a socket would be given, encoding included. Deliveries a second.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use std::{
 use benches::{conversation, event};
 use chat_sdk::{
     Limits, Seq,
-    hub::{Feeds, Mailbox},
+    hub::{Feeds, Mailbox, Published},
     protocol::{Encoded, ServerFrame},
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -32,9 +32,11 @@ fn fan_out(criterion: &mut Criterion) {
             bencher.iter(|| {
                 seq += 1;
                 let frame = Encoded::text(&ServerFrame::Event(event(seq, 128)));
-                feeds.publish(conversation(0), Seq::new(seq), &frame);
+                let published = feeds.publish(conversation(0), Seq::new(seq), &frame);
+                assert_eq!(published, Published::Delivered(sessions));
                 for mailbox in &mailboxes {
-                    let _ = mailbox.poll_take(&mut cx, &mut frames, false);
+                    let taken = mailbox.poll_take(&mut cx, &mut frames, false);
+                    assert!(taken.is_ready(), "the frame is in the mailbox");
                     mailbox.written(frames.drain(..).map(|bytes| bytes.len()).sum());
                 }
             });
