@@ -4,9 +4,9 @@
 //! published in the order in which they were asked for, and a connection that ends in the middle of
 //! a send cannot end the send.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, pin::pin, sync::Arc};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tracing::warn;
 
 use super::{Node, membership_check};
@@ -28,7 +28,10 @@ pub(super) struct Unit {
 #[derive(Debug)]
 pub(super) struct LogWriter {
     lanes: Box<[mpsc::Sender<Unit>]>,
+    /// Held by the commit of one lane, while others gather.
+    turn: Mutex<()>,
 }
+
 
 /// A commit that is on its way. Dropping it does not take it back.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl LogWriter {
     pub(super) fn new(lanes: NonZeroUsize, queue_max: usize) -> (Self, Vec<mpsc::Receiver<Unit>>) {
         let each = (queue_max / lanes).max(1);
         let (lanes, queues): (Vec<_>, _) = (0..lanes.get()).map(|_| mpsc::channel(each)).unzip();
-        (Self { lanes: lanes.into() }, queues)
+        (Self { lanes: lanes.into(), turn: Mutex::default() }, queues)
     }
 
     /// Puts the writes of one conversation into its queue, in the order of the calls. Refuses rather
@@ -85,14 +88,43 @@ pub(super) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Unit>) {
             }
         };
         let Some(first) = first else { return };
-        let mut count = first.writes.len();
         units.push(first);
-        while count < node.limits.commit_writes_max {
-            let Ok(unit) = queue.try_recv() else { break };
-            count += unit.writes.len();
-            units.push(unit);
-        }
+        let turn = gather(&node, &mut queue, &mut units).await;
         commit(&node, &mut units).await;
+        drop(turn);
+    }
+}
+
+/// Takes what waits, until this lane has its turn or as much as one commit takes.
+///
+/// A store pays nearly as much for a commit of one write as for one of some dozens: 500 senders of one
+/// message each at a time got 13,800 sends out of a CPU-second of server and PostgreSQL when four lanes
+/// committed whatever they had, and 18,800 when one did. So the lanes take turns, and while one
+/// commits, the others gather. But one lane at a time is not enough for a store with many cores: whoever
+/// has gathered a full commit goes without its turn.
+async fn gather<'a>(
+    node: &'a Node,
+    queue: &mut mpsc::Receiver<Unit>,
+    units: &mut Vec<Unit>,
+) -> Option<MutexGuard<'a, ()>> {
+    let mut count: usize = units.iter().map(|unit| unit.writes.len()).sum();
+    let mut turn = pin!(node.writer.turn.lock());
+    loop {
+        if count >= node.limits.commit_writes_max {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            unit = queue.recv() => match unit {
+                Some(unit) => {
+                    count += unit.writes.len();
+                    units.push(unit);
+                }
+                // The node stops: what is here is the last.
+                None => return Some(turn.await),
+            },
+            held = &mut turn => return Some(held),
+        }
     }
 }
 

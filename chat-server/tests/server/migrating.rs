@@ -137,12 +137,12 @@ fn a_migration_names_what_it_cannot_do_on_its_last_line() {
 fn a_file_is_migrated_too_but_not_under_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let migrate = || run(folder.path(), ["migrate"]);
-    assert_eq!(said(migrate()), "schema 1 (was 0)\n");
-    assert_eq!(said(migrate()), "schema 1, nothing to do\n");
+    assert_eq!(said(migrate()), "schema 2 (was 0)\n");
+    assert_eq!(said(migrate()), "schema 2, nothing to do\n");
     let server = Server::start(&folder);
     server.register("alice", "correct horse");
     let refused = reason(&migrate());
     assert!(refused.contains("another chat-server"), "{refused}");
     server.stop();
-    assert_eq!(said(migrate()), "schema 1, nothing to do\n");
+    assert_eq!(said(migrate()), "schema 2, nothing to do\n");
 }

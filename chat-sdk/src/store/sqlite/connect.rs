@@ -25,6 +25,15 @@ const STATEMENTS_MAX: usize = 128;
 /// Up to this many bytes the emptied log of changes keeps its place on the disk.
 const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
+/// Pages of the log of changes (of 4 KiB) after which it is taken up into the file. A page that many
+/// messages touched is taken up once: with SQLite's own 1,000 pages, 1,400 messages a second in 500
+/// conversations took it up ten times a second, each time with a flush.
+const WAL_PAGES: i64 = 8_000;
+
+/// Of the writer's memory for pages, in KiB; taken as far as there are pages. With SQLite's own
+/// 2 MiB the same load read fifteen pages again for each message.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+
 /// The connection that writes; makes the file and brings it to the newest schema.
 pub(super) fn writer(
     path: &Path,
@@ -44,6 +53,9 @@ pub(super) fn writer(
     let synchronous = if sabotage::on(Defect::NoFlush) { "OFF" } else { synchronous };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    // Negative: in KiB and not in pages.
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     common(&connection)?;
     Ok((connection, migrated))
 }

@@ -70,10 +70,6 @@ pub(super) fn memberships(
          JOIN conversations c ON c.id = m.conversation
          WHERE m.user = ?1 AND (m.role IS NOT NULL OR m.since > ?2)",
     )?;
-    let mut head_at = connection.prepare_cached(
-        "SELECT seq FROM events WHERE conversation = ?1 AND stamp <= ?2
-         ORDER BY stamp DESC, seq DESC LIMIT 1",
-    )?;
     let mut memberships = Memberships::default();
     // Without a checkpoint nothing is after it.
     let mut rows = seats.query(params![user.as_str(), since.map_or(i64::MAX, row::stamp)])?;
@@ -91,18 +87,47 @@ pub(super) fn memberships(
             Some(since) if changed <= since => None,
             // Who came after the checkpoint has seen nothing of it yet.
             Some(since) if came > since => Some(Seq::ZERO),
-            Some(since) => {
-                let then = head_at
-                    .query_row(params![conversation.as_bytes(), row::stamp(since)], |row| {
-                        row::seq(row, 0)
-                    })
-                    .optional()?;
-                Some(then.unwrap_or(Seq::ZERO))
-            }
+            Some(since) => Some(head_at(connection, conversation, head, since)?),
         };
         memberships.current.push(Membership { conversation, head, changed_since });
     }
     Ok(memberships)
+}
+
+/// The last number that was there when the commit with this number was done. Both grow together, so
+/// it is looked for from the head back in doubling steps: what that takes grows with the logarithm of
+/// what came since.
+fn head_at(
+    connection: &Connection,
+    conversation: ConversationId,
+    head: Seq,
+    since: u64,
+) -> rusqlite::Result<Seq> {
+    let mut stamp_of = connection
+        .prepare_cached("SELECT stamp FROM events WHERE conversation = ?1 AND seq = ?2")?;
+    let mut is_later = |seq: u64| -> rusqlite::Result<bool> {
+        let stamp = stamp_of
+            .query_row(params![conversation.as_bytes(), place(Seq::new(seq))], |row| {
+                row::number(row, 0)
+            })
+            .optional()?;
+        // What is not there is nothing that came since.
+        Ok(stamp.is_some_and(|stamp| stamp > since))
+    };
+    // Whatever is at `later` or above came since, and nothing up to `then`.
+    let (mut then, mut later, mut step) = (0, head.get() + 1, 1_u64);
+    while then + 1 < later {
+        let probe = if step < later - then { later - step } else { then + (later - then) / 2 };
+        if is_later(probe)? {
+            later = probe;
+            step = step.saturating_mul(2);
+        } else {
+            then = probe;
+            // Between two known places: halves from here on.
+            step = u64::MAX;
+        }
+    }
+    Ok(Seq::new(then))
 }
 
 pub(super) fn moved(
@@ -376,4 +401,37 @@ pub(super) fn members(
         members.extend(role.map(|role| Member { user, role, marker }));
     }
     Ok(Some(members))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_stamp_stands_is_found_whatever_was_written_together() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch("CREATE TABLE events (conversation BLOB, seq INTEGER, stamp INTEGER)")
+            .unwrap();
+        let conversation = ConversationId::from_bytes([7; 16]);
+        // Some commits of several events, and some that were of other conversations.
+        let mut stamps = Vec::new();
+        for (commit, events) in (3..).step_by(2).zip([1, 4, 1, 1, 9, 2, 1, 17, 3]) {
+            stamps.extend(std::iter::repeat_n(commit, events));
+        }
+        for (seq, stamp) in (1_usize..).zip(&stamps) {
+            connection
+                .execute(
+                    "INSERT INTO events VALUES (?1, ?2, ?3)",
+                    params![conversation.as_bytes(), seq as i64, row::stamp(*stamp)],
+                )
+                .unwrap();
+            for since in 0..=stamp + 1 {
+                let expected = stamps[..seq].iter().filter(|stamp| **stamp <= since).count();
+                let head = Seq::new(seq as u64);
+                let found = head_at(&connection, conversation, head, since).unwrap();
+                assert_eq!(found, Seq::new(expected as u64), "since {since} of {head:?}");
+            }
+        }
+    }
 }

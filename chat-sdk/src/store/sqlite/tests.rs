@@ -484,8 +484,7 @@ fn hot_queries_go_by_an_index() {
     let hot = [
         "SELECT count(*) FROM events
          WHERE conversation = ?1 AND seq > ?2 AND author <> ?3 AND message = 1",
-        "SELECT seq FROM events WHERE conversation = ?1 AND stamp <= ?2
-         ORDER BY stamp DESC, seq DESC LIMIT 1",
+        "SELECT stamp FROM events WHERE conversation = ?1 AND seq = ?2",
         "SELECT seq, body FROM events WHERE conversation = ?1 AND author = ?2 AND key = ?3",
         "SELECT seq, body FROM events WHERE conversation = ?1 AND seq < ?2 AND message = 1
          ORDER BY seq DESC LIMIT ?3",
