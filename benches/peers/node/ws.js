@@ -8,11 +8,12 @@
 // its own sockets at once and the others hear of it on a channel per group or user, to which only
 // the nodes subscribe that have somebody there.
 //
-// What a client sends, each a JSON text; `ok` is sent when the message has been handed to every
-// socket of this node and Redis has taken it:
-//   {"id":1,"op":"join","to":"group:G"}   {"id":2,"op":"send","to":"group:G","body":"…"}
-//   {"id":3,"op":"send","to":"user:U","body":"…"}
-// What it is sent: {"ok":1} and {"to":"group:G","from":"U","body":"…"}
+// What a client sends, each a JSON text with an `id` of its choice:
+//   {"id":"1","op":"join","to":"group:G"}   {"id":"2","op":"send","to":"group:G","body":"…"}
+//   {"id":"3","op":"send","to":"user:U","body":"…"}
+// What it is sent: {"ready":true} once, when messages for its user arrive; {"ok":"1"} when it is in
+// the group, or the message has been handed to every socket of this node and Redis has taken it; and
+// {"to":"group:G","from":"U","body":"…"}
 import { createServer } from "node:http";
 import { randomBytes } from "node:crypto";
 import { createClient } from "redis";
@@ -60,7 +61,8 @@ function deliver(to, bytes) {
   for (const socket of members.get(to) ?? []) socket.send(bytes, { binary: false });
 }
 
-async function handle(socket, { id, op, to, body }) {
+async function handle(socket, text) {
+  const { id, op, to, body } = JSON.parse(text);
   if (op === "join" && to.startsWith("group:")) {
     await join(socket, to);
   } else if (op === "send") {
@@ -70,7 +72,7 @@ async function handle(socket, { id, op, to, body }) {
   } else {
     throw new Error("unknown request");
   }
-  socket.send(`{"ok":${Number(id)}}`);
+  socket.send(JSON.stringify({ ok: id }));
 }
 
 const sockets = new WebSocketServer({ noServer: true, clientTracking: false, perMessageDeflate: false, maxPayload: 65536 });
@@ -81,9 +83,9 @@ server.on("upgrade", (request, stream, head) => {
   sockets.handleUpgrade(request, stream, head, (socket) => {
     socket.user = user;
     socket.joined = new Set();
-    const known = join(socket, `user:${user}`);
+    join(socket, `user:${user}`).then(() => socket.send('{"ready":true}'));
     socket.on("message", (text) => {
-      known.then(() => handle(socket, JSON.parse(text))).catch(() => socket.close(1008));
+      handle(socket, text).catch(() => socket.close(1008));
     });
     socket.on("close", () => leave(socket));
     socket.on("error", () => socket.terminate());
