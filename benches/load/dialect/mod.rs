@@ -1,13 +1,23 @@
 //! How a kind of server is spoken to: bytes in, bytes out, no socket and no clock.
 
+mod centrifugo;
 mod chat;
 mod floor;
+mod nats;
+mod socket_io;
+mod unanswered;
+mod upgraded;
+mod ws;
 
 use std::time::Duration;
 
 pub(crate) use self::{
+    centrifugo::Centrifugo,
     chat::Chat,
     floor::{Floor, MARKS},
+    nats::Nats,
+    socket_io::SocketIo,
+    ws::Ws,
 };
 use crate::stamp::Stamp;
 

@@ -15,7 +15,7 @@ use crate::{
     machine::Cores,
     report::{Latency, Report, Run},
     stamp::Stamp,
-    subject::{Subject, bare},
+    subject::{Nodes, Subject, bare},
 };
 
 /// Messages on their way at an open pace; more, and the server does not keep up at all.
@@ -48,6 +48,7 @@ impl FanOut {
         let people = self.listeners as usize + 1;
         let mut subjects =
             vec![self.common.subject(cores, people, &[(0..people).collect::<Vec<_>>()])?];
+        subjects.extend(self.common.peers(cores, Nodes::One, people, 1)?);
         if !self.common.no_floors {
             subjects.push(bare(
                 "floor, one write a message",

@@ -16,7 +16,7 @@ use crate::{
     crowd::{Crowd, Play},
     machine::{Cores, own_cpu},
     report::{Latency, Row, Run},
-    subject::{self, Foreign, Own, Role, Store, Subject},
+    subject::{self, Beside, Foreign, Nodes, Own, Peer, Role, Store, Subject},
 };
 
 /// What all scenarios are told.
@@ -40,6 +40,13 @@ pub(crate) struct Common {
     /// Leaves out the bare servers
     #[arg(long)]
     no_floors: bool,
+    /// Servers of others to measure as well; several with commas. What `benches/peers/start` starts
+    /// is installed and built by it the first time
+    #[arg(long, value_name = "PEER", value_enum, value_delimiter = ',')]
+    beside: Vec<Peer>,
+    /// The program that `--beside centrifugo` starts, version 6
+    #[arg(long, value_name = "FILE")]
+    centrifugo: Option<PathBuf>,
     /// A server that runs already, by its URL; several for the nodes of one chat. Without it,
     /// chat-load starts one of its own
     #[arg(long, value_name = "URL", requires = "people")]
@@ -91,6 +98,25 @@ impl Common {
         // What runs in its folder cannot be found by a path from here.
         let server = server.canonicalize().context("where the server is")?;
         subject::own(&Own { name, server, store: self.store, people, groups }, cores)
+    }
+}
+
+impl Common {
+    /// The servers of others that are to be measured, each for as many people and groups.
+    fn peers(
+        &self,
+        cores: Cores,
+        nodes: Nodes,
+        people: usize,
+        groups: usize,
+    ) -> anyhow::Result<Vec<Subject>> {
+        let centrifugo = self.centrifugo.as_deref();
+        let each = self.beside.iter();
+        each.map(|peer| {
+            let beside = Beside { peer: *peer, centrifugo, nodes, people, groups };
+            subject::peer(&beside, cores)
+        })
+        .collect()
     }
 }
 

@@ -5,12 +5,13 @@ mod bare;
 mod foreign;
 mod http;
 mod own;
+mod peer;
 
 use std::{
     any::Any,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
 };
 
 use anyhow::{Context, bail};
@@ -19,6 +20,7 @@ pub(crate) use self::{
     bare::bare,
     foreign::{Foreign, foreign, register},
     own::{Own, Store, own},
+    peer::{Beside, Nodes, Peer, peer},
 };
 use crate::{
     dialect::{Dialect, Person},
@@ -85,12 +87,9 @@ impl Process {
         command: &mut Command,
         mut ready: impl FnMut(&str) -> Option<T>,
     ) -> anyhow::Result<(Self, T)> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let program = command.get_program().to_owned();
-        let mut child =
-            command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let mut lines = BufReader::new(child.stdout.take().expect("it was piped"));
-        let process = Self { _stdin: child.stdin.take(), child };
+        let mut process = Self::spawn(command.stdout(Stdio::piped()))?;
+        let mut lines = BufReader::new(process.child.stdout.take().expect("it was piped"));
         let mut line = String::new();
         while lines.read_line(&mut line)? > 0 {
             if let Some(found) = ready(&line) {
@@ -103,8 +102,23 @@ impl Process {
         bail!("{} ended before it was ready", program.display());
     }
 
+    /// Starts it, whatever it says.
+    fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        let program = command.get_program().to_owned();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { _stdin: child.stdin.take(), child })
+    }
+
     fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it has.
+    fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 }
 

@@ -47,11 +47,11 @@ io.on("connection", (socket) => {
     done();
   });
   socket.on("group", (group, body, done) => {
-    io.to(`group:${group}`).emit("message", group, user, body);
+    socket.to(`group:${group}`).emit("message", group, user, body);
     done();
   });
   socket.on("user", (to, body, done) => {
-    io.to(`user:${to}`).emit("message", to, user, body);
+    socket.to(`user:${to}`).emit("message", to, user, body);
     done();
   });
 });

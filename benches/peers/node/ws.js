@@ -13,7 +13,7 @@
 //   {"id":"3","op":"send","to":"user:U","body":"…"}
 // What it is sent: {"ready":true} once, when messages for its user arrive; {"ok":"1"} when it is in
 // the group, or the message has been handed to every socket of this node and Redis has taken it; and
-// {"to":"group:G","from":"U","body":"…"}
+// {"to":"group:G","from":"U","body":"…"}, unless it sent that itself.
 import { createServer } from "node:http";
 import { randomBytes } from "node:crypto";
 import { createClient } from "redis";
@@ -57,8 +57,8 @@ function leave(socket) {
   }
 }
 
-function deliver(to, bytes) {
-  for (const socket of members.get(to) ?? []) socket.send(bytes, { binary: false });
+function deliver(to, bytes, except) {
+  for (const socket of members.get(to) ?? []) if (socket !== except) socket.send(bytes, { binary: false });
 }
 
 async function handle(socket, text) {
@@ -67,7 +67,7 @@ async function handle(socket, text) {
     await join(socket, to);
   } else if (op === "send") {
     const bytes = Buffer.from(JSON.stringify({ to, from: socket.user, body }));
-    deliver(to, bytes);
+    deliver(to, bytes, socket);
     if (publisher) await publisher.publish(to, Buffer.concat([node, bytes]));
   } else {
     throw new Error("unknown request");

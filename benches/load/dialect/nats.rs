@@ -1,0 +1,303 @@
+//! The protocol of NATS over TCP: lines, and payloads whose length their line says. A group is a
+//! subject, and so is a person.
+//!
+//! A direct message is a request, answered through an inbox by whoever receives it: that is how a
+//! user of NATS learns that a message has arrived, since the server itself keeps no account of it.
+//! As in the usual clients a connection has one subscription for all its inboxes.
+
+use std::{cell::Cell, io::Write};
+
+use super::{
+    Dialect, Heard, Person, Talk, Target,
+    upgraded::{printable, refuse},
+};
+use crate::stamp::Stamp;
+
+const END_OF_LINE: &[u8] = b"\r\n";
+/// More than any line of a server: its INFO has some 500 bytes.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+/// More than any message of a measurement; a server's own limit is this by default.
+const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// The numbers of a connection's subscriptions.
+const INBOX: &[u8] = b"1";
+const SELF: u32 = 2;
+const FIRST_GROUP: u32 = 3;
+
+/// Speaks to it.
+pub(crate) struct Nats {
+    /// Of the server, for all its clients.
+    token: String,
+    connections: Cell<u32>,
+}
+
+impl Nats {
+    /// Everybody shows the server's own token: people's are unknown to it.
+    pub(crate) fn new(token: impl Into<String>) -> Self {
+        Self { token: token.into(), connections: Cell::new(0) }
+    }
+}
+
+impl Dialect for Nats {
+    fn open(&self, person: &Person, follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
+        self.connections.set(self.connections.get() + 1);
+        let inbox = format!("_INBOX.{:08x}.", self.connections.get());
+        let mut lines = format!(
+            "CONNECT {{\"verbose\":false,\"pedantic\":false,\"echo\":false,\"lang\":\"chat-load\",\
+             \"version\":\"1\",\"protocol\":1,\"auth_token\":\"{}\"}}\r\n",
+            self.token
+        );
+        lines.push_str(&format!("SUB {inbox}* 1\r\nSUB user.{} {SELF}\r\n", person.user));
+        for (number, group) in (FIRST_GROUP..).zip(follows) {
+            lines.push_str(&format!("SUB group.{group} {number}\r\n"));
+        }
+        // Its answer says that everything before it has been done.
+        lines.push_str("PING\r\n");
+        out.extend_from_slice(lines.as_bytes());
+        Box::new(Connection { ready: false, inbox })
+    }
+}
+
+struct Connection {
+    ready: bool,
+    /// What all its inboxes begin with; a stamp follows.
+    inbox: String,
+}
+
+impl Talk for Connection {
+    fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) -> usize {
+        let mut taken = 0;
+        loop {
+            let rest = &bytes[taken..];
+            let Some(end) = memchr::memchr(b'\n', rest) else {
+                if rest.len() <= LINE_BYTES_MAX {
+                    return taken;
+                }
+                refuse(rest, heard);
+                return bytes.len();
+            };
+            let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+            let after = &rest[end + 1..];
+            let Some(message) = line.strip_prefix(b"MSG ") else {
+                taken += end + 1;
+                self.hear(line, out, heard);
+                continue;
+            };
+            let Some(head) = Head::read(message) else {
+                refuse(line, heard);
+                return bytes.len();
+            };
+            if after.len() < head.bytes + END_OF_LINE.len() {
+                return taken;
+            }
+            taken += end + 1 + head.bytes + END_OF_LINE.len();
+            self.hear_message(&head, &after[..head.bytes], out, heard);
+        }
+    }
+
+    fn send(&mut self, to: &Target, stamp: Stamp, size: usize, out: &mut Vec<u8>) {
+        let written = match to {
+            Target::Group(group) => write!(out, "PUB group.{group} "),
+            Target::Person(user) => write!(out, "PUB user.{user} {}", self.inbox),
+        };
+        written.expect("memory takes every write");
+        if let Target::Person(_) = to {
+            stamp.write_digits(out);
+            out.push(b' ');
+        }
+        let size = size.max(crate::stamp::STAMP_BYTES);
+        write!(out, "{size}\r\n").expect("memory takes every write");
+        stamp.write_text(size, out);
+        out.extend_from_slice(END_OF_LINE);
+    }
+}
+
+/// The line before a message: `subject number [reply-to] bytes`.
+struct Head<'a> {
+    subject: &'a [u8],
+    number: &'a [u8],
+    reply_to: Option<&'a [u8]>,
+    bytes: usize,
+}
+
+impl<'a> Head<'a> {
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let mut words = line.split(|byte| *byte == b' ');
+        let (subject, number, third) = (words.next()?, words.next()?, words.next()?);
+        let (reply_to, bytes) = match words.next() {
+            Some(fourth) => (Some(third), fourth),
+            None => (None, third),
+        };
+        let bytes = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+        let whole = words.next().is_none() && bytes <= PAYLOAD_BYTES_MAX;
+        whole.then_some(Self { subject, number, reply_to, bytes })
+    }
+}
+
+impl Connection {
+    fn hear(&mut self, line: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) {
+        match line {
+            b"PING" => out.extend_from_slice(b"PONG\r\n"),
+            b"PONG" if !self.ready => {
+                self.ready = true;
+                heard.push(Heard::Ready);
+            }
+            // Said at first, and again when the cluster changes.
+            [b'I', b'N', b'F', b'O', b' ', ..] => {}
+            // What is wrong on the way in ends the connection.
+            _ if self.ready => heard.push(Heard::Refused(printable(line))),
+            _ => refuse(line, heard),
+        }
+    }
+
+    fn hear_message(
+        &self,
+        head: &Head<'_>,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+        heard: &mut Vec<Heard>,
+    ) {
+        let ours = |subject: &[u8]| {
+            subject.strip_prefix(self.inbox.as_bytes()).and_then(Stamp::read_digits)
+        };
+        let stamp = if head.number == INBOX {
+            ours(head.subject).map(Heard::Acked)
+        } else {
+            Stamp::find(payload).map(Heard::Delivered)
+        };
+        heard.push(stamp.unwrap_or_else(|| Heard::Refused(printable(head.subject))));
+        if let Some(reply_to) = head.reply_to {
+            out.extend_from_slice(b"PUB ");
+            out.extend_from_slice(reply_to);
+            out.extend_from_slice(b" 0\r\n\r\n");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str =
+        "INFO {\"server_id\":\"NA4B\",\"version\":\"2.15.2\",\"max_payload\":1048576}\r\n";
+
+    fn connection(follows: &[&str]) -> (Box<dyn Talk>, String) {
+        let mut out = Vec::new();
+        let person = Person { user: "7".to_owned(), token: String::new() };
+        let follows: Vec<String> = follows.iter().map(ToString::to_string).collect();
+        let talk = Nats::new("secret").open(&person, &follows, &mut out);
+        (talk, String::from_utf8(out).unwrap())
+    }
+
+    /// What a connection answers and hears, one byte more at a time, as a network may.
+    fn exchange(talk: &mut dyn Talk, said: &str) -> (String, Vec<Heard>) {
+        let (mut out, mut heard, mut start) = (Vec::new(), Vec::new(), 0);
+        for end in 0..=said.len() {
+            start += talk.read(&said.as_bytes()[start..end], &mut out, &mut heard);
+        }
+        assert_eq!(start, said.len());
+        (String::from_utf8(out).unwrap(), heard)
+    }
+
+    fn live() -> Box<dyn Talk> {
+        let (mut talk, _) = connection(&[]);
+        let (said, heard) = exchange(&mut *talk, &format!("{INFO}PONG\r\n"));
+        assert_eq!((said, heard), (String::new(), vec![Heard::Ready]));
+        talk
+    }
+
+    #[test]
+    fn everything_is_subscribed_to_before_the_ping_whose_answer_makes_it_ready() {
+        let (_, said) = connection(&["g", "h"]);
+        let lines: Vec<_> = said.split("\r\n").collect();
+        let connect: serde_json::Value =
+            serde_json::from_str(lines[0].strip_prefix("CONNECT ").unwrap()).unwrap();
+        assert_eq!(connect["auth_token"], "secret");
+        assert_eq!(connect["verbose"], false);
+        assert_eq!(
+            lines[1..],
+            [
+                "SUB _INBOX.00000001.* 1",
+                "SUB user.7 2",
+                "SUB group.g 3",
+                "SUB group.h 4",
+                "PING",
+                ""
+            ]
+        );
+        live();
+    }
+
+    #[test]
+    fn a_wrong_token_ends_it() {
+        let (mut talk, _) = connection(&[]);
+        let (_, heard) = exchange(&mut *talk, &format!("{INFO}-ERR 'Authorization Violation'\r\n"));
+        assert_eq!(
+            heard,
+            [Heard::Refused("-ERR 'Authorization Violation'".to_owned()), Heard::Closed(0)]
+        );
+    }
+
+    #[test]
+    fn a_group_is_published_to_and_a_person_is_asked() {
+        let (mut talk, mut out) = (live(), Vec::new());
+        talk.send(&Target::Group("g".to_owned()), Stamp::new(1, 2), 20, &mut out);
+        talk.send(&Target::Person("8".to_owned()), Stamp::new(1, 3), 0, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "PUB group.g 20\r\n~~0000010000000002xx\r\n\
+             PUB user.8 _INBOX.00000001.0000010000000003 18\r\n~~0000010000000003\r\n"
+        );
+    }
+
+    #[test]
+    fn a_request_is_answered_and_its_answer_is_the_acknowledgement() {
+        let (said, heard) = exchange(
+            &mut *live(),
+            "MSG user.7 2 _INBOX.0000000a.0000010000000003 18\r\n~~0000010000000003\r\n\
+             MSG group.g 3 20\r\n~~0000010000000002\r\n\r\n\
+             MSG _INBOX.00000001.0000010000000005 1 0\r\n\r\n",
+        );
+        assert_eq!(said, "PUB _INBOX.0000000a.0000010000000003 0\r\n\r\n");
+        assert_eq!(
+            heard,
+            [
+                Heard::Delivered(Stamp::new(1, 3)),
+                Heard::Delivered(Stamp::new(1, 2)),
+                Heard::Acked(Stamp::new(1, 5))
+            ]
+        );
+    }
+
+    #[test]
+    fn a_request_that_nobody_hears_is_no_acknowledgement() {
+        let (mut talk, mut heard) = (live(), Vec::new());
+        let nobody = "MSG _INBOX.00000002.0000010000000005 1 0\r\n\r\n";
+        talk.read(nobody.as_bytes(), &mut Vec::new(), &mut heard);
+        assert!(matches!(&heard[..], [Heard::Refused(_)]));
+    }
+
+    #[test]
+    fn a_ping_is_answered_and_an_error_is_heard() {
+        let (said, heard) =
+            exchange(&mut *live(), &format!("PING\r\n{INFO}-ERR 'Slow Consumer'\r\n"));
+        assert_eq!(said, "PONG\r\n");
+        assert_eq!(heard, [Heard::Refused("-ERR 'Slow Consumer'".to_owned())]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_or_sense_is_refused_at_last() {
+        let mut heard = Vec::new();
+        let long = vec![b'x'; LINE_BYTES_MAX];
+        assert_eq!(live().read(&long, &mut Vec::new(), &mut heard), 0);
+        for line in [
+            vec![b'x'; LINE_BYTES_MAX + 1],
+            b"MSG user.7 2 18 19 20\r\n".to_vec(),
+            b"MSG a 2 9999999\r\n".to_vec(),
+        ] {
+            heard.clear();
+            assert_eq!(live().read(&line, &mut Vec::new(), &mut heard), line.len());
+            assert!(matches!(&heard[..], [Heard::Refused(_), Heard::Closed(0)]), "{heard:?}");
+        }
+    }
+}
