@@ -24,8 +24,14 @@ const REFUSALS_PER_PERSON_MAX: usize = 20;
 
 /// What is played with a crowd.
 pub(crate) trait Play {
-    /// Somebody who is ready heard something; it is `now` since the bytes were read.
-    fn heard(&mut self, lines: &mut Lines<'_>, who: usize, heard: &Heard, now: Instant);
+    /// Somebody heard something; it was `now` when the bytes were read.
+    fn heard(&mut self, voice: &mut dyn Voice, who: usize, heard: &Heard, now: Instant);
+}
+
+/// What a play can do: have somebody say something.
+pub(crate) trait Voice {
+    /// On this person's connection; nothing, if it has ended.
+    fn send(&mut self, who: usize, to: &Target, stamp: Stamp, size: usize);
 }
 
 /// Everybody who is connected, by their number in the order they were asked in.
@@ -70,15 +76,14 @@ impl Member {
     }
 }
 
-/// What a play can do: speak on any of the connections.
-pub(crate) struct Lines<'a> {
+/// The voices of those who are connected.
+struct Lines<'a> {
     sockets: &'a mut Sockets,
     cast: &'a mut Cast,
 }
 
-impl Lines<'_> {
-    /// Says this on this person's connection.
-    pub(crate) fn send(&mut self, who: usize, to: &Target, stamp: Stamp, size: usize) {
+impl Voice for Lines<'_> {
+    fn send(&mut self, who: usize, to: &Target, stamp: Stamp, size: usize) {
         let member = &mut self.cast.members[who];
         let Some(id) = member.socket() else { return };
         self.cast.out.clear();
@@ -198,7 +203,7 @@ impl Crowd {
     }
 
     /// To say something between two turns.
-    pub(crate) fn lines(&mut self) -> Lines<'_> {
+    pub(crate) fn voice(&mut self) -> impl Voice {
         Lines { sockets: self.engine.sockets(), cast: &mut self.cast }
     }
 
@@ -228,7 +233,7 @@ struct Arrivals {
 }
 
 impl Play for Arrivals {
-    fn heard(&mut self, _lines: &mut Lines<'_>, who: usize, heard: &Heard, _now: Instant) {
+    fn heard(&mut self, _voice: &mut dyn Voice, who: usize, heard: &Heard, _now: Instant) {
         match heard {
             Heard::Ready => self.ready.push(who),
             Heard::Refused(why) => self.last.clone_from(why),

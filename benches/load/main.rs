@@ -15,7 +15,11 @@ mod scenario;
 
 use clap::{Parser, Subcommand};
 
-use crate::{floor::Floor, machine::Cores, scenario::FanOut};
+use crate::{
+    floor::Floor,
+    machine::Cores,
+    scenario::{Direct, FanOut, Hot},
+};
 
 /// Load for chat-server, and what the machine would allow beside it
 #[derive(Debug, Parser)]
@@ -28,6 +32,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     FanOut(FanOut),
+    Direct(Direct),
+    Hot(Hot),
     /// Makes accounts on a running server, and prints a user id and a token a line
     People {
         /// The server
@@ -49,6 +55,8 @@ fn main() -> anyhow::Result<()> {
     let command = Cli::parse().command;
     match command {
         Command::FanOut(fan_out) => fan_out.run(prepare()?),
+        Command::Direct(direct) => direct.run(prepare()?),
+        Command::Hot(hot) => hot.run(prepare()?),
         Command::People { url, count } => {
             subject::register(&url, count as usize, &mut std::io::stdout().lock())
         }

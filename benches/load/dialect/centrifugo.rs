@@ -29,7 +29,7 @@ impl Centrifugo {
 impl Dialect for Centrifugo {
     fn open(&self, person: &Person, follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
         Box::new(Connection {
-            socket: Upgraded::ask(&self.host, "/connection/websocket", out),
+            socket: Upgraded::ask(&self.host, "/connection/websocket", "", out),
             session: Session {
                 state: State::Coming { token: person.token.clone(), follows: follows.to_vec() },
                 unanswered: Unanswered::from(CONNECT),

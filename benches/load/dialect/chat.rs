@@ -3,19 +3,14 @@
 
 use std::{cell::Cell, time::Duration};
 
-use super::{Dialect, Heard, Person, Talk, Target};
-use crate::{
-    stamp::Stamp,
-    websocket::{self, Kind},
+use super::{
+    Dialect, Heard, Person, Talk, Target,
+    upgraded::{Came, Upgraded, printable},
 };
+use crate::{stamp::Stamp, websocket};
 
 /// Below the 25 s that a server asks for unless it is configured otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(20);
-/// Of an answer to the upgrade; more is no such answer.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// No reason to print more of what a server refused.
-const REFUSAL_CHARS_MAX: usize = 300;
-
 /// Speaks to servers of ours.
 pub(crate) struct Chat {
     host: String,
@@ -34,16 +29,14 @@ impl Chat {
 
 impl Dialect for Chat {
     fn open(&self, person: &Person, _follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
-        let upgrade = format!(
-            "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCBnZW5lcmF0b3IhIQ==\r\n\
-             Sec-WebSocket-Protocol: chat.v1\r\nAuthorization: Bearer {}\r\n\r\n",
-            self.host, person.token
+        let fields = format!(
+            "Sec-WebSocket-Protocol: chat.v1\r\nAuthorization: Bearer {}\r\n",
+            person.token
         );
-        out.extend_from_slice(upgrade.as_bytes());
+        let socket = Upgraded::ask(&self.host, "/ws", &fields, out);
         self.connections.set(self.connections.get() + 1);
         let keys = format!("{:08x}{:08x}", self.life, self.connections.get());
-        Box::new(Connection { upgraded: false, keys, frame: Vec::new() })
+        Box::new(Connection { socket, keys, frame: Vec::new() })
     }
 
     fn heartbeat(&self) -> Option<Duration> {
@@ -52,7 +45,7 @@ impl Dialect for Chat {
 }
 
 struct Connection {
-    upgraded: bool,
+    socket: Upgraded,
     /// What all keys of this connection begin with.
     keys: String,
     /// For the payload that is being written.
@@ -61,33 +54,12 @@ struct Connection {
 
 impl Talk for Connection {
     fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) -> usize {
-        let mut taken = 0;
-        if !self.upgraded {
-            taken = self.read_upgrade(bytes, out, heard);
-        }
-        while self.upgraded {
-            let frame = match websocket::frame(&bytes[taken..], false) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(why) => {
-                    heard.push(Heard::Refused(why.to_string()));
-                    heard.push(Heard::Closed(0));
-                    return bytes.len();
-                }
-            };
-            taken += frame.taken;
-            match frame.kind {
-                Kind::Message => read_text(frame.payload, heard),
-                Kind::Ping => websocket::write_client_pong(frame.payload, out),
-                Kind::Pong => {}
-                Kind::Close => {
-                    let code =
-                        frame.payload.first_chunk().map_or(1005, |it| u16::from_be_bytes(*it));
-                    heard.push(Heard::Closed(code));
-                }
+        self.socket.read(bytes, out, heard, |came, out, heard| match came {
+            Came::Upgrade => {
+                websocket::write_client_text(br#"{"type":"hello","version":1}"#, out);
             }
-        }
-        taken
+            Came::Message(text) => read_text(text, heard),
+        })
     }
 
     fn send(&mut self, to: &Target, stamp: Stamp, size: usize, out: &mut Vec<u8>) {
@@ -110,28 +82,6 @@ impl Talk for Connection {
 
     fn beat(&mut self, out: &mut Vec<u8>) {
         websocket::write_client_text(br#"{"type":"ping"}"#, out);
-    }
-}
-
-impl Connection {
-    /// Of the answer to the upgrade; how much of it was taken.
-    fn read_upgrade(&mut self, bytes: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) -> usize {
-        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-            if bytes.len() > HEAD_BYTES_MAX {
-                heard.push(Heard::Refused("no answer to the upgrade".to_owned()));
-                heard.push(Heard::Closed(0));
-                return bytes.len();
-            }
-            return 0;
-        };
-        if !bytes.starts_with(b"HTTP/1.1 101 ") {
-            heard.push(Heard::Refused(printable(bytes)));
-            heard.push(Heard::Closed(0));
-            return bytes.len();
-        }
-        self.upgraded = true;
-        websocket::write_client_text(br#"{"type":"hello","version":1}"#, out);
-        end + 4
     }
 }
 
@@ -163,14 +113,10 @@ fn acked(payload: &[u8]) -> Option<Stamp> {
     Stamp::read_digits(key.get(16..)?)
 }
 
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(REFUSAL_CHARS_MAX).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::websocket::Kind;
 
     const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
 

@@ -3,9 +3,11 @@
 //!
 //! A direct message is a request, answered through an inbox by whoever receives it: that is how a
 //! user of NATS learns that a message has arrived, since the server itself keeps no account of it.
-//! As in the usual clients a connection has one subscription for all its inboxes.
+//! As in the usual clients a connection has one subscription for all its inboxes. Of a message to a
+//! group, which has no single receiver, the server's PONG to a PING behind it says that the server
+//! has passed it on: what clients call a flush.
 
-use std::{cell::Cell, io::Write};
+use std::{cell::Cell, collections::VecDeque, io::Write};
 
 use super::{
     Dialect, Heard, Person, Talk, Target,
@@ -14,6 +16,7 @@ use super::{
 use crate::stamp::Stamp;
 
 const END_OF_LINE: &[u8] = b"\r\n";
+const PING: &[u8] = b"PING\r\n";
 /// More than any line of a server: its INFO has some 500 bytes.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 /// More than any message of a measurement; a server's own limit is this by default.
@@ -52,16 +55,24 @@ impl Dialect for Nats {
             lines.push_str(&format!("SUB group.{group} {number}\r\n"));
         }
         // Its answer says that everything before it has been done.
-        lines.push_str("PING\r\n");
         out.extend_from_slice(lines.as_bytes());
-        Box::new(Connection { ready: false, inbox })
+        out.extend_from_slice(PING);
+        Box::new(Connection { state: State::Coming, inbox })
     }
 }
 
 struct Connection {
-    ready: bool,
+    state: State,
     /// What all its inboxes begin with; a stamp follows.
     inbox: String,
+}
+
+enum State {
+    Coming,
+    /// Messages to groups whose PONG has not come, the oldest first.
+    Live {
+        unanswered: VecDeque<Stamp>,
+    },
 }
 
 impl Talk for Connection {
@@ -109,6 +120,13 @@ impl Talk for Connection {
         write!(out, "{size}\r\n").expect("memory takes every write");
         stamp.write_text(size, out);
         out.extend_from_slice(END_OF_LINE);
+        match (to, &mut self.state) {
+            (Target::Group(_), State::Live { unanswered }) => {
+                out.extend_from_slice(PING);
+                unanswered.push_back(stamp);
+            }
+            (Target::Group(_), State::Coming) | (Target::Person(_), _) => {}
+        }
     }
 }
 
@@ -136,17 +154,20 @@ impl<'a> Head<'a> {
 
 impl Connection {
     fn hear(&mut self, line: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) {
-        match line {
-            b"PING" => out.extend_from_slice(b"PONG\r\n"),
-            b"PONG" if !self.ready => {
-                self.ready = true;
+        match (line, &mut self.state) {
+            (b"PING", _) => out.extend_from_slice(b"PONG\r\n"),
+            (b"PONG", State::Coming) => {
+                self.state = State::Live { unanswered: VecDeque::new() };
                 heard.push(Heard::Ready);
             }
+            (b"PONG", State::Live { unanswered }) if let Some(stamp) = unanswered.pop_front() => {
+                heard.push(Heard::Acked(stamp));
+            }
             // Said at first, and again when the cluster changes.
-            [b'I', b'N', b'F', b'O', b' ', ..] => {}
+            ([b'I', b'N', b'F', b'O', b' ', ..], _) => {}
             // What is wrong on the way in ends the connection.
-            _ if self.ready => heard.push(Heard::Refused(printable(line))),
-            _ => refuse(line, heard),
+            (_, State::Coming) => refuse(line, heard),
+            (_, State::Live { .. }) => heard.push(Heard::Refused(printable(line))),
         }
     }
 
@@ -245,7 +266,7 @@ mod tests {
         talk.send(&Target::Person("8".to_owned()), Stamp::new(1, 3), 0, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "PUB group.g 20\r\n~~0000010000000002xx\r\n\
+            "PUB group.g 20\r\n~~0000010000000002xx\r\nPING\r\n\
              PUB user.8 _INBOX.00000001.0000010000000003 18\r\n~~0000010000000003\r\n"
         );
     }
@@ -265,6 +286,24 @@ mod tests {
                 Heard::Delivered(Stamp::new(1, 3)),
                 Heard::Delivered(Stamp::new(1, 2)),
                 Heard::Acked(Stamp::new(1, 5))
+            ]
+        );
+    }
+
+    #[test]
+    fn the_pongs_behind_messages_to_groups_answer_for_them_in_their_order() {
+        let mut talk = live();
+        for count in 0..2 {
+            let to = Target::Group("g".to_owned());
+            talk.send(&to, Stamp::new(1, count), 18, &mut Vec::new());
+        }
+        let (_, heard) = exchange(&mut *talk, "PONG\r\nPONG\r\nPONG\r\n");
+        assert_eq!(
+            heard,
+            [
+                Heard::Acked(Stamp::new(1, 0)),
+                Heard::Acked(Stamp::new(1, 1)),
+                Heard::Refused("PONG".to_owned())
             ]
         );
     }

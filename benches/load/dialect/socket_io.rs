@@ -26,7 +26,7 @@ impl Dialect for SocketIo {
     fn open(&self, person: &Person, follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
         let path = "/socket.io/?EIO=4&transport=websocket";
         Box::new(Connection {
-            socket: Upgraded::ask(&self.host, path, out),
+            socket: Upgraded::ask(&self.host, path, "", out),
             session: Session {
                 state: State::Coming { token: person.token.clone(), follows: follows.to_vec() },
                 unanswered: Unanswered::from(0),

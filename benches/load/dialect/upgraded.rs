@@ -1,4 +1,4 @@
-//! A client's WebSocket as peers want it: the upgrade over HTTP, then frames, of which only the
+//! A client's WebSocket: the upgrade over HTTP, then frames, of which only the
 //! messages are handed on. Knows nothing of what they say.
 
 use super::Heard;
@@ -29,11 +29,12 @@ pub(super) enum Came<'a> {
 }
 
 impl Upgraded {
-    /// Asks for it.
-    pub(super) fn ask(host: &str, path: &str, out: &mut Vec<u8>) -> Self {
+    /// Asks for it; `fields` are whole lines of the request.
+    pub(super) fn ask(host: &str, path: &str, fields: &str, out: &mut Vec<u8>) -> Self {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCBnZW5lcmF0b3IhIQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCBnZW5lcmF0b3IhIQ==\r\n\
+             {fields}\r\n"
         );
         out.extend_from_slice(request.as_bytes());
         Self::NotYet
@@ -140,7 +141,7 @@ pub(super) mod tests {
 
     fn read(bytes: &[u8]) -> (usize, Vec<u8>, Vec<Heard>, usize) {
         let (mut out, mut heard, mut came) = (Vec::new(), Vec::new(), 0);
-        let mut socket = Upgraded::ask("peer.test", "/", &mut Vec::new());
+        let mut socket = Upgraded::ask("peer.test", "/", "", &mut Vec::new());
         let taken = socket.read(bytes, &mut out, &mut heard, |_, _, _| came += 1);
         (taken, out, heard, came)
     }
@@ -148,7 +149,7 @@ pub(super) mod tests {
     #[test]
     fn the_request_is_that_of_the_standard() {
         let mut out = Vec::new();
-        Upgraded::ask("peer.test", "/chat?x=1", &mut out);
+        Upgraded::ask("peer.test", "/chat?x=1", "Origin: none\r\n", &mut out);
         let request = String::from_utf8(out).unwrap();
         assert_eq!(
             request.split("\r\n").collect::<Vec<_>>(),
@@ -159,6 +160,7 @@ pub(super) mod tests {
                 "Upgrade: websocket",
                 "Sec-WebSocket-Version: 13",
                 "Sec-WebSocket-Key: bG9hZCBnZW5lcmF0b3IhIQ==",
+                "Origin: none",
                 "",
                 ""
             ]

@@ -23,7 +23,7 @@ impl Ws {
 
 impl Dialect for Ws {
     fn open(&self, person: &Person, follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
-        let socket = Upgraded::ask(&self.host, &format!("/?token={}", person.token), out);
+        let socket = Upgraded::ask(&self.host, &format!("/?token={}", person.token), "", out);
         let follows = follows.to_vec();
         Box::new(Connection { socket, state: State::Coming { follows }, text: Vec::new() })
     }

@@ -2,10 +2,14 @@
 //! Each is a hidden subcommand, so that it runs in a process of its own, pinned like any subject.
 
 mod relay;
+mod insert;
 
 use std::{io::Read, net::SocketAddr};
 
 use clap::Subcommand;
+
+pub(crate) use self::insert::{PostgresTable, SqliteTable, Table};
+use self::relay::{Relay, To};
 
 /// What to be.
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -15,6 +19,9 @@ pub(crate) enum Floor {
         /// Everything that one read brought in one write, instead of one write a message.
         #[arg(long)]
         coalesced: bool,
+        /// With an acknowledgement to the sender.
+        #[arg(long)]
+        acked: bool,
     },
     /// Writes what somebody sends to whom it is for, and an acknowledgement to the sender.
     Direct,
@@ -24,8 +31,12 @@ impl Floor {
     /// The arguments that make this of the tool.
     pub(crate) fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::FanOut { coalesced: false } => &["floor", "fan-out"],
-            Self::FanOut { coalesced: true } => &["floor", "fan-out", "--coalesced"],
+            Self::FanOut { coalesced: false, acked: false } => &["floor", "fan-out"],
+            Self::FanOut { coalesced: false, acked: true } => &["floor", "fan-out", "--acked"],
+            Self::FanOut { coalesced: true, acked: false } => &["floor", "fan-out", "--coalesced"],
+            Self::FanOut { coalesced: true, acked: true } => {
+                &["floor", "fan-out", "--coalesced", "--acked"]
+            }
             Self::Direct => &["floor", "direct"],
         }
     }
@@ -38,11 +49,13 @@ impl Floor {
             let _ = std::io::stdin().read(&mut [0]);
             std::process::exit(0);
         });
-        match self {
-            Self::FanOut { coalesced: false } => relay::serve(relay::Relay::Each),
-            Self::FanOut { coalesced: true } => relay::serve(relay::Relay::Coalesced),
-            Self::Direct => relay::serve(relay::Relay::ToOne),
-        }
+        relay::serve(match self {
+            Self::FanOut { coalesced, acked } => {
+                let to = if coalesced { To::EachCoalesced } else { To::Each };
+                Relay { to, acked }
+            }
+            Self::Direct => Relay { to: To::One, acked: true },
+        })
     }
 }
 

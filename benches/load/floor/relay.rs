@@ -18,15 +18,23 @@ use crate::{
     websocket::{self, Kind},
 };
 
-/// What happens to a message.
+/// Where a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Relay {
+pub(crate) enum To {
     /// To everybody else, one write a message and socket.
     Each,
     /// To everybody else, all messages of one read in one write a socket.
-    Coalesced,
-    /// To the one it is for, and an acknowledgement to the sender.
-    ToOne,
+    EachCoalesced,
+    /// To the one it is for.
+    One,
+}
+
+/// What happens to a message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Relay {
+    pub(crate) to: To,
+    /// Whether the sender is told.
+    pub(crate) acked: bool,
 }
 
 const LISTENER: Token = Token(usize::MAX);
@@ -185,24 +193,25 @@ impl Room {
         } else if *mark == MARKS.message && text.len() >= STAMP_BYTES {
             // In one piece: the mark takes the place of the number's last byte.
             let message = &payload[4..];
-            let head = frame.len();
             websocket::write_server_text(message, &mut frame);
             let first = frame.len() - message.len();
             frame[first] = MARKS.message;
-            match self.relay {
-                Relay::Each => self.write_to_others(from, &frame),
-                Relay::Coalesced => self.batch.extend_from_slice(&frame[head..]),
-                Relay::ToOne => {
+            match self.relay.to {
+                To::Each => self.write_to_others(from, &frame),
+                To::EachCoalesced => self.batch.extend_from_slice(&frame),
+                To::One => {
                     if let Some(to) = self.numbers.get(&number) {
                         self.write(*to, &frame);
                     }
-                    frame.clear();
-                    let mut ack = [MARKS.ack; STAMP_BYTES - 1];
-                    // Behind the mark of a stamp are its digits.
-                    ack[1..].copy_from_slice(&text[2..STAMP_BYTES]);
-                    websocket::write_server_text(&ack, &mut frame);
-                    self.write(from, &frame);
                 }
+            }
+            if self.relay.acked {
+                frame.clear();
+                let mut ack = [MARKS.ack; STAMP_BYTES - 1];
+                // Behind the mark of a stamp are its digits.
+                ack[1..].copy_from_slice(&text[2..STAMP_BYTES]);
+                websocket::write_server_text(&ack, &mut frame);
+                self.write(from, &frame);
             }
         }
         self.frame = frame;

@@ -1,7 +1,10 @@
 //! What is played against servers, one file each, and what all of them share: what is measured, how
 //! often and for how long, and the window in which it counts.
 
+mod exchange;
 mod fan_out;
+mod direct;
+mod hot;
 
 use std::{
     path::PathBuf,
@@ -11,9 +14,10 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-pub(crate) use self::fan_out::FanOut;
+pub(crate) use self::{direct::Direct, fan_out::FanOut, hot::Hot};
 use crate::{
-    crowd::{Crowd, Play},
+    crowd::{Crowd, Guest, Play, Voice},
+    floor::{PostgresTable, SqliteTable, Table},
     machine::{Cores, own_cpu},
     report::{Latency, Row, Run},
     subject::{self, Beside, Foreign, Nodes, Own, Peer, Role, Store, Subject},
@@ -99,6 +103,33 @@ impl Common {
         let server = server.canonicalize().context("where the server is")?;
         subject::own(&Own { name, server, store: self.store, people, groups }, cores)
     }
+
+    /// The first so many people of it, connected, to its nodes in turn.
+    fn gather(&self, subject: &Subject, people: usize) -> anyhow::Result<Crowd> {
+        let guests: Vec<Guest<'_>> = subject.people[..people]
+            .iter()
+            .zip(subject.addresses.iter().cycle())
+            .map(|(person, address)| Guest { person, address: *address, follows: &subject.groups })
+            .collect();
+        Crowd::gather(&*subject.dialect, &guests, usize::from(self.handshakes))
+    }
+
+    /// The inserts that this server's log cannot do without, if it is known where it lies.
+    fn inserts(&self, cores: Cores) -> anyhow::Result<Option<Contestant<'static>>> {
+        if self.no_floors || self.people.is_some() {
+            return Ok(None);
+        }
+        let span = Duration::from_secs(self.seconds);
+        let mut table: Box<dyn Table> = match self.store {
+            Store::Sqlite => Box::new(SqliteTable::new(cores)?),
+            Store::Postgres => Box::new(PostgresTable::new(cores)?),
+        };
+        Ok(Some(Contestant {
+            name: "floor, inserts".to_owned(),
+            role: Role::Floor,
+            run: Box::new(move || table.fill(span)),
+        }))
+    }
 }
 
 impl Common {
@@ -143,22 +174,13 @@ fn side_by_side(runs: u32, mut contestants: Vec<Contestant<'_>>) -> anyhow::Resu
     Ok(rows)
 }
 
-/// When messages are sent.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Pace {
-    /// As soon as one of so many on their way has arrived.
-    Closed { window: usize },
-    /// So many a second, whatever has arrived.
-    Open { rate: f64 },
-}
-
 /// A play that can be measured.
 trait Measured: Play {
     /// When this sends next by itself; `None`: it only answers.
     fn due(&self) -> Option<Instant>;
 
     /// Sends what is due.
-    fn send_due(&mut self, crowd: &mut Crowd);
+    fn send_due(&mut self, voice: &mut dyn Voice, now: Instant);
 
     /// From now on it counts.
     fn begin_window(&mut self);
@@ -213,7 +235,7 @@ fn measure(
 
 fn play_until(crowd: &mut Crowd, play: &mut impl Measured, end: Instant) -> anyhow::Result<()> {
     while Instant::now() < end {
-        play.send_due(crowd);
+        play.send_due(&mut crowd.voice(), Instant::now());
         let until = play.due().map_or(end, |due| due.min(end));
         crowd.turn(until, play)?;
         check(play)?;

@@ -31,6 +31,6 @@ pub(crate) fn bare(
         people: numbered(people),
         groups: vec!["everybody".to_owned()],
         processes: vec![("floor".to_owned(), process.id())],
-        keep: vec![Box::new(process)],
+        _keep: vec![Box::new(process)],
     })
 }

@@ -59,7 +59,7 @@ pub(crate) fn foreign(foreign: &Foreign<'_>) -> anyhow::Result<Subject> {
         people,
         groups,
         processes: named.collect(),
-        keep: Vec::new(),
+        _keep: Vec::new(),
     })
 }
 

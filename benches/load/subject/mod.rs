@@ -50,7 +50,7 @@ pub(crate) struct Subject {
     /// elsewhere.
     pub(crate) processes: Vec<(String, u32)>,
     /// What ends it when it is dropped, in this order.
-    pub(crate) keep: Vec<Box<dyn Any>>,
+    pub(crate) _keep: Vec<Box<dyn Any>>,
 }
 
 /// CPU seconds of a process by its name.

@@ -127,7 +127,7 @@ pub(crate) fn own(own: &Own<'_>, cores: Cores) -> anyhow::Result<Subject> {
         people: cast.people,
         groups: cast.groups,
         processes,
-        keep,
+        _keep: keep,
     })
 }
 
