@@ -22,13 +22,20 @@ pub(crate) struct Chat {
     /// Names what is sent in this life of the generator: a server remembers keys for ever.
     life: u32,
     connections: Cell<u32>,
+    /// Whether hello is said; without, a connection is ready when it is upgraded.
+    greets: bool,
 }
 
 impl Chat {
     /// `host` is what stands in the requests; `life` has to be another each time the generator runs
     /// against the same server.
     pub(crate) fn new(host: impl Into<String>, life: u32) -> Self {
-        Self { host: host.into(), life, connections: Cell::new(0) }
+        Self { host: host.into(), life, connections: Cell::new(0), greets: true }
+    }
+
+    /// Speaks to a server that upgrades and says nothing.
+    pub(crate) fn upgrade_only(host: impl Into<String>) -> Self {
+        Self { greets: false, ..Self::new(host, 0) }
     }
 }
 
@@ -43,16 +50,17 @@ impl Dialect for Chat {
         out.extend_from_slice(upgrade.as_bytes());
         self.connections.set(self.connections.get() + 1);
         let keys = format!("{:08x}{:08x}", self.life, self.connections.get());
-        Box::new(Connection { upgraded: false, keys, frame: Vec::new() })
+        Box::new(Connection { upgraded: false, greets: self.greets, keys, frame: Vec::new() })
     }
 
     fn heartbeat(&self) -> Option<Duration> {
-        Some(HEARTBEAT)
+        self.greets.then_some(HEARTBEAT)
     }
 }
 
 struct Connection {
     upgraded: bool,
+    greets: bool,
     /// What all keys of this connection begin with.
     keys: String,
     /// For the payload that is being written.
@@ -130,7 +138,11 @@ impl Connection {
             return bytes.len();
         }
         self.upgraded = true;
-        websocket::write_client_text(br#"{"type":"hello","version":1}"#, out);
+        if self.greets {
+            websocket::write_client_text(br#"{"type":"hello","version":1}"#, out);
+        } else {
+            heard.push(Heard::Ready);
+        }
         end + 4
     }
 }

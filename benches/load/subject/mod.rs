@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 pub(crate) use self::{
     bare::bare,
     foreign::{Foreign, foreign, register},
-    own::{Own, Store, own},
+    own::{AUDIENCE, ISSUER, Own, SECRET, Store, own},
 };
 use crate::{
     dialect::{Dialect, Person},
@@ -61,15 +61,16 @@ impl Subject {
         each.map(|(name, pid)| (name.clone(), machine::cpu_seconds(*pid))).collect()
     }
 
+    /// CPU that it used since `before`, which it answered then.
+    pub(crate) fn cpu_since(&self, before: &Cpu) -> Cpu {
+        let now = self.cpu().into_iter().zip(before);
+        now.map(|((name, now), (_, before))| (name, now - before)).collect()
+    }
+
     /// Bytes that its processes have in memory.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.processes.iter().map(|(_, pid)| machine::resident_bytes(*pid)).sum()
     }
-}
-
-/// The first people of a group are numbers where nobody has a name.
-fn numbered(count: usize) -> Vec<Person> {
-    (0..count).map(|n| Person { user: n.to_string(), token: String::new() }).collect()
 }
 
 /// A child of ours, which ends with this.
