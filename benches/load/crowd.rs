@@ -54,7 +54,8 @@ struct Cast {
 }
 
 struct Member {
-    talk: Box<dyn Talk>,
+    /// `None`: never came.
+    talk: Option<Box<dyn Talk>>,
     /// What opens the connection, until it is said.
     opening: Vec<u8>,
     state: State,
@@ -85,9 +86,9 @@ struct Lines<'a> {
 impl Voice for Lines<'_> {
     fn send(&mut self, who: usize, to: &Target, stamp: Stamp, size: usize) {
         let member = &mut self.cast.members[who];
-        let Some(id) = member.socket() else { return };
+        let (Some(id), Some(talk)) = (member.socket(), &mut member.talk) else { return };
         self.cast.out.clear();
-        member.talk.send(to, stamp, size, &mut self.cast.out);
+        talk.send(to, stamp, size, &mut self.cast.out);
         self.sockets.write(id, &self.cast.out);
     }
 }
@@ -102,30 +103,31 @@ pub(crate) struct Guest<'a> {
 }
 
 impl Crowd {
+    /// Room for so many people, none of whom is there.
+    pub(crate) fn new(dialect: &dyn Dialect, people: usize) -> anyhow::Result<Self> {
+        let absent = || Member { talk: None, opening: Vec::new(), state: State::Away };
+        let cast = Cast {
+            members: std::iter::repeat_with(absent).take(people).collect(),
+            owners: Vec::new(),
+            ready: 0,
+            out: Vec::new(),
+            heard: Vec::new(),
+        };
+        Ok(Self {
+            engine: Engine::new()?,
+            cast,
+            heartbeat: dialect.heartbeat(),
+            beats: VecDeque::new(),
+        })
+    }
+
     /// Everybody, as soon as all are ready; `in_flight` at a time are on the way in.
     pub(crate) fn gather(
         dialect: &dyn Dialect,
         guests: &[Guest<'_>],
         in_flight: usize,
     ) -> anyhow::Result<Self> {
-        let cast = Cast {
-            members: Vec::with_capacity(guests.len()),
-            owners: Vec::new(),
-            ready: 0,
-            out: Vec::new(),
-            heard: Vec::new(),
-        };
-        let mut crowd = Self {
-            engine: Engine::new()?,
-            cast,
-            heartbeat: dialect.heartbeat(),
-            beats: VecDeque::new(),
-        };
-        for guest in guests {
-            let mut opening = Vec::new();
-            let talk = dialect.open(guest.person, guest.follows, &mut opening);
-            crowd.cast.members.push(Member { talk, opening, state: State::Away });
-        }
+        let mut crowd = Self::new(dialect, guests.len())?;
         let deadline = Instant::now() + PATIENCE;
         let mut arrivals = Arrivals::default();
         let mut waiting: VecDeque<(Instant, usize)> =
@@ -137,11 +139,7 @@ impl Crowd {
                 && from <= Instant::now()
             {
                 waiting.pop_front();
-                let guest = &guests[who];
-                let member = &mut crowd.cast.members[who];
-                member.opening.clear();
-                member.talk = dialect.open(guest.person, guest.follows, &mut member.opening);
-                crowd.connect(who, guest.address)?;
+                crowd.come(who, dialect, &guests[who])?;
                 coming += 1;
             }
             let until = Instant::now() + Duration::from_millis(100);
@@ -166,15 +164,36 @@ impl Crowd {
         Ok(crowd)
     }
 
-    fn connect(&mut self, who: usize, address: SocketAddr) -> anyhow::Result<()> {
-        let id = self.engine.sockets().connect(address).context("a socket")?;
+    /// Opens a connection of somebody who has none.
+    pub(crate) fn come(
+        &mut self,
+        who: usize,
+        dialect: &dyn Dialect,
+        guest: &Guest<'_>,
+    ) -> anyhow::Result<()> {
+        let id = self.engine.sockets().connect(guest.address).context("a socket")?;
         let owners = &mut self.cast.owners;
         if owners.len() <= id.0 {
             owners.resize(id.0 + 1, usize::MAX);
         }
         owners[id.0] = who;
-        self.cast.members[who].state = State::Coming(id);
+        let member = &mut self.cast.members[who];
+        member.opening.clear();
+        member.talk = Some(dialect.open(guest.person, guest.follows, &mut member.opening));
+        member.state = State::Coming(id);
         Ok(())
+    }
+
+    /// Ends somebody's connection with a reset.
+    pub(crate) fn leave(&mut self, who: usize) {
+        let member = &mut self.cast.members[who];
+        if let Some(id) = member.socket() {
+            self.engine.sockets().reset(id);
+        }
+        if matches!(member.state, State::Ready(_)) {
+            self.cast.ready -= 1;
+        }
+        member.state = State::Away;
     }
 
     fn expect_beat(&mut self, who: usize) {
@@ -192,9 +211,10 @@ impl Crowd {
         {
             self.beats.pop_front();
             let member = &mut self.cast.members[who];
-            if let State::Ready(id) = member.state {
+            if let (State::Ready(id), Some(talk)) = (&member.state, &mut member.talk) {
+                let id = *id;
                 self.cast.out.clear();
-                member.talk.beat(&mut self.cast.out);
+                talk.beat(&mut self.cast.out);
                 self.engine.sockets().write(id, &self.cast.out);
                 self.expect_beat(who);
             }
@@ -265,8 +285,10 @@ impl<P: Play> Traffic for Stage<'_, P> {
         let who = self.cast.owners[id.0];
         let cast = &mut *self.cast;
         cast.out.clear();
+        // Nobody's socket is there before they came.
+        let Some(talk) = &mut cast.members[who].talk else { return bytes.len() };
         let mut heard = std::mem::take(&mut cast.heard);
-        let taken = cast.members[who].talk.read(bytes, &mut cast.out, &mut heard);
+        let taken = talk.read(bytes, &mut cast.out, &mut heard);
         if !cast.out.is_empty() {
             sockets.write(id, &cast.out);
         }

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     floor::Floor,
     machine::Cores,
-    scenario::{Direct, FanOut, Hot},
+    scenario::{Connect, Direct, FanOut, Hot, Idle},
 };
 
 /// Load for chat-server, and what the machine would allow beside it
@@ -34,6 +34,8 @@ enum Command {
     FanOut(FanOut),
     Direct(Direct),
     Hot(Hot),
+    Idle(Idle),
+    Connect(Connect),
     /// Makes accounts on a running server, and prints a user id and a token a line
     People {
         /// The server
@@ -57,6 +59,8 @@ fn main() -> anyhow::Result<()> {
         Command::FanOut(fan_out) => fan_out.run(prepare()?),
         Command::Direct(direct) => direct.run(prepare()?),
         Command::Hot(hot) => hot.run(prepare()?),
+        Command::Idle(idle) => idle.run(prepare()?),
+        Command::Connect(connect) => connect.run(prepare()?),
         Command::People { url, count } => {
             subject::register(&url, count as usize, &mut std::io::stdout().lock())
         }

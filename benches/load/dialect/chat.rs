@@ -3,49 +3,64 @@
 
 use std::{cell::Cell, time::Duration};
 
-use super::{
-    Dialect, Heard, Person, Talk, Target,
-    upgraded::{Came, Upgraded, printable},
+use super::{Dialect, Heard, Person, Talk, Target};
+use crate::{
+    stamp::Stamp,
+    websocket::{self, Kind},
 };
-use crate::{stamp::Stamp, websocket};
 
 /// Below the 25 s that a server asks for unless it is configured otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+/// Of an answer to the upgrade; more is no such answer.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// No reason to print more of what a server refused.
+const REFUSAL_CHARS_MAX: usize = 300;
+
 /// Speaks to servers of ours.
 pub(crate) struct Chat {
     host: String,
     /// Names what is sent in this life of the generator: a server remembers keys for ever.
     life: u32,
     connections: Cell<u32>,
+    /// Whether hello is said; without, a connection is ready when it is upgraded.
+    greets: bool,
 }
 
 impl Chat {
     /// `host` is what stands in the requests; `life` has to be another each time the generator runs
     /// against the same server.
     pub(crate) fn new(host: impl Into<String>, life: u32) -> Self {
-        Self { host: host.into(), life, connections: Cell::new(0) }
+        Self { host: host.into(), life, connections: Cell::new(0), greets: true }
+    }
+
+    /// Speaks to a server that upgrades and says nothing.
+    pub(crate) fn upgrade_only(host: impl Into<String>) -> Self {
+        Self { greets: false, ..Self::new(host, 0) }
     }
 }
 
 impl Dialect for Chat {
     fn open(&self, person: &Person, _follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
-        let fields = format!(
-            "Sec-WebSocket-Protocol: chat.v1\r\nAuthorization: Bearer {}\r\n",
-            person.token
+        let upgrade = format!(
+            "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCBnZW5lcmF0b3IhIQ==\r\n\
+             Sec-WebSocket-Protocol: chat.v1\r\nAuthorization: Bearer {}\r\n\r\n",
+            self.host, person.token
         );
-        let socket = Upgraded::ask(&self.host, "/ws", &fields, out);
+        out.extend_from_slice(upgrade.as_bytes());
         self.connections.set(self.connections.get() + 1);
         let keys = format!("{:08x}{:08x}", self.life, self.connections.get());
-        Box::new(Connection { socket, keys, frame: Vec::new() })
+        Box::new(Connection { upgraded: false, greets: self.greets, keys, frame: Vec::new() })
     }
 
     fn heartbeat(&self) -> Option<Duration> {
-        Some(HEARTBEAT)
+        self.greets.then_some(HEARTBEAT)
     }
 }
 
 struct Connection {
-    socket: Upgraded,
+    upgraded: bool,
+    greets: bool,
     /// What all keys of this connection begin with.
     keys: String,
     /// For the payload that is being written.
@@ -54,12 +69,33 @@ struct Connection {
 
 impl Talk for Connection {
     fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) -> usize {
-        self.socket.read(bytes, out, heard, |came, out, heard| match came {
-            Came::Upgrade => {
-                websocket::write_client_text(br#"{"type":"hello","version":1}"#, out);
+        let mut taken = 0;
+        if !self.upgraded {
+            taken = self.read_upgrade(bytes, out, heard);
+        }
+        while self.upgraded {
+            let frame = match websocket::frame(&bytes[taken..], false) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(why) => {
+                    heard.push(Heard::Refused(why.to_string()));
+                    heard.push(Heard::Closed(0));
+                    return bytes.len();
+                }
+            };
+            taken += frame.taken;
+            match frame.kind {
+                Kind::Message => read_text(frame.payload, heard),
+                Kind::Ping => websocket::write_client_pong(frame.payload, out),
+                Kind::Pong => {}
+                Kind::Close => {
+                    let code =
+                        frame.payload.first_chunk().map_or(1005, |it| u16::from_be_bytes(*it));
+                    heard.push(Heard::Closed(code));
+                }
             }
-            Came::Message(text) => read_text(text, heard),
-        })
+        }
+        taken
     }
 
     fn send(&mut self, to: &Target, stamp: Stamp, size: usize, out: &mut Vec<u8>) {
@@ -82,6 +118,32 @@ impl Talk for Connection {
 
     fn beat(&mut self, out: &mut Vec<u8>) {
         websocket::write_client_text(br#"{"type":"ping"}"#, out);
+    }
+}
+
+impl Connection {
+    /// Of the answer to the upgrade; how much of it was taken.
+    fn read_upgrade(&mut self, bytes: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) -> usize {
+        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+            if bytes.len() > HEAD_BYTES_MAX {
+                heard.push(Heard::Refused("no answer to the upgrade".to_owned()));
+                heard.push(Heard::Closed(0));
+                return bytes.len();
+            }
+            return 0;
+        };
+        if !bytes.starts_with(b"HTTP/1.1 101 ") {
+            heard.push(Heard::Refused(printable(bytes)));
+            heard.push(Heard::Closed(0));
+            return bytes.len();
+        }
+        self.upgraded = true;
+        if self.greets {
+            websocket::write_client_text(br#"{"type":"hello","version":1}"#, out);
+        } else {
+            heard.push(Heard::Ready);
+        }
+        end + 4
     }
 }
 
@@ -113,10 +175,14 @@ fn acked(payload: &[u8]) -> Option<Stamp> {
     Stamp::read_digits(key.get(16..)?)
 }
 
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(REFUSAL_CHARS_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::websocket::Kind;
 
     const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
 

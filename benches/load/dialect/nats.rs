@@ -160,9 +160,10 @@ impl Connection {
                 self.state = State::Live { unanswered: VecDeque::new() };
                 heard.push(Heard::Ready);
             }
-            (b"PONG", State::Live { unanswered }) if let Some(stamp) = unanswered.pop_front() => {
-                heard.push(Heard::Acked(stamp));
-            }
+            (b"PONG", State::Live { unanswered }) => match unanswered.pop_front() {
+                Some(stamp) => heard.push(Heard::Acked(stamp)),
+                None => heard.push(Heard::Refused(printable(line))),
+            },
             // Said at first, and again when the cluster changes.
             ([b'I', b'N', b'F', b'O', b' ', ..], _) => {}
             // What is wrong on the way in ends the connection.

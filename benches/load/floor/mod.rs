@@ -2,6 +2,8 @@
 //! Each is a hidden subcommand, so that it runs in a process of its own, pinned like any subject.
 
 mod relay;
+mod accept;
+mod upgrade;
 mod insert;
 
 use std::{io::Read, net::SocketAddr};
@@ -25,6 +27,10 @@ pub(crate) enum Floor {
     },
     /// Writes what somebody sends to whom it is for, and an acknowledgement to the sender.
     Direct,
+    /// Takes connections and keeps nothing of them.
+    Accept,
+    /// Upgrades to WebSocket whoever has a valid token.
+    Upgrade,
 }
 
 impl Floor {
@@ -38,6 +44,8 @@ impl Floor {
                 &["floor", "fan-out", "--coalesced", "--acked"]
             }
             Self::Direct => &["floor", "direct"],
+            Self::Accept => &["floor", "accept"],
+            Self::Upgrade => &["floor", "upgrade"],
         }
     }
 
@@ -49,13 +57,15 @@ impl Floor {
             let _ = std::io::stdin().read(&mut [0]);
             std::process::exit(0);
         });
-        relay::serve(match self {
+        match self {
             Self::FanOut { coalesced, acked } => {
                 let to = if coalesced { To::EachCoalesced } else { To::Each };
-                Relay { to, acked }
+                relay::serve(Relay { to, acked })
             }
-            Self::Direct => Relay { to: To::One, acked: true },
-        })
+            Self::Direct => relay::serve(Relay { to: To::One, acked: true }),
+            Self::Accept => accept::serve(),
+            Self::Upgrade => upgrade::serve(),
+        }
     }
 }
 

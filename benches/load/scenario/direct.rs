@@ -43,7 +43,7 @@ impl Direct {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = self.pairs as usize * 2;
         let mut subjects = vec![self.common.subject(cores, people, &[])?];
-        subjects.extend(self.common.peers(cores, Nodes::One, people, 0)?);
+        subjects.extend(self.common.peers(cores, Nodes::One, people, &[])?);
         if !self.common.no_floors {
             subjects.push(bare(SOCKETS, Floor::Direct, cores, people)?);
         }

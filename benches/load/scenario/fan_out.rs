@@ -40,9 +40,9 @@ pub(crate) struct FanOut {
 impl FanOut {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = self.listeners as usize + 1;
-        let mut subjects =
-            vec![self.common.subject(cores, people, &[(0..people).collect::<Vec<_>>()])?];
-        subjects.extend(self.common.peers(cores, Nodes::One, people, 1)?);
+        let groups = [(0..people).collect::<Vec<_>>()];
+        let mut subjects = vec![self.common.subject(cores, people, &groups)?];
+        subjects.extend(self.common.peers(cores, Nodes::One, people, &groups)?);
         if !self.common.no_floors {
             subjects.push(bare(
                 "floor, one write a message",

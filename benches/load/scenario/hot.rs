@@ -43,9 +43,9 @@ pub(crate) struct Hot {
 impl Hot {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = usize::from(self.senders);
-        let mut subjects =
-            vec![self.common.subject(cores, people, &[(0..people).collect::<Vec<_>>()])?];
-        subjects.extend(self.common.peers(cores, Nodes::One, people, 1)?);
+        let groups = [(0..people).collect::<Vec<_>>()];
+        let mut subjects = vec![self.common.subject(cores, people, &groups)?];
+        subjects.extend(self.common.peers(cores, Nodes::One, people, &groups)?);
         if !self.common.no_floors {
             let floor = Floor::FanOut { coalesced: false, acked: true };
             subjects.push(bare(SOCKETS, floor, cores, people)?);

@@ -5,6 +5,8 @@ mod exchange;
 mod fan_out;
 mod direct;
 mod hot;
+mod idle;
+mod connect;
 
 use std::{
     path::PathBuf,
@@ -14,7 +16,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-pub(crate) use self::{direct::Direct, fan_out::FanOut, hot::Hot};
+pub(crate) use self::{connect::Connect, direct::Direct, fan_out::FanOut, hot::Hot, idle::Idle};
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
     floor::{PostgresTable, SqliteTable, Table},
@@ -104,13 +106,47 @@ impl Common {
         subject::own(&Own { name, server, store: self.store, people, groups }, cores)
     }
 
-    /// The first so many people of it, connected, to its nodes in turn.
+    /// The servers of others that are to be measured, with as many people and the same groups.
+    fn peers(
+        &self,
+        cores: Cores,
+        nodes: Nodes,
+        people: usize,
+        groups: &[Vec<usize>],
+    ) -> anyhow::Result<Vec<Subject>> {
+        self.beside.iter().map(|peer| self.peer(*peer, cores, nodes, people, groups)).collect()
+    }
+
+    fn peer(
+        &self,
+        peer: Peer,
+        cores: Cores,
+        nodes: Nodes,
+        people: usize,
+        groups: &[Vec<usize>],
+    ) -> anyhow::Result<Subject> {
+        let centrifugo = self.centrifugo.as_deref();
+        subject::peer(&Beside { peer, centrifugo, nodes, people, groups }, cores)
+    }
+
+    /// The first so many people of it, to its nodes in turn.
+    fn guests<'a>(
+        &self,
+        subject: &'a Subject,
+        people: usize,
+    ) -> impl Iterator<Item = Guest<'a>> + use<'a> {
+        let addresses = subject.addresses.iter().cycle();
+        subject.people[..people].iter().zip(addresses).enumerate().map(
+            |(who, (person, address))| {
+                let follows = subject.follows.get(who).map_or(&[][..], Vec::as_slice);
+                Guest { person, address: *address, follows }
+            },
+        )
+    }
+
+    /// The same, connected.
     fn gather(&self, subject: &Subject, people: usize) -> anyhow::Result<Crowd> {
-        let guests: Vec<Guest<'_>> = subject.people[..people]
-            .iter()
-            .zip(subject.addresses.iter().cycle())
-            .map(|(person, address)| Guest { person, address: *address, follows: &subject.groups })
-            .collect();
+        let guests: Vec<Guest<'_>> = self.guests(subject, people).collect();
         Crowd::gather(&*subject.dialect, &guests, usize::from(self.handshakes))
     }
 
@@ -129,25 +165,6 @@ impl Common {
             role: Role::Floor,
             run: Box::new(move || table.fill(span)),
         }))
-    }
-}
-
-impl Common {
-    /// The servers of others that are to be measured, each for as many people and groups.
-    fn peers(
-        &self,
-        cores: Cores,
-        nodes: Nodes,
-        people: usize,
-        groups: usize,
-    ) -> anyhow::Result<Vec<Subject>> {
-        let centrifugo = self.centrifugo.as_deref();
-        let each = self.beside.iter();
-        each.map(|peer| {
-            let beside = Beside { peer: *peer, centrifugo, nodes, people, groups };
-            subject::peer(&beside, cores)
-        })
-        .collect()
     }
 }
 
@@ -215,8 +232,7 @@ fn measure(
     play_until(crowd, play, began + Duration::from_secs(common.seconds))?;
     let (work, latency) = play.end_window();
     let (wall, own) = (began.elapsed(), own_cpu() - own);
-    let cpu = subject.cpu().into_iter().zip(cpu);
-    let cpu = cpu.map(|((name, after), (_, before))| (name, after - before)).collect();
+    let cpu = subject.cpu_since(&cpu);
     let run = Run { work, wall, cpu, own_cpu: own, latency, calls: crowd.calls().since(calls) };
     play.finish();
     let deadline = Instant::now() + LAST_ARRIVALS;

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::{Process, Role, Subject, numbered};
+use super::{Process, Role, Subject, own};
 use crate::{
-    dialect,
+    dialect::{self, Dialect, Person},
     floor::{self, Floor},
     machine::Cores,
 };
@@ -23,14 +23,29 @@ pub(crate) fn bare(
     command.args(floor.arguments());
     let (process, address) =
         cores.as_subject(|| Process::start(&mut command, floor::heard_listening))?;
+    let (dialect, people): (Box<dyn Dialect>, _) = match floor {
+        Floor::FanOut { .. } | Floor::Direct | Floor::Accept => {
+            (Box::new(dialect::Floor), numbered(people))
+        }
+        Floor::Upgrade => (
+            Box::new(dialect::Chat::upgrade_only(address.to_string())),
+            own::with_tokens(&own::users(people))?,
+        ),
+    };
     Ok(Subject {
         name: name.to_owned(),
         role: Role::Floor,
-        dialect: Box::new(dialect::Floor),
+        dialect,
         addresses: vec![address],
-        people: numbered(people),
+        people,
         groups: vec!["everybody".to_owned()],
+        follows: Vec::new(),
         processes: vec![("floor".to_owned(), process.id())],
         _keep: vec![Box::new(process)],
     })
+}
+
+/// People are numbers where nobody asks for a name.
+fn numbered(count: usize) -> Vec<Person> {
+    (0..count).map(|n| Person { user: n.to_string(), token: String::new() }).collect()
 }

@@ -58,6 +58,7 @@ pub(crate) fn foreign(foreign: &Foreign<'_>) -> anyhow::Result<Subject> {
         addresses,
         people,
         groups,
+        follows: Vec::new(),
         processes: named.collect(),
         _keep: Vec::new(),
     })

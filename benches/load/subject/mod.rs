@@ -19,7 +19,7 @@ use anyhow::{Context, bail};
 pub(crate) use self::{
     bare::bare,
     foreign::{Foreign, foreign, register},
-    own::{Own, Store, own},
+    own::{AUDIENCE, ISSUER, Own, SECRET, Store, own},
     peer::{Beside, Nodes, Peer, peer},
 };
 use crate::{
@@ -46,6 +46,8 @@ pub(crate) struct Subject {
     pub(crate) people: Vec<Person>,
     /// Ids of the groups that were asked for, in that order.
     pub(crate) groups: Vec<String>,
+    /// Groups that each person has to say they want to hear; of nobody where the server knows.
+    pub(crate) follows: Vec<Vec<String>>,
     /// Whose CPU and memory counts, with what the share of each is called. Empty when it runs
     /// elsewhere.
     pub(crate) processes: Vec<(String, u32)>,
@@ -63,15 +65,16 @@ impl Subject {
         each.map(|(name, pid)| (name.clone(), machine::cpu_seconds(*pid))).collect()
     }
 
+    /// CPU that it used since `before`, which it answered then.
+    pub(crate) fn cpu_since(&self, before: &Cpu) -> Cpu {
+        let now = self.cpu().into_iter().zip(before);
+        now.map(|((name, now), (_, before))| (name, now - before)).collect()
+    }
+
     /// Bytes that its processes have in memory.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.processes.iter().map(|(_, pid)| machine::resident_bytes(*pid)).sum()
     }
-}
-
-/// The first people of a group are numbers where nobody has a name.
-fn numbered(count: usize) -> Vec<Person> {
-    (0..count).map(|n| Person { user: n.to_string(), token: String::new() }).collect()
 }
 
 /// A child of ours, which ends with this.

@@ -29,7 +29,10 @@ use crate::{
     machine::Cores,
 };
 
-const SECRET: &str = "thirty-two bytes and more, for a measurement";
+/// What tokens are signed with, and what they say of their origin, as the server has it.
+pub(crate) const SECRET: &str = "thirty-two bytes and more, for a measurement";
+pub(crate) const ISSUER: &str = "chat-server";
+pub(crate) const AUDIENCE: &str = "chat";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Accounts written at a time.
 const ACCOUNTS_AT_A_TIME: usize = 256;
@@ -126,6 +129,7 @@ pub(crate) fn own(own: &Own<'_>, cores: Cores) -> anyhow::Result<Subject> {
         addresses: vec![address],
         people: cast.people,
         groups: cast.groups,
+        follows: Vec::new(),
         processes,
         _keep: keep,
     })
@@ -151,9 +155,7 @@ fn prepare<S: AccountStore + chat_sdk::Store>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let store = open().await?;
-        let users: Vec<UserId> = (0..own.people)
-            .map(|n| UserId::new(format!("user{n:06}")).expect("a short name is an id"))
-            .collect();
+        let users = users(own.people);
         for some in users.chunks(ACCOUNTS_AT_A_TIME) {
             try_join_all(
                 some.iter().map(|user| store.create_account(account(user), CreateWhen::NameFree)),
@@ -177,18 +179,26 @@ fn prepare<S: AccountStore + chat_sdk::Store>(
             store.write(vec![Write::Open(open)]).await?;
             groups.push(conversation.to_string());
         }
-        let issuer = JwtIssuer::hs256(SECRET)?.issuer("chat-server").audience("chat");
-        let people = users
-            .iter()
-            .map(|user| {
-                let credential = CredentialId::new(format!("0.{}", user.as_str()))
-                    .expect("a generation and a short name are one");
-                let token = issuer.issue_as(user, credential, TOKEN_LIFETIME).token;
-                Person { user: user.as_str().to_owned(), token }
-            })
-            .collect();
-        Ok(Cast { people, groups })
+        Ok(Cast { people: with_tokens(&users)?, groups })
     })
+}
+
+/// The users of a server of our own.
+pub(super) fn users(count: usize) -> Vec<UserId> {
+    let names = (0..count).map(|n| UserId::new(format!("user{n:06}")));
+    names.collect::<Result<_, _>>().expect("a short name is an id")
+}
+
+/// The same with what proves who they are.
+pub(super) fn with_tokens(users: &[UserId]) -> anyhow::Result<Vec<Person>> {
+    let issuer = JwtIssuer::hs256(SECRET)?.issuer(ISSUER).audience(AUDIENCE);
+    let people = users.iter().map(|user| {
+        let credential = CredentialId::new(format!("0.{}", user.as_str()))
+            .expect("a generation and a short name are one");
+        let token = issuer.issue_as(user, credential, TOKEN_LIFETIME).token;
+        Person { user: user.as_str().to_owned(), token }
+    });
+    Ok(people.collect())
 }
 
 /// One whose password nobody knows.

@@ -18,13 +18,12 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use testbed::{Redis, free_port};
 
-use super::{Process, Role, Subject};
+use super::{AUDIENCE, ISSUER, Process, Role, SECRET, Subject};
 use crate::{
     dialect::{Centrifugo, Dialect, Nats, Person, SocketIo, Ws},
     machine::Cores,
 };
 
-const SECRET: &str = "thirty-two bytes and more, for a measurement";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const START: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/start");
 /// For a server to listen.
@@ -56,7 +55,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) centrifugo: Option<&'a Path>,
     pub(crate) nodes: Nodes,
     pub(crate) people: usize,
-    pub(crate) groups: usize,
+    /// Who is in them, by number.
+    pub(crate) groups: &'a [Vec<usize>],
 }
 
 /// How many servers are one.
@@ -64,7 +64,6 @@ pub(crate) struct Beside<'a> {
 pub(crate) enum Nodes {
     One,
     /// Connected as the users of each connect them: by Redis, or as a cluster.
-    #[expect(dead_code, reason = "for the scenario between nodes")]
     Two,
 }
 
@@ -149,15 +148,23 @@ pub(crate) fn peer(beside: &Beside<'_>, cores: Cores) -> anyhow::Result<Subject>
     }
     let addresses: Vec<SocketAddr> =
         ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect();
+    let groups: Vec<String> = (0..beside.groups.len()).map(|n| format!("group{n}")).collect();
+    let mut follows = vec![Vec::new(); beside.people];
+    for (group, members) in groups.iter().zip(beside.groups) {
+        for who in members {
+            follows[*who].push(group.clone());
+        }
+    }
     Ok(Subject {
         name: name.to_owned(),
         role: Role::Measured,
         dialect: beside.peer.dialect(addresses[0]),
         addresses,
         people: people(beside.people)?,
-        groups: (0..beside.groups).map(|n| format!("group{n}")).collect(),
+        groups,
+        follows,
         processes,
-        keep,
+        _keep: keep,
     })
 }
 
@@ -266,7 +273,7 @@ fn centrifugo_settings(node: &Node<'_>, history: bool) -> Value {
 
 /// People with tokens that last longer than any measurement.
 fn people(count: usize) -> anyhow::Result<Vec<Person>> {
-    let issuer = JwtIssuer::hs256(SECRET)?.issuer("chat-server").audience("chat");
+    let issuer = JwtIssuer::hs256(SECRET)?.issuer(ISSUER).audience(AUDIENCE);
     (0..count)
         .map(|n| {
             let user = UserId::new(format!("user{n:06}")).expect("a short name is an id");
