@@ -1,7 +1,10 @@
 //! Connections that are opened one after another and left as soon as they are live. Work is one that
 //! became live.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 
@@ -50,8 +53,7 @@ impl Connect {
         let mut storm = Storm {
             crowd: Crowd::new(&*subject.dialect, people)?,
             guests,
-            // Everybody in turn; who is on the way in is not asked again before they were in.
-            next: 0,
+            away: (0..people).collect(),
             began: vec![Instant::now(); people],
             door: Door::default(),
             live: 0,
@@ -79,7 +81,8 @@ impl Connect {
 struct Storm<'a> {
     crowd: Crowd,
     guests: Vec<Guest<'a>>,
-    next: usize,
+    /// Those who are not on the way in, in the order in which they come.
+    away: VecDeque<usize>,
     /// When each began to come.
     began: Vec<Instant>,
     door: Door,
@@ -111,8 +114,8 @@ impl Play for Door {
 
 impl Storm<'_> {
     fn next(&mut self, subject: &Subject) -> anyhow::Result<()> {
-        let who = self.next;
-        self.next = (who + 1) % self.guests.len();
+        // There are as many people as may be on the way in.
+        let Some(who) = self.away.pop_front() else { return Ok(()) };
         self.began[who] = Instant::now();
         self.crowd.come(who, &*subject.dialect, &self.guests[who])
     }
@@ -127,6 +130,7 @@ impl Storm<'_> {
                 self.live += 1;
                 self.latency.add(now - self.began[who]);
                 self.crowd.leave(who);
+                self.away.push_back(who);
                 self.next(subject)?;
             }
         }
