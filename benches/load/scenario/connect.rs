@@ -15,7 +15,7 @@ use crate::{
     floor::Floor,
     machine::{Cores, own_cpu},
     report::{Latency, Report, Run},
-    subject::{Subject, bare},
+    subject::{Role, Subject, bare},
 };
 
 /// New connections, each left as soon as it is live: what getting in costs
@@ -39,6 +39,7 @@ impl Connect {
         let contestants = subjects.iter().map(|subject| Contestant {
             name: subject.name.clone(),
             role: subject.role,
+            same_work: subject.role == Role::Measured,
             run: Box::new(|| self.once(subject, people)),
         });
         let rows = side_by_side(self.common.runs, contestants.collect())?;
