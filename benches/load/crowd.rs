@@ -171,6 +171,7 @@ impl Crowd {
         dialect: &dyn Dialect,
         guest: &Guest<'_>,
     ) -> anyhow::Result<()> {
+        assert!(self.cast.members[who].socket().is_none(), "{who} has a connection already");
         let id = self.engine.sockets().connect(guest.address).context("a socket")?;
         let owners = &mut self.cast.owners;
         if owners.len() <= id.0 {

@@ -348,3 +348,191 @@ fn write_now(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
     Ok(written)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, thread};
+
+    use super::*;
+
+    /// What was told, and all bytes that arrived.
+    #[derive(Default)]
+    struct Told {
+        opened: bool,
+        /// Sent as soon as it is connected.
+        opening: Vec<u8>,
+        bytes: Vec<u8>,
+        ended: Option<Ended>,
+        /// How many bytes are taken at a time, of what arrives.
+        appetite: usize,
+        largest: usize,
+    }
+
+    impl Traffic for Told {
+        fn opened(&mut self, sockets: &mut Sockets, id: Id) {
+            self.opened = true;
+            sockets.write(id, &self.opening);
+        }
+
+        fn arrived(&mut self, _sockets: &mut Sockets, _id: Id, bytes: &[u8]) -> usize {
+            self.largest = self.largest.max(bytes.len());
+            let taken = bytes.len() / self.appetite * self.appetite;
+            self.bytes.extend_from_slice(&bytes[..taken]);
+            taken
+        }
+
+        fn ended(&mut self, _sockets: &mut Sockets, _id: Id, why: Ended) {
+            self.ended = Some(why);
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn turn_until(engine: &mut Engine, told: &mut Told, done: impl Fn(&Told) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(told) {
+            assert!(Instant::now() < deadline, "it never happened");
+            engine.turn(Instant::now() + Duration::from_millis(20), told).unwrap();
+        }
+    }
+
+    fn pattern(length: usize) -> Vec<u8> {
+        (0..length).map(|n| (n * 7 + n / 256) as u8).collect()
+    }
+
+    #[test]
+    fn a_peer_that_reads_late_gets_everything_in_order() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Those that are accepted have it from there: the system holds little.
+        SockRef::from(&listener).set_recv_buffer_size(16 * 1024).unwrap();
+        let address = listener.local_addr().unwrap();
+        let sent = pattern(WAITING_BYTES_MAX - 100);
+        let all = sent.len() + 3;
+        let peer = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            thread::sleep(Duration::from_millis(200));
+            let mut got = vec![0; all];
+            socket.read_exact(&mut got).unwrap();
+            got
+        });
+        let mut engine = Engine::new().unwrap();
+        let mut told = Told { opening: sent.clone(), appetite: 1, ..Told::default() };
+        let id = engine.sockets().connect(address).unwrap();
+        turn_until(&mut engine, &mut told, |told| told.opened);
+        // Behind what waits.
+        let waiting = engine.sockets().all[id.0].as_ref().unwrap().waiting.len();
+        assert!(waiting > 0, "the system took all of it at once");
+        engine.sockets().write(id, b"end");
+        turn_until(&mut engine, &mut told, |told| told.ended.is_some());
+        assert!(peer.join().unwrap() == [&sent[..], b"end"].concat());
+        assert!(matches!(told.ended, Some(Ended::ByPeer)), "{:?}", told.ended);
+    }
+
+    #[test]
+    fn a_peer_that_never_reads_is_stuck() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut engine = Engine::new().unwrap();
+        let mut told = Told { appetite: 1, ..Told::default() };
+        let id = engine.sockets().connect(listener.local_addr().unwrap()).unwrap();
+        turn_until(&mut engine, &mut told, |told| told.opened);
+        let some = pattern(1024 * 1024);
+        // What the system holds for it comes on top.
+        for _ in 0..64 {
+            engine.sockets().write(id, &some);
+        }
+        turn_until(&mut engine, &mut told, |told| told.ended.is_some());
+        assert!(matches!(told.ended, Some(Ended::Stuck)), "{:?}", told.ended);
+    }
+
+    #[test]
+    fn what_was_not_taken_comes_again_with_more_behind_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Three whole pieces, and some that nobody takes.
+        let sent = pattern(3 * 1000 + 1);
+        let pieces = sent.clone();
+        let peer = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_nodelay(true).unwrap();
+            for piece in pieces.chunks(700) {
+                socket.write_all(piece).unwrap();
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let mut engine = Engine::new().unwrap();
+        let mut told = Told { appetite: 1000, ..Told::default() };
+        engine.sockets().connect(address).unwrap();
+        turn_until(&mut engine, &mut told, |told| told.ended.is_some());
+        peer.join().unwrap();
+        assert!(told.bytes == sent[..3000]);
+    }
+
+    #[test]
+    fn more_than_a_buffer_is_read_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let sent = pattern(8 * BUFFER_BYTES);
+        let all = sent.clone();
+        let peer = thread::spawn(move || listener.accept().unwrap().0.write_all(&all).unwrap());
+        let mut engine = Engine::new().unwrap();
+        let mut told = Told { appetite: 1, ..Told::default() };
+        engine.sockets().connect(address).unwrap();
+        // It piles up, and one readiness is told for all of it.
+        thread::sleep(Duration::from_millis(100));
+        turn_until(&mut engine, &mut told, |told| told.ended.is_some());
+        peer.join().unwrap();
+        assert!(told.bytes == sent);
+    }
+
+    #[test]
+    fn a_frame_that_fits_nowhere_ends_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = thread::spawn(move || {
+            // It may be reset before all is written.
+            let _ = listener.accept().unwrap().0.write_all(&pattern(2 * BUFFER_BYTES));
+        });
+        let mut engine = Engine::new().unwrap();
+        let mut told = Told { appetite: usize::MAX, ..Told::default() };
+        engine.sockets().connect(address).unwrap();
+        turn_until(&mut engine, &mut told, |told| told.ended.is_some());
+        peer.join().unwrap();
+        assert!(matches!(told.ended, Some(Ended::Unread)), "{:?}", told.ended);
+        assert_eq!(told.largest, BUFFER_BYTES);
+    }
+
+    #[test]
+    fn nobody_there_is_a_failure_and_no_panic() {
+        let address = {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap()
+        };
+        let mut engine = Engine::new().unwrap();
+        let mut told = Told { appetite: 1, ..Told::default() };
+        engine.sockets().connect(address).unwrap();
+        turn_until(&mut engine, &mut told, |told| told.ended.is_some());
+        assert!(matches!(told.ended, Some(Ended::Failed(_))), "{:?}", told.ended);
+        assert!(!told.opened);
+    }
+
+    #[test]
+    fn one_that_was_reset_is_told_of_no_more_and_its_id_is_used_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut engine = Engine::new().unwrap();
+        let mut told = Told { appetite: 1, ..Told::default() };
+        let first = engine.sockets().connect(address).unwrap();
+        turn_until(&mut engine, &mut told, |told| told.opened);
+        engine.sockets().reset(first);
+        engine.sockets().write(first, b"nobody");
+        // Before the turn is over it stands for nobody else.
+        assert_ne!(engine.sockets().connect(address).unwrap(), first);
+        engine.turn(Instant::now(), &mut told).unwrap();
+        assert_eq!(engine.sockets().connect(address).unwrap(), first);
+        assert!(told.ended.is_none());
+        // The peer was told with a reset.
+        let (mut peer, _) = listener.accept().unwrap();
+        let why = peer.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(why.kind(), ErrorKind::ConnectionReset);
+    }
+}

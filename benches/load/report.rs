@@ -101,6 +101,8 @@ impl Run {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) role: Role,
+    /// Whether it does what the others do, so that latencies can be compared, or only a part of it.
+    pub(crate) same_work: bool,
     pub(crate) runs: Vec<Run>,
 }
 
@@ -195,6 +197,23 @@ impl Report {
         rates
     }
 
+    /// Latencies of a row as multiples of another one's, run by run.
+    fn slower(own: &Row, other: &Row, quantile: f64) -> Option<Spread> {
+        let pairs = own.runs.iter().zip(&other.runs);
+        Spread::of(pairs.filter_map(|(own, other)| {
+            Some(own.latency.at(quantile)? / other.latency.at(quantile)?)
+        }))
+    }
+
+    /// Those whose latency is compared, each with a floor that does the same.
+    fn compared(&self) -> impl Iterator<Item = (&Row, &Row)> {
+        let floors = self.rows.iter().filter(|row| row.role == Role::Floor && row.same_work);
+        floors.flat_map(|floor| {
+            let measured = self.rows.iter().filter(|row| row.role == Role::Measured);
+            measured.map(move |row| (row, floor))
+        })
+    }
+
     /// The table.
     pub(crate) fn text(&self) -> String {
         let rates = self.rates();
@@ -232,6 +251,16 @@ impl Report {
              generator was more than {:.0} % busy",
             BUSY_MAX * 100.0
         );
+        for (row, floor) in self.compared() {
+            let slower = |quantile| Self::slower(row, floor, quantile).map(fraction);
+            if let (Some(p50), Some(p99)) = (slower(0.5), slower(0.99)) {
+                let _ = writeln!(
+                    text,
+                    "latency of {} beside {}: p50 {p50} times, p99 {p99} times",
+                    row.name, floor.name
+                );
+            }
+        }
         for row in &self.rows {
             if row.runs.iter().any(|run| run.cpu.len() > 1) {
                 let _ = writeln!(text, "CPU of {}: {}", row.name, shares(row));
@@ -263,7 +292,20 @@ impl Report {
                 })
             })
             .collect();
-        json!({ "scenario": self.scenario, "unit": self.unit, "rows": rows })
+        let latencies = self.compared().map(|(row, floor)| {
+            json!({
+                "name": row.name,
+                "times": floor.name,
+                "p50": Self::slower(row, floor, 0.5).map(Spread::json),
+                "p99": Self::slower(row, floor, 0.99).map(Spread::json),
+            })
+        });
+        json!({
+            "scenario": self.scenario,
+            "unit": self.unit,
+            "rows": rows,
+            "latencies": latencies.collect::<Vec<_>>(),
+        })
     }
 
     /// Prints the table, and writes the file if there is to be one.
@@ -361,7 +403,7 @@ mod tests {
     fn row(name: &str, role: Role, rates: &[u64]) -> Row {
         let run = |work: &u64| {
             let mut latency = Latency::new();
-            latency.add(Duration::from_micros(100));
+            latency.add(Duration::from_nanos(1_000_000_000 / work));
             Run {
                 work: *work,
                 wall: Duration::from_secs(2),
@@ -371,7 +413,8 @@ mod tests {
                 calls: Calls::default(),
             }
         };
-        Row { name: name.to_owned(), role, runs: rates.iter().map(run).collect() }
+        let same_work = name != "rows";
+        Row { name: name.to_owned(), role, same_work, runs: rates.iter().map(run).collect() }
     }
 
     fn report() -> Report {
@@ -415,10 +458,24 @@ mod tests {
     fn the_table_says_what_matters() {
         let text = report().text();
         let ours = text.lines().find(|line| line.starts_with("ours")).unwrap();
-        for part in ["2,000 (1,000–3,000)", "0.10 (0.05–0.30)", "95 % !", "100"] {
+        for part in ["2,000 (1,000–3,000)", "0.10 (0.05–0.30)", "95 % !", "500"] {
             assert!(ours.contains(part), "{part}: {ours}");
         }
         assert!(text.contains("CPU of ours: server 75 %, PostgreSQL 25 %"), "{text}");
+    }
+
+    #[test]
+    fn latencies_are_compared_with_those_who_do_the_same() {
+        let json = report().json();
+        let latencies = json["latencies"].as_array().unwrap();
+        assert_eq!(latencies.len(), 1);
+        assert_eq!(latencies[0]["times"], "socket");
+        // 10, 3.3, 20 times.
+        let p50 = &latencies[0]["p50"];
+        for (name, times) in [("min", 10.0 / 3.0), ("median", 10.0), ("max", 20.0)] {
+            // Three digits are kept of a latency.
+            assert!((p50[name].as_f64().unwrap() / times - 1.0).abs() < 0.005, "{name}: {p50}");
+        }
     }
 
     #[test]

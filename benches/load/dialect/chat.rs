@@ -72,11 +72,14 @@ impl Talk for Connection {
         let mut taken = 0;
         if !self.upgraded {
             taken = self.read_upgrade(bytes, out, heard);
+            if !self.upgraded {
+                return taken;
+            }
         }
-        while self.upgraded {
+        loop {
             let frame = match websocket::frame(&bytes[taken..], false) {
                 Ok(Some(frame)) => frame,
-                Ok(None) => break,
+                Ok(None) => return taken,
                 Err(why) => {
                     heard.push(Heard::Refused(why.to_string()));
                     heard.push(Heard::Closed(0));
@@ -95,7 +98,6 @@ impl Talk for Connection {
                 }
             }
         }
-        taken
     }
 
     fn send(&mut self, to: &Target, stamp: Stamp, size: usize, out: &mut Vec<u8>) {

@@ -1,19 +1,17 @@
 //! The protocol of NATS over TCP: lines, and payloads whose length their line says. A group is a
 //! subject, and so is a person.
 //!
-//! A direct message is a request, answered through an inbox by whoever receives it: that is how a
-//! user of NATS learns that a message has arrived, since the server itself keeps no account of it.
-//! As in the usual clients a connection has one subscription for all its inboxes. Of a message to a
-//! group, which has no single receiver, the server's PONG to a PING behind it says that the server
-//! has passed it on: what clients call a flush.
+//! What is acknowledged is that the server has passed a message on, as with all others here: behind
+//! each message goes a PING, whose PONG says so. Clients call that a flush. A request that the
+//! receiver answers through an inbox would say more, and would be a second message.
 
-use std::{cell::Cell, collections::VecDeque, io::Write};
+use std::{collections::VecDeque, io::Write};
 
 use super::{
     Dialect, Heard, Person, Talk, Target,
     upgraded::{printable, refuse},
 };
-use crate::stamp::Stamp;
+use crate::stamp::{STAMP_BYTES, Stamp};
 
 const END_OF_LINE: &[u8] = b"\r\n";
 const PING: &[u8] = b"PING\r\n";
@@ -22,54 +20,47 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 /// More than any message of a measurement; a server's own limit is this by default.
 const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
-/// The numbers of a connection's subscriptions.
-const INBOX: &[u8] = b"1";
-const SELF: u32 = 2;
-const FIRST_GROUP: u32 = 3;
+/// The number of a connection's subscription to its own messages; those to groups follow it.
+const SELF: u32 = 1;
 
 /// Speaks to it.
 pub(crate) struct Nats {
     /// Of the server, for all its clients.
     token: String,
-    connections: Cell<u32>,
 }
 
 impl Nats {
     /// Everybody shows the server's own token: people's are unknown to it.
     pub(crate) fn new(token: impl Into<String>) -> Self {
-        Self { token: token.into(), connections: Cell::new(0) }
+        Self { token: token.into() }
     }
 }
 
 impl Dialect for Nats {
     fn open(&self, person: &Person, follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
-        self.connections.set(self.connections.get() + 1);
-        let inbox = format!("_INBOX.{:08x}.", self.connections.get());
         let mut lines = format!(
             "CONNECT {{\"verbose\":false,\"pedantic\":false,\"echo\":false,\"lang\":\"chat-load\",\
              \"version\":\"1\",\"protocol\":1,\"auth_token\":\"{}\"}}\r\n",
             self.token
         );
-        lines.push_str(&format!("SUB {inbox}* 1\r\nSUB user.{} {SELF}\r\n", person.user));
-        for (number, group) in (FIRST_GROUP..).zip(follows) {
+        lines.push_str(&format!("SUB user.{} {SELF}\r\n", person.user));
+        for (number, group) in (SELF + 1..).zip(follows) {
             lines.push_str(&format!("SUB group.{group} {number}\r\n"));
         }
         // Its answer says that everything before it has been done.
         out.extend_from_slice(lines.as_bytes());
         out.extend_from_slice(PING);
-        Box::new(Connection { state: State::Coming, inbox })
+        Box::new(Connection { state: State::Coming })
     }
 }
 
 struct Connection {
     state: State,
-    /// What all its inboxes begin with; a stamp follows.
-    inbox: String,
 }
 
 enum State {
     Coming,
-    /// Messages to groups whose PONG has not come, the oldest first.
+    /// Messages whose PONG has not come, the oldest first.
     Live {
         unanswered: VecDeque<Stamp>,
     },
@@ -94,62 +85,45 @@ impl Talk for Connection {
                 self.hear(line, out, heard);
                 continue;
             };
-            let Some(head) = Head::read(message) else {
+            let Some(length) = length(message) else {
                 refuse(line, heard);
                 return bytes.len();
             };
-            if after.len() < head.bytes + END_OF_LINE.len() {
+            if after.len() < length + END_OF_LINE.len() {
                 return taken;
             }
-            taken += end + 1 + head.bytes + END_OF_LINE.len();
-            self.hear_message(&head, &after[..head.bytes], out, heard);
+            taken += end + 1 + length + END_OF_LINE.len();
+            let stamp = Stamp::find(&after[..length]).map(Heard::Delivered);
+            heard.push(stamp.unwrap_or_else(|| Heard::Refused(printable(line))));
         }
     }
 
     fn send(&mut self, to: &Target, stamp: Stamp, size: usize, out: &mut Vec<u8>) {
-        let written = match to {
-            Target::Group(group) => write!(out, "PUB group.{group} "),
-            Target::Person(user) => write!(out, "PUB user.{user} {}", self.inbox),
+        let (kind, name) = match to {
+            Target::Group(group) => ("group", group),
+            Target::Person(user) => ("user", user),
         };
-        written.expect("memory takes every write");
-        if let Target::Person(_) = to {
-            stamp.write_digits(out);
-            out.push(b' ');
-        }
-        let size = size.max(crate::stamp::STAMP_BYTES);
-        write!(out, "{size}\r\n").expect("memory takes every write");
+        let size = size.max(STAMP_BYTES);
+        write!(out, "PUB {kind}.{name} {size}\r\n").expect("memory takes every write");
         stamp.write_text(size, out);
         out.extend_from_slice(END_OF_LINE);
-        match (to, &mut self.state) {
-            (Target::Group(_), State::Live { unanswered }) => {
-                out.extend_from_slice(PING);
-                unanswered.push_back(stamp);
-            }
-            (Target::Group(_), State::Coming) | (Target::Person(_), _) => {}
+        out.extend_from_slice(PING);
+        match &mut self.state {
+            State::Coming => {}
+            State::Live { unanswered } => unanswered.push_back(stamp),
         }
     }
 }
 
-/// The line before a message: `subject number [reply-to] bytes`.
-struct Head<'a> {
-    subject: &'a [u8],
-    number: &'a [u8],
-    reply_to: Option<&'a [u8]>,
-    bytes: usize,
-}
-
-impl<'a> Head<'a> {
-    fn read(line: &'a [u8]) -> Option<Self> {
-        let mut words = line.split(|byte| *byte == b' ');
-        let (subject, number, third) = (words.next()?, words.next()?, words.next()?);
-        let (reply_to, bytes) = match words.next() {
-            Some(fourth) => (Some(third), fourth),
-            None => (None, third),
-        };
-        let bytes = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-        let whole = words.next().is_none() && bytes <= PAYLOAD_BYTES_MAX;
-        whole.then_some(Self { subject, number, reply_to, bytes })
+/// The length of a message, from the line before it: `subject number [reply-to] bytes`.
+fn length(line: &[u8]) -> Option<usize> {
+    let mut spaces = memchr::memrchr_iter(b' ', line);
+    let last = spaces.next()?;
+    if !matches!(spaces.count(), 1 | 2) {
+        return None;
     }
+    let bytes = std::str::from_utf8(&line[last + 1..]).ok()?.parse().ok()?;
+    (bytes <= PAYLOAD_BYTES_MAX).then_some(bytes)
 }
 
 impl Connection {
@@ -169,29 +143,6 @@ impl Connection {
             // What is wrong on the way in ends the connection.
             (_, State::Coming) => refuse(line, heard),
             (_, State::Live { .. }) => heard.push(Heard::Refused(printable(line))),
-        }
-    }
-
-    fn hear_message(
-        &self,
-        head: &Head<'_>,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut Vec<Heard>,
-    ) {
-        let ours = |subject: &[u8]| {
-            subject.strip_prefix(self.inbox.as_bytes()).and_then(Stamp::read_digits)
-        };
-        let stamp = if head.number == INBOX {
-            ours(head.subject).map(Heard::Acked)
-        } else {
-            Stamp::find(payload).map(Heard::Delivered)
-        };
-        heard.push(stamp.unwrap_or_else(|| Heard::Refused(printable(head.subject))));
-        if let Some(reply_to) = head.reply_to {
-            out.extend_from_slice(b"PUB ");
-            out.extend_from_slice(reply_to);
-            out.extend_from_slice(b" 0\r\n\r\n");
         }
     }
 }
@@ -236,17 +187,7 @@ mod tests {
             serde_json::from_str(lines[0].strip_prefix("CONNECT ").unwrap()).unwrap();
         assert_eq!(connect["auth_token"], "secret");
         assert_eq!(connect["verbose"], false);
-        assert_eq!(
-            lines[1..],
-            [
-                "SUB _INBOX.00000001.* 1",
-                "SUB user.7 2",
-                "SUB group.g 3",
-                "SUB group.h 4",
-                "PING",
-                ""
-            ]
-        );
+        assert_eq!(lines[1..], ["SUB user.7 1", "SUB group.g 2", "SUB group.h 3", "PING", ""]);
         live();
     }
 
@@ -261,38 +202,19 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_published_to_and_a_person_is_asked() {
+    fn behind_each_message_goes_a_ping() {
         let (mut talk, mut out) = (live(), Vec::new());
         talk.send(&Target::Group("g".to_owned()), Stamp::new(1, 2), 20, &mut out);
         talk.send(&Target::Person("8".to_owned()), Stamp::new(1, 3), 0, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "PUB group.g 20\r\n~~0000010000000002xx\r\nPING\r\n\
-             PUB user.8 _INBOX.00000001.0000010000000003 18\r\n~~0000010000000003\r\n"
+             PUB user.8 18\r\n~~0000010000000003\r\nPING\r\n"
         );
     }
 
     #[test]
-    fn a_request_is_answered_and_its_answer_is_the_acknowledgement() {
-        let (said, heard) = exchange(
-            &mut *live(),
-            "MSG user.7 2 _INBOX.0000000a.0000010000000003 18\r\n~~0000010000000003\r\n\
-             MSG group.g 3 20\r\n~~0000010000000002\r\n\r\n\
-             MSG _INBOX.00000001.0000010000000005 1 0\r\n\r\n",
-        );
-        assert_eq!(said, "PUB _INBOX.0000000a.0000010000000003 0\r\n\r\n");
-        assert_eq!(
-            heard,
-            [
-                Heard::Delivered(Stamp::new(1, 3)),
-                Heard::Delivered(Stamp::new(1, 2)),
-                Heard::Acked(Stamp::new(1, 5))
-            ]
-        );
-    }
-
-    #[test]
-    fn the_pongs_behind_messages_to_groups_answer_for_them_in_their_order() {
+    fn the_pongs_answer_for_messages_in_their_order() {
         let mut talk = live();
         for count in 0..2 {
             let to = Target::Group("g".to_owned());
@@ -310,11 +232,22 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_nobody_hears_is_no_acknowledgement() {
-        let (mut talk, mut heard) = (live(), Vec::new());
-        let nobody = "MSG _INBOX.00000002.0000010000000005 1 0\r\n\r\n";
-        talk.read(nobody.as_bytes(), &mut Vec::new(), &mut heard);
-        assert!(matches!(&heard[..], [Heard::Refused(_)]));
+    fn messages_are_as_long_as_their_line_says() {
+        let (said, heard) = exchange(
+            &mut *live(),
+            "MSG user.7 1 18\r\n~~0000010000000003\r\n\
+             MSG group.g 2 reply.to 22\r\n~~0000010000000002\r\n\r\n\r\n\
+             MSG group.g 2 5\r\nhello\r\n",
+        );
+        assert_eq!(said, "");
+        assert_eq!(
+            heard,
+            [
+                Heard::Delivered(Stamp::new(1, 3)),
+                Heard::Delivered(Stamp::new(1, 2)),
+                Heard::Refused("MSG group.g 2 5".to_owned())
+            ]
+        );
     }
 
     #[test]

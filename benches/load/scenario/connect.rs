@@ -1,7 +1,10 @@
 //! Connections that are opened one after another and left as soon as they are live. Work is one that
 //! became live.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 
@@ -12,7 +15,7 @@ use crate::{
     floor::Floor,
     machine::{Cores, own_cpu},
     report::{Latency, Report, Run},
-    subject::{Nodes, Subject, bare},
+    subject::{Nodes, Role, Subject, bare},
 };
 
 /// New connections, each left as soon as it is live: what getting in costs
@@ -37,6 +40,7 @@ impl Connect {
         let contestants = subjects.iter().map(|subject| Contestant {
             name: subject.name.clone(),
             role: subject.role,
+            same_work: subject.role == Role::Measured,
             run: Box::new(|| self.once(subject, people)),
         });
         let rows = side_by_side(self.common.runs, contestants.collect())?;
@@ -51,8 +55,7 @@ impl Connect {
         let mut storm = Storm {
             crowd: Crowd::new(&*subject.dialect, people)?,
             guests,
-            // Everybody in turn; who is on the way in is not asked again before they were in.
-            next: 0,
+            away: (0..people).collect(),
             began: vec![Instant::now(); people],
             door: Door::default(),
             live: 0,
@@ -80,7 +83,8 @@ impl Connect {
 struct Storm<'a> {
     crowd: Crowd,
     guests: Vec<Guest<'a>>,
-    next: usize,
+    /// Those who are not on the way in, in the order in which they come.
+    away: VecDeque<usize>,
     /// When each began to come.
     began: Vec<Instant>,
     door: Door,
@@ -112,8 +116,8 @@ impl Play for Door {
 
 impl Storm<'_> {
     fn next(&mut self, subject: &Subject) -> anyhow::Result<()> {
-        let who = self.next;
-        self.next = (who + 1) % self.guests.len();
+        // There are as many people as may be on the way in.
+        let Some(who) = self.away.pop_front() else { return Ok(()) };
         self.began[who] = Instant::now();
         self.crowd.come(who, &*subject.dialect, &self.guests[who])
     }
@@ -128,6 +132,7 @@ impl Storm<'_> {
                 self.live += 1;
                 self.latency.add(now - self.began[who]);
                 self.crowd.leave(who);
+                self.away.push_back(who);
                 self.next(subject)?;
             }
         }

@@ -6,7 +6,7 @@ use clap::Args;
 use super::{
     Common, Contestant,
     exchange::{Audience, Exchange, Pace, Rules, Work},
-    measure, side_by_side,
+    measure, rate, side_by_side,
 };
 use crate::{
     dialect::Target,
@@ -33,7 +33,7 @@ pub(crate) struct Direct {
     in_flight: u16,
     /// Messages a second of all pairs together, sent whatever has arrived; latency then counts from
     /// when each should have been sent
-    #[arg(long)]
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
     common: Common,
@@ -52,6 +52,7 @@ impl Direct {
             .map(|subject| Contestant {
                 name: subject.name.clone(),
                 role: subject.role,
+                same_work: true,
                 run: Box::new(|| self.once(subject)),
             })
             .collect();

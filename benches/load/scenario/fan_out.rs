@@ -5,7 +5,7 @@ use clap::Args;
 use super::{
     Common, Contestant,
     exchange::{Audience, Exchange, Pace, Rules, Work},
-    measure, side_by_side,
+    measure, rate, side_by_side,
 };
 use crate::{
     dialect::Target,
@@ -31,7 +31,7 @@ pub(crate) struct FanOut {
     window: u16,
     /// Messages a second, sent whatever has arrived; latency then counts from when each should have
     /// been sent
-    #[arg(long)]
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
     common: Common,
@@ -62,6 +62,7 @@ impl FanOut {
         let contestants = subjects.iter().map(|subject| Contestant {
             name: subject.name.clone(),
             role: subject.role,
+            same_work: true,
             run: Box::new(|| self.once(subject)),
         });
         let rows = side_by_side(self.common.runs, contestants.collect())?;

@@ -6,7 +6,7 @@ use clap::Args;
 use super::{
     Common, Contestant,
     exchange::{Audience, Exchange, Pace, Rules, Work},
-    measure, side_by_side,
+    measure, rate, side_by_side,
 };
 use crate::{
     dialect::Target,
@@ -31,7 +31,7 @@ pub(crate) struct Hot {
     in_flight: u16,
     /// Messages a second of all together, sent whatever has arrived; latency then counts from when
     /// each should have been sent
-    #[arg(long)]
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
     /// Of each message; at least 18
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(18..=16_384))]
@@ -55,6 +55,7 @@ impl Hot {
             .map(|subject| Contestant {
                 name: subject.name.clone(),
                 role: subject.role,
+                same_work: true,
                 run: Box::new(|| self.once(subject)),
             })
             .collect();

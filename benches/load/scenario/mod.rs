@@ -163,8 +163,17 @@ impl Common {
         Ok(Some(Contestant {
             name: "floor, inserts".to_owned(),
             role: Role::Floor,
+            same_work: false,
             run: Box::new(move || table.fill(span)),
         }))
+    }
+}
+
+/// Messages a second.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.1..=1_000_000.0).contains(&rate) => Ok(rate),
+        Ok(_) | Err(_) => Err("a number from 0.1 to 1,000,000 is expected".to_owned()),
     }
 }
 
@@ -172,6 +181,8 @@ impl Common {
 struct Contestant<'a> {
     name: String,
     role: Role,
+    /// Whether it does what the others do, or only a part of it.
+    same_work: bool,
     run: Box<dyn FnMut() -> anyhow::Result<Run> + 'a>,
 }
 
@@ -179,7 +190,12 @@ struct Contestant<'a> {
 fn side_by_side(runs: u32, mut contestants: Vec<Contestant<'_>>) -> anyhow::Result<Vec<Row>> {
     let mut rows: Vec<Row> = contestants
         .iter()
-        .map(|it| Row { name: it.name.clone(), role: it.role, runs: Vec::new() })
+        .map(|it| Row {
+            name: it.name.clone(),
+            role: it.role,
+            same_work: it.same_work,
+            runs: Vec::new(),
+        })
         .collect();
     for run in 1..=runs {
         for (contestant, row) in contestants.iter_mut().zip(&mut rows) {

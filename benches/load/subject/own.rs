@@ -3,8 +3,9 @@
 
 use std::{
     any::Any,
+    fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -21,7 +22,7 @@ use chat_sdk::{
 };
 use clap::ValueEnum;
 use futures_util::future::try_join_all;
-use testbed::{Postgres, PostgresOptions};
+use testbed::{Postgres, PostgresOptions, Watchdog};
 
 use super::{Process, Role, Subject};
 use crate::{
@@ -119,8 +120,10 @@ pub(crate) fn own(own: &Own<'_>, cores: Cores) -> anyhow::Result<Subject> {
         })
     })?;
     processes.insert(0, ("server".to_owned(), process.id()));
+    let leash = Leash::new(folder.path(), process.id())?;
     // It ends before what it stands on.
     keep.insert(0, Box::new(process));
+    keep.insert(1, Box::new(leash));
     keep.push(Box::new(folder));
     Ok(Subject {
         name: own.name.to_owned(),
@@ -133,6 +136,27 @@ pub(crate) fn own(own: &Own<'_>, cores: Cores) -> anyhow::Result<Subject> {
         processes,
         _keep: keep,
     })
+}
+
+/// Ends a server whose owner was killed before it could.
+struct Leash {
+    pid: PathBuf,
+    _watchdog: Watchdog,
+}
+
+impl Leash {
+    fn new(folder: &Path, pid: u32) -> anyhow::Result<Self> {
+        let file = folder.join("pid");
+        fs::write(&file, pid.to_string()).context("a pid file")?;
+        Ok(Self { _watchdog: Watchdog::new(&file, folder), pid: file })
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        // The server has ended, and its number may be another's by now.
+        let _ = fs::remove_file(&self.pid);
+    }
 }
 
 /// Another number each time a generator is started.
