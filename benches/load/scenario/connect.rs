@@ -1,0 +1,141 @@
+//! Connections that are opened one after another and left as soon as they are live. Work is one that
+//! became live.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use super::{Common, Contestant, side_by_side};
+use crate::{
+    crowd::{Crowd, Guest, Play, Voice},
+    dialect::Heard,
+    floor::Floor,
+    machine::{Cores, own_cpu},
+    report::{Latency, Report, Run},
+    subject::{Nodes, Role, Subject, bare},
+};
+
+/// New connections, each left as soon as it is live: what getting in costs
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    /// Who connects, in turn
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    users: u32,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Connect {
+    pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
+        let people = (self.users as usize).max(usize::from(self.common.handshakes));
+        let mut subjects = vec![self.common.subject(cores, people, &[])?];
+        subjects.extend(self.common.peers(cores, Nodes::One, people, &[])?);
+        if !self.common.no_floors {
+            subjects.push(bare("floor, upgrade and token", Floor::Upgrade, cores, people)?);
+            subjects.push(bare("floor, accept", Floor::Accept, cores, people)?);
+        }
+        let contestants = subjects.iter().map(|subject| Contestant {
+            name: subject.name.clone(),
+            role: subject.role,
+            same_work: subject.role == Role::Measured,
+            run: Box::new(|| self.once(subject, people)),
+        });
+        let rows = side_by_side(self.common.runs, contestants.collect())?;
+        let scenario =
+            format!("connect: {people} users, {} on the way in at a time", self.common.handshakes);
+        let report = Report { scenario, unit: "connections", rows, combined: None };
+        report.publish(self.common.json.as_deref())
+    }
+
+    fn once(&self, subject: &Subject, people: usize) -> anyhow::Result<Run> {
+        let guests: Vec<Guest<'_>> = self.common.guests(subject, people).collect();
+        let mut storm = Storm {
+            crowd: Crowd::new(&*subject.dialect, people)?,
+            guests,
+            away: (0..people).collect(),
+            began: vec![Instant::now(); people],
+            door: Door::default(),
+            live: 0,
+            latency: Latency::new(),
+        };
+        for _ in 0..self.common.handshakes {
+            storm.next(subject)?;
+        }
+        storm.until(subject, Instant::now() + Duration::from_secs(self.common.warm_up))?;
+        (storm.live, storm.latency) = (0, Latency::new());
+        let (began, calls) = (Instant::now(), storm.crowd.calls());
+        let (cpu, own) = (subject.cpu(), own_cpu());
+        storm.until(subject, began + Duration::from_secs(self.common.seconds))?;
+        Ok(Run {
+            work: storm.live,
+            wall: began.elapsed(),
+            cpu: subject.cpu_since(&cpu),
+            own_cpu: own_cpu() - own,
+            latency: storm.latency,
+            calls: storm.crowd.calls().since(calls),
+        })
+    }
+}
+
+struct Storm<'a> {
+    crowd: Crowd,
+    guests: Vec<Guest<'a>>,
+    /// Those who are not on the way in, in the order in which they come.
+    away: VecDeque<usize>,
+    /// When each began to come.
+    began: Vec<Instant>,
+    door: Door,
+    live: u64,
+    latency: Latency,
+}
+
+/// What is heard there.
+#[derive(Default)]
+struct Door {
+    live: Vec<(usize, Instant)>,
+    fault: Option<String>,
+}
+
+impl Play for Door {
+    fn heard(&mut self, _voice: &mut dyn Voice, who: usize, heard: &Heard, now: Instant) {
+        match heard {
+            Heard::Ready => self.live.push((who, now)),
+            Heard::Refused(why) => {
+                self.fault.get_or_insert_with(|| format!("{who} was refused: {why}"));
+            }
+            Heard::Closed(code) => {
+                self.fault.get_or_insert_with(|| format!("{who} was closed with {code}"));
+            }
+            Heard::Delivered(_) | Heard::Acked(_) => {}
+        }
+    }
+}
+
+impl Storm<'_> {
+    fn next(&mut self, subject: &Subject) -> anyhow::Result<()> {
+        // There are as many people as may be on the way in.
+        let Some(who) = self.away.pop_front() else { return Ok(()) };
+        self.began[who] = Instant::now();
+        self.crowd.come(who, &*subject.dialect, &self.guests[who])
+    }
+
+    fn until(&mut self, subject: &Subject, end: Instant) -> anyhow::Result<()> {
+        while Instant::now() < end {
+            self.crowd.turn(end, &mut self.door)?;
+            if let Some(fault) = &self.door.fault {
+                anyhow::bail!("{fault}");
+            }
+            for (who, now) in std::mem::take(&mut self.door.live) {
+                self.live += 1;
+                self.latency.add(now - self.began[who]);
+                self.crowd.leave(who);
+                self.away.push_back(who);
+                self.next(subject)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,283 @@
+//! What is played against servers, one file each, and what all of them share: what is measured, how
+//! often and for how long, and the window in which it counts.
+
+mod exchange;
+mod fan_out;
+mod direct;
+mod hot;
+mod idle;
+mod connect;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+pub(crate) use self::{connect::Connect, direct::Direct, fan_out::FanOut, hot::Hot, idle::Idle};
+use crate::{
+    crowd::{Crowd, Guest, Play, Voice},
+    floor::{PostgresTable, SqliteTable, Table},
+    machine::{Cores, own_cpu},
+    report::{Latency, Row, Run},
+    subject::{self, Beside, Foreign, Nodes, Own, Peer, Role, Store, Subject},
+};
+
+/// What all scenarios are told.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Measured windows of each
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Length of each window
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Length of the warm-up before each
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=600))]
+    warm_up: u64,
+    /// Connections on the way in at a time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    handshakes: u16,
+    /// Writes everything there, with each single run
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Leaves out the bare servers
+    #[arg(long)]
+    no_floors: bool,
+    /// Servers of others to measure as well; several with commas. What `benches/peers/start` starts
+    /// is installed and built by it the first time
+    #[arg(long, value_name = "PEER", value_enum, value_delimiter = ',')]
+    beside: Vec<Peer>,
+    /// The program that `--beside centrifugo` starts, version 6
+    #[arg(long, value_name = "FILE")]
+    centrifugo: Option<PathBuf>,
+    /// A server that runs already, by its URL; several for the nodes of one chat. Without it,
+    /// chat-load starts one of its own
+    #[arg(long, value_name = "URL", requires = "people")]
+    url: Vec<String>,
+    /// Who has accounts there: a user id and a token a line, as `chat-load people` writes them
+    #[arg(long, value_name = "FILE", requires = "url")]
+    people: Option<PathBuf>,
+    /// Processes of that server, if it runs here: their CPU is counted
+    #[arg(long, value_name = "PID", requires = "url")]
+    pid: Vec<u32>,
+    /// The chat-server to start; by default the one beside this program
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    server: Option<PathBuf>,
+    /// Where it keeps its log
+    #[arg(long, value_enum, default_value_t = Store::Sqlite, conflicts_with = "url")]
+    store: Store,
+}
+
+impl Common {
+    /// The server that is measured, with so many people and these groups among them.
+    fn subject(
+        &self,
+        cores: Cores,
+        people: usize,
+        groups: &[Vec<usize>],
+    ) -> anyhow::Result<Subject> {
+        if let Some(file) = &self.people {
+            return subject::foreign(&Foreign {
+                urls: &self.url,
+                people: file,
+                count: people,
+                groups,
+                pids: &self.pid,
+            });
+        }
+        let server = match &self.server {
+            Some(server) => server.clone(),
+            None => std::env::current_exe()
+                .context("where this program is")?
+                .with_file_name("chat-server"),
+        };
+        if !server.is_file() {
+            bail!("{} is not there; build it, or name it with --server", server.display());
+        }
+        let name = match self.store {
+            Store::Sqlite => "chat-server, SQLite",
+            Store::Postgres => "chat-server, PostgreSQL",
+        };
+        // What runs in its folder cannot be found by a path from here.
+        let server = server.canonicalize().context("where the server is")?;
+        subject::own(&Own { name, server, store: self.store, people, groups }, cores)
+    }
+
+    /// The servers of others that are to be measured, with as many people and the same groups.
+    fn peers(
+        &self,
+        cores: Cores,
+        nodes: Nodes,
+        people: usize,
+        groups: &[Vec<usize>],
+    ) -> anyhow::Result<Vec<Subject>> {
+        self.beside.iter().map(|peer| self.peer(*peer, cores, nodes, people, groups)).collect()
+    }
+
+    fn peer(
+        &self,
+        peer: Peer,
+        cores: Cores,
+        nodes: Nodes,
+        people: usize,
+        groups: &[Vec<usize>],
+    ) -> anyhow::Result<Subject> {
+        let centrifugo = self.centrifugo.as_deref();
+        subject::peer(&Beside { peer, centrifugo, nodes, people, groups }, cores)
+    }
+
+    /// The first so many people of it, to its nodes in turn.
+    fn guests<'a>(
+        &self,
+        subject: &'a Subject,
+        people: usize,
+    ) -> impl Iterator<Item = Guest<'a>> + use<'a> {
+        let addresses = subject.addresses.iter().cycle();
+        subject.people[..people].iter().zip(addresses).enumerate().map(
+            |(who, (person, address))| {
+                let follows = subject.follows.get(who).map_or(&[][..], Vec::as_slice);
+                Guest { person, address: *address, follows }
+            },
+        )
+    }
+
+    /// The same, connected.
+    fn gather(&self, subject: &Subject, people: usize) -> anyhow::Result<Crowd> {
+        let guests: Vec<Guest<'_>> = self.guests(subject, people).collect();
+        Crowd::gather(&*subject.dialect, &guests, usize::from(self.handshakes))
+    }
+
+    /// The inserts that this server's log cannot do without, if it is known where it lies.
+    fn inserts(&self, cores: Cores) -> anyhow::Result<Option<Contestant<'static>>> {
+        if self.no_floors || self.people.is_some() {
+            return Ok(None);
+        }
+        let span = Duration::from_secs(self.seconds);
+        let mut table: Box<dyn Table> = match self.store {
+            Store::Sqlite => Box::new(SqliteTable::new(cores)?),
+            Store::Postgres => Box::new(PostgresTable::new(cores)?),
+        };
+        Ok(Some(Contestant {
+            name: "floor, inserts".to_owned(),
+            role: Role::Floor,
+            same_work: false,
+            run: Box::new(move || table.fill(span)),
+        }))
+    }
+}
+
+/// Messages a second.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.1..=1_000_000.0).contains(&rate) => Ok(rate),
+        Ok(_) | Err(_) => Err("a number from 0.1 to 1,000,000 is expected".to_owned()),
+    }
+}
+
+/// One of those that are compared.
+struct Contestant<'a> {
+    name: String,
+    role: Role,
+    /// Whether it does what the others do, or only a part of it.
+    same_work: bool,
+    run: Box<dyn FnMut() -> anyhow::Result<Run> + 'a>,
+}
+
+/// Has everybody run in turn, as often as is asked for: what the machine does meanwhile hits all.
+fn side_by_side(runs: u32, mut contestants: Vec<Contestant<'_>>) -> anyhow::Result<Vec<Row>> {
+    let mut rows: Vec<Row> = contestants
+        .iter()
+        .map(|it| Row {
+            name: it.name.clone(),
+            role: it.role,
+            same_work: it.same_work,
+            runs: Vec::new(),
+        })
+        .collect();
+    for run in 1..=runs {
+        for (contestant, row) in contestants.iter_mut().zip(&mut rows) {
+            eprintln!("run {run} of {runs}: {}", contestant.name);
+            let measured = (contestant.run)();
+            row.runs.push(measured.with_context(|| format!("run {run} of {}", contestant.name))?);
+        }
+    }
+    Ok(rows)
+}
+
+/// A play that can be measured.
+trait Measured: Play {
+    /// When this sends next by itself; `None`: it only answers.
+    fn due(&self) -> Option<Instant>;
+
+    /// Sends what is due.
+    fn send_due(&mut self, voice: &mut dyn Voice, now: Instant);
+
+    /// From now on it counts.
+    fn begin_window(&mut self);
+
+    /// What was done since, and how long each took.
+    fn end_window(&mut self) -> (u64, Latency);
+
+    /// Nothing new is sent any more.
+    fn finish(&mut self);
+
+    /// Whether everything that was sent has arrived.
+    fn is_complete(&self) -> bool;
+
+    /// What must not have happened, if it has.
+    fn fault(&self) -> Option<&str>;
+}
+
+/// For what is on its way when a run ends.
+const LAST_ARRIVALS: Duration = Duration::from_secs(20);
+
+/// Warms up, measures a window, and waits until everything has arrived.
+fn measure(
+    common: &Common,
+    subject: &Subject,
+    crowd: &mut Crowd,
+    play: &mut impl Measured,
+) -> anyhow::Result<Run> {
+    play_until(crowd, play, Instant::now() + Duration::from_secs(common.warm_up))?;
+    play.begin_window();
+    let (began, calls) = (Instant::now(), crowd.calls());
+    let (cpu, own) = (subject.cpu(), own_cpu());
+    play_until(crowd, play, began + Duration::from_secs(common.seconds))?;
+    let (work, latency) = play.end_window();
+    let (wall, own) = (began.elapsed(), own_cpu() - own);
+    let cpu = subject.cpu_since(&cpu);
+    let run = Run { work, wall, cpu, own_cpu: own, latency, calls: crowd.calls().since(calls) };
+    play.finish();
+    let deadline = Instant::now() + LAST_ARRIVALS;
+    while !play.is_complete() && Instant::now() < deadline {
+        crowd.turn(Instant::now() + Duration::from_millis(100), play)?;
+        check(play)?;
+    }
+    if !play.is_complete() {
+        bail!("something that was sent has not arrived within {LAST_ARRIVALS:?}");
+    }
+    if work == 0 {
+        bail!("nothing at all happened in the window");
+    }
+    Ok(run)
+}
+
+fn play_until(crowd: &mut Crowd, play: &mut impl Measured, end: Instant) -> anyhow::Result<()> {
+    while Instant::now() < end {
+        play.send_due(&mut crowd.voice(), Instant::now());
+        let until = play.due().map_or(end, |due| due.min(end));
+        crowd.turn(until, play)?;
+        check(play)?;
+    }
+    Ok(())
+}
+
+fn check(play: &impl Measured) -> anyhow::Result<()> {
+    match play.fault() {
+        Some(fault) => bail!("{fault}"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,134 @@
+//! What is measured: the processes that belong to it, where it listens, how it is spoken to, and who
+//! may connect.
+
+mod bare;
+mod foreign;
+mod http;
+mod own;
+mod peer;
+
+use std::{
+    any::Any,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+};
+
+use anyhow::{Context, bail};
+
+pub(crate) use self::{
+    bare::bare,
+    foreign::{Foreign, foreign, register},
+    own::{AUDIENCE, ISSUER, Own, SECRET, Store, own},
+    peer::{Beside, Nodes, Peer, peer},
+};
+use crate::{
+    dialect::{Dialect, Person},
+    machine,
+};
+
+/// What it is in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A server of somebody.
+    Measured,
+    /// A bare one: a limit for the others.
+    Floor,
+}
+
+/// Something that is measured. Ends what was started for it when it is dropped.
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) dialect: Box<dyn Dialect>,
+    /// Where it listens; several for several nodes.
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) people: Vec<Person>,
+    /// Ids of the groups that were asked for, in that order.
+    pub(crate) groups: Vec<String>,
+    /// Groups that each person has to say they want to hear; of nobody where the server knows.
+    pub(crate) follows: Vec<Vec<String>>,
+    /// Whose CPU and memory counts, with what the share of each is called. Empty when it runs
+    /// elsewhere.
+    pub(crate) processes: Vec<(String, u32)>,
+    /// What ends it when it is dropped, in this order.
+    pub(crate) _keep: Vec<Box<dyn Any>>,
+}
+
+/// CPU seconds of a process by its name.
+pub(crate) type Cpu = Vec<(String, f64)>;
+
+impl Subject {
+    /// CPU that it used so far.
+    pub(crate) fn cpu(&self) -> Cpu {
+        let each = self.processes.iter();
+        each.map(|(name, pid)| (name.clone(), machine::cpu_seconds(*pid))).collect()
+    }
+
+    /// CPU that it used since `before`, which it answered then.
+    pub(crate) fn cpu_since(&self, before: &Cpu) -> Cpu {
+        let now = self.cpu().into_iter().zip(before);
+        now.map(|((name, now), (_, before))| (name, now - before)).collect()
+    }
+
+    /// Bytes that its processes have in memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.processes.iter().map(|(_, pid)| machine::resident_bytes(*pid)).sum()
+    }
+}
+
+/// A child of ours, which ends with this.
+struct Process {
+    child: Child,
+    /// Held open: a floor ends when nobody does.
+    _stdin: Option<ChildStdin>,
+}
+
+impl Process {
+    /// Starts it and reads what it says until `ready` finds what it looks for.
+    fn start<T>(
+        command: &mut Command,
+        mut ready: impl FnMut(&str) -> Option<T>,
+    ) -> anyhow::Result<(Self, T)> {
+        let program = command.get_program().to_owned();
+        let mut process = Self::spawn(command.stdout(Stdio::piped()))?;
+        let mut lines = BufReader::new(process.child.stdout.take().expect("it was piped"));
+        let mut line = String::new();
+        while lines.read_line(&mut line)? > 0 {
+            if let Some(found) = ready(&line) {
+                // What it says later is nobody's, and must not fill the pipe.
+                std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+                return Ok((process, found));
+            }
+            line.clear();
+        }
+        bail!("{} ended before it was ready", program.display());
+    }
+
+    /// Starts it, whatever it says.
+    fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        let program = command.get_program().to_owned();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { _stdin: child.stdin.take(), child })
+    }
+
+    fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

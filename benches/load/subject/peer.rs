@@ -1,0 +1,306 @@
+//! Servers of others as subjects, started for the measurement: those of `benches/peers` by its
+//! script, Centrifugo from a program that the user has. None of them stores anything, unless its
+//! name says so; they are told who somebody is by a signed token, as ours is.
+
+use std::{
+    any::Any,
+    fs,
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use chat_sdk::{CredentialId, UserId, auth::JwtIssuer};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use testbed::{Redis, free_port};
+
+use super::{AUDIENCE, ISSUER, Process, Role, SECRET, Subject};
+use crate::{
+    dialect::{Centrifugo, Dialect, Nats, Person, SocketIo, Ws},
+    machine::Cores,
+};
+
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const START: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/start");
+/// For a server to listen.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// For two nodes to know of one another and of who follows what, after they listen.
+const ACQUAINTANCE: Duration = Duration::from_secs(2);
+/// Of a channel, as much as a client that was away for a while wants to have again.
+const HISTORY: (u32, &str) = (100, "300s");
+
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    /// NATS, over its own protocol
+    Nats,
+    /// A small server on ws for Node.js
+    Ws,
+    /// A small server on Socket.IO
+    SocketIo,
+    /// Centrifugo, over its JSON protocol; needs --centrifugo
+    Centrifugo,
+    /// The same with its history in Redis: what comes nearest to a log that outlives the server
+    CentrifugoHistory,
+}
+
+/// What to start.
+pub(crate) struct Beside<'a> {
+    pub(crate) peer: Peer,
+    /// The program, for those that need it.
+    pub(crate) centrifugo: Option<&'a Path>,
+    pub(crate) nodes: Nodes,
+    pub(crate) people: usize,
+    /// Who is in them, by number.
+    pub(crate) groups: &'a [Vec<usize>],
+}
+
+/// How many servers are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nodes {
+    One,
+    /// Connected as the users of each connect them: by Redis, or as a cluster.
+    Two,
+}
+
+impl Peer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nats => "NATS",
+            Self::Ws => "ws",
+            Self::SocketIo => "Socket.IO",
+            Self::Centrifugo => "Centrifugo",
+            Self::CentrifugoHistory => "Centrifugo, history in Redis",
+        }
+    }
+
+    fn dialect(self, address: SocketAddr) -> Box<dyn Dialect> {
+        let host = address.to_string();
+        match self {
+            Self::Nats => Box::new(Nats::new(SECRET)),
+            Self::Ws => Box::new(Ws::new(host)),
+            Self::SocketIo => Box::new(SocketIo::new(host)),
+            Self::Centrifugo | Self::CentrifugoHistory => Box::new(Centrifugo::new(host)),
+        }
+    }
+
+    fn needs_redis(self, nodes: Nodes) -> bool {
+        match self {
+            Self::Nats => false,
+            Self::Ws | Self::SocketIo | Self::Centrifugo => nodes == Nodes::Two,
+            Self::CentrifugoHistory => true,
+        }
+    }
+}
+
+/// Starts it.
+pub(crate) fn peer(beside: &Beside<'_>, cores: Cores) -> anyhow::Result<Subject> {
+    let name = beside.peer.name();
+    let (mut processes, mut keep): (Vec<_>, Vec<Box<dyn Any>>) = Default::default();
+    let redis = if beside.peer.needs_redis(beside.nodes) {
+        let redis = cores.as_subject(Redis::start);
+        processes.push(("Redis".to_owned(), redis.pid().context("Redis has just started")?));
+        Some(redis)
+    } else {
+        None
+    };
+    let redis_url = redis.as_ref().map(Redis::url);
+    let count = match beside.nodes {
+        Nodes::One => 1,
+        Nodes::Two => 2,
+    };
+    let ports: Vec<u16> = (0..count * 2).map(|_| free_port()).collect();
+    let (ports, routes) = ports.split_at(count);
+    for (n, port) in ports.iter().enumerate() {
+        let node = Node {
+            port: *port,
+            redis: redis_url.as_deref(),
+            route: (count > 1).then(|| routes[n]),
+            // The first one is there already.
+            other_route: (n > 0).then(|| routes[0]),
+        };
+        let started = match beside.peer {
+            Peer::Nats => scripted("nats", &node, cores)?,
+            Peer::Ws => scripted("ws", &node, cores)?,
+            Peer::SocketIo => scripted("socket-io", &node, cores)?,
+            Peer::Centrifugo | Peer::CentrifugoHistory => {
+                let program = beside.centrifugo.context("Centrifugo needs --centrifugo FILE")?;
+                let history = beside.peer == Peer::CentrifugoHistory;
+                let (process, folder) = centrifugo(program, &node, history, cores)?;
+                keep.push(Box::new(folder));
+                process
+            }
+        };
+        let what = if count > 1 { format!("node {}", n + 1) } else { "server".to_owned() };
+        processes.insert(n, (what, started.id()));
+        keep.insert(0, Box::new(started));
+    }
+    if let Some(redis) = redis {
+        keep.push(Box::new(redis));
+    }
+    match beside.nodes {
+        Nodes::One => {}
+        Nodes::Two => sleep(ACQUAINTANCE),
+    }
+    let addresses: Vec<SocketAddr> =
+        ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect();
+    let groups: Vec<String> = (0..beside.groups.len()).map(|n| format!("group{n}")).collect();
+    let mut follows = vec![Vec::new(); beside.people];
+    for (group, members) in groups.iter().zip(beside.groups) {
+        for who in members {
+            follows[*who].push(group.clone());
+        }
+    }
+    Ok(Subject {
+        name: name.to_owned(),
+        role: Role::Measured,
+        dialect: beside.peer.dialect(addresses[0]),
+        addresses,
+        people: people(beside.people)?,
+        groups,
+        follows,
+        processes,
+        _keep: keep,
+    })
+}
+
+/// One of the servers that are one.
+struct Node<'a> {
+    port: u16,
+    redis: Option<&'a str>,
+    /// Where it listens for another one of its kind, which NATS wants.
+    route: Option<u16>,
+    /// Where another one does.
+    other_route: Option<u16>,
+}
+
+fn scripted(name: &str, node: &Node<'_>, cores: Cores) -> anyhow::Result<Process> {
+    // What has to be installed or built first is not done on the core of what is measured.
+    let prepared = Command::new(START).args([name, "--prepare"]).stdin(Stdio::null()).status();
+    if !prepared.with_context(|| format!("cannot start {START}"))?.success() {
+        bail!("{START} {name} --prepare failed");
+    }
+    let mut command = Command::new(START);
+    command.args([name, &node.port.to_string()]).env("PEER_SECRET", SECRET);
+    if let Some(redis) = node.redis {
+        command.args(["--redis", redis]);
+    }
+    if name == "nats"
+        && let Some(route) = node.route
+    {
+        command.args(["--cluster", &route.to_string()]);
+        if let Some(other) = node.other_route {
+            command.args(["--route", &other.to_string()]);
+        }
+    }
+    let ready = format!("ready on {}", node.port);
+    let (process, ()) = cores.as_subject(|| {
+        Process::start(&mut command, |line| (line.trim_end() == ready).then_some(()))
+    })?;
+    Ok(process)
+}
+
+/// Starts it with the little that it has to be told, in a folder that goes with it.
+fn centrifugo(
+    program: &Path,
+    node: &Node<'_>,
+    history: bool,
+    cores: Cores,
+) -> anyhow::Result<(Process, tempfile::TempDir)> {
+    let folder = tempfile::tempdir().context("a folder for Centrifugo")?;
+    let file: PathBuf = folder.path().join("config.json");
+    fs::write(&file, centrifugo_settings(node, history).to_string())
+        .context("Centrifugo's configuration")?;
+    let mut command = Command::new(program);
+    command.arg("--config").arg(&file).current_dir(folder.path()).stdout(Stdio::null());
+    let mut process = cores.as_subject(|| Process::spawn(&mut command))?;
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", node.port)).is_err() {
+        if let Some(status) = process.ended()? {
+            bail!("{} ended before it listened: {status}", program.display());
+        }
+        if Instant::now() > deadline {
+            bail!("{} does not listen within {PATIENCE:?}", program.display());
+        }
+        sleep(Duration::from_millis(20));
+    }
+    Ok((process, folder))
+}
+
+/// As its documentation has it for speed: what a channel can do beyond passing messages on stays off
+/// (presence, joins, recovery, delta compression, and compression as a whole), write buffers are
+/// shared between connections, errors alone are logged. A person's own channel comes with the
+/// connection, without a round trip for it.
+fn centrifugo_settings(node: &Node<'_>, history: bool) -> Value {
+    let mut group = json!({
+        "name": "group",
+        "allow_subscribe_for_client": true,
+        "allow_publish_for_client": true,
+    });
+    let mut user = json!({
+        "name": "user",
+        "allow_user_limited_channels": true,
+        "allow_publish_for_client": true,
+    });
+    if history {
+        for namespace in [&mut group, &mut user] {
+            namespace["history_size"] = HISTORY.0.into();
+            namespace["history_ttl"] = HISTORY.1.into();
+        }
+    }
+    let mut settings = json!({
+        "http_server": { "address": "127.0.0.1", "port": node.port },
+        "log": { "level": "error" },
+        "websocket": { "use_write_buffer_pool": true },
+        "client": {
+            "token": { "hmac_secret_key": SECRET },
+            "subscribe_to_user_personal_channel": {
+                "enabled": true,
+                "personal_channel_namespace": "user",
+            },
+        },
+        "channel": { "namespaces": [group, user] },
+    });
+    if let Some(redis) = node.redis {
+        settings["engine"] = json!({ "type": "redis", "redis": { "address": [redis] } });
+    }
+    settings
+}
+
+/// People with tokens that last longer than any measurement.
+fn people(count: usize) -> anyhow::Result<Vec<Person>> {
+    let issuer = JwtIssuer::hs256(SECRET)?.issuer(ISSUER).audience(AUDIENCE);
+    (0..count)
+        .map(|n| {
+            let user = UserId::new(format!("user{n:06}")).expect("a short name is an id");
+            let credential = CredentialId::new(format!("0.{}", user.as_str()))
+                .expect("a generation and a short name are one");
+            let token = issuer.issue_as(&user, credential, TOKEN_LIFETIME).token;
+            Ok(Person { user: user.as_str().to_owned(), token })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALONE: Node<'static> = Node { port: 8000, redis: None, route: None, other_route: None };
+
+    #[test]
+    fn centrifugo_keeps_a_history_only_where_it_is_named_after_it() {
+        let plain = centrifugo_settings(&ALONE, false);
+        assert_eq!(plain["engine"], Value::Null);
+        let node = Node { redis: Some("redis://127.0.0.1:1"), ..ALONE };
+        let kept = centrifugo_settings(&node, true);
+        assert_eq!(kept["engine"]["redis"]["address"], json!(["redis://127.0.0.1:1"]));
+        for n in 0..2 {
+            assert_eq!(plain["channel"]["namespaces"][n]["history_size"], Value::Null);
+            assert_eq!(kept["channel"]["namespaces"][n]["history_size"], 100);
+        }
+    }
+}
