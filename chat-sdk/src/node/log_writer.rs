@@ -32,7 +32,6 @@ pub(super) struct LogWriter {
     turn: Mutex<()>,
 }
 
-
 /// A commit that is on its way. Dropping it does not take it back.
 #[derive(Debug)]
 pub(crate) struct Committing(oneshot::Receiver<Result<Vec<Written>, StoreError>>);

@@ -478,9 +478,30 @@ async fn opening_with_other_options_is_the_same_store() {
 }
 
 #[test]
+fn a_statement_is_compiled_once_whatever_is_bound() {
+    let connection = connect::in_memory().unwrap();
+    // A store that was closed once knows how its values are spread.
+    connection
+        .execute_batch(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+             INSERT INTO accounts SELECT 'u' || i, i, i, i, '', 'user', 0, 0, 0 FROM n;
+             PRAGMA foreign_keys = OFF;
+             WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+             INSERT INTO events SELECT randomblob(16), i, i, 0, 'ann', i, 1, '{}' FROM n;
+             ANALYZE",
+        )
+        .unwrap();
+    let keyed = "SELECT seq FROM events WHERE conversation = ?1 AND author = ?2 AND key = ?3";
+    let mut statement = connection.prepare(keyed).unwrap();
+    for key in ["one", "two", "three"] {
+        assert!(!statement.exists((fixed().as_bytes(), "ann", key)).unwrap());
+    }
+    assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+}
+
+#[test]
 fn hot_queries_go_by_an_index() {
-    let mut connection = Connection::open_in_memory().unwrap();
-    schema::migrate(&mut connection).unwrap();
+    let connection = connect::in_memory().unwrap();
     let hot = [
         "SELECT count(*) FROM events
          WHERE conversation = ?1 AND seq > ?2 AND author <> ?3 AND message = 1",
