@@ -25,14 +25,14 @@ pub(super) struct Tcp {
     writing: Arc<Writing>,
 }
 
-/// The half that others may write to.
+/// The half that others may write to. Always there, but taken when it is dropped.
 #[derive(Debug)]
-struct Writing(OwnedWriteHalf);
+struct Writing(Option<OwnedWriteHalf>);
 
 impl Tcp {
     pub(super) fn new(socket: TcpStream) -> Self {
         let (reading, writing) = socket.into_split();
-        Self { reading, writing: Arc::new(Writing(writing)) }
+        Self { reading, writing: Arc::new(Writing(Some(writing))) }
     }
 
     pub(super) fn outlet(&self) -> Arc<dyn Outlet> {
@@ -40,11 +40,26 @@ impl Tcp {
     }
 }
 
+impl Writing {
+    fn half(&self) -> &OwnedWriteHalf {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Writing {
+    /// Not shut down by itself: the socket is closed with the other half, and says the same then.
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            half.forget();
+        }
+    }
+}
+
 impl Outlet for Writing {
     fn try_write(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         match bytes {
-            [one] => self.0.try_write(one),
-            many => self.0.try_write_vectored(many),
+            [one] => self.half().try_write(one),
+            many => self.half().try_write_vectored(many),
         }
     }
 }
@@ -78,7 +93,7 @@ impl AsyncWrite for Tcp {
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
-            ready!(self.writing.0.as_ref().poll_write_ready(cx))?;
+            ready!(self.writing.half().as_ref().poll_write_ready(cx))?;
         }
     }
 
@@ -92,6 +107,6 @@ impl AsyncWrite for Tcp {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(self.writing.0.as_ref()).shutdown(Shutdown::Write))
+        Poll::Ready(SockRef::from(self.writing.half().as_ref()).shutdown(Shutdown::Write))
     }
 }
