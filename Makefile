@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo binaries dev test test-rust test-frontend test-browser kube-tools kube-tools-ahead e2e lint lint-charts charts-golden chart-docs bench instructions instructions-baseline measure measure-nodes torture needs clean
+.PHONY: help run demo binaries dev test test-rust test-frontend test-browser kube-tools kube-tools-ahead e2e lint lint-charts charts-golden chart-docs bench load instructions instructions-baseline measure measure-nodes torture needs clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
@@ -79,6 +79,12 @@ bench: ## Criterion benches; some minutes.
 INSTRUCTIONS := cargo bench --locked -p benches --no-default-features --bench instructions
 instructions: needs ## Instructions a delivery, a send, a connection, against those accepted.
 	$(INSTRUCTIONS)
+
+# LOAD= is what it is to measure: `make load LOAD="direct --store postgres"`; without it, its help.
+LOAD ?= --help
+load: ## The load generator, and a server of its own to measure; LOAD="fan-out --listeners 1000".
+	cargo build --release --locked -p chat-server -p benches --bin chat-server --bin chat-load
+	target/release/chat-load $(LOAD)
 
 instructions-baseline: needs ## Accepts the figures as they are now; the commit says why.
 	$(INSTRUCTIONS) -- --accept
