@@ -111,7 +111,7 @@ impl Idle {
 }
 
 /// Everybody is in as many groups, each time with others.
-fn groups(people: usize, conversations: usize) -> Vec<Vec<usize>> {
+pub(super) fn groups(people: usize, conversations: usize) -> Vec<Vec<usize>> {
     let rounds = 0..conversations;
     rounds
         .flat_map(|round| {
@@ -160,7 +160,7 @@ struct Quiet {
 impl Play for Quiet {
     fn heard(&mut self, _voice: &mut dyn Voice, who: usize, heard: &Heard, _now: Instant) {
         match heard {
-            Heard::Refused(why) => {
+            Heard::Refused(why) | Heard::Wrong(why) => {
                 self.fault.get_or_insert_with(|| format!("{who} was refused: {why}"));
             }
             Heard::Closed(code) => {
