@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     floor::Floor,
     machine::Cores,
-    scenario::{Across, Connect, Direct, FanOut, Hot, Idle, Resume},
+    scenario::{Across, Connect, Direct, FanOut, Hot, Idle, Mixed, Resume, Suite},
 };
 
 /// Load for chat-server, and what the machine would allow beside it
@@ -38,6 +38,8 @@ enum Command {
     Idle(Idle),
     Connect(Connect),
     Resume(Resume),
+    Mixed(Mixed),
+    Suite(Suite),
     /// Makes accounts on a running server, and prints a user id and a token a line
     People {
         /// The server
@@ -65,6 +67,9 @@ fn main() -> anyhow::Result<()> {
         Command::Idle(idle) => idle.run(prepare()?),
         Command::Connect(connect) => connect.run(prepare()?),
         Command::Resume(resume) => resume.run(prepare()?),
+        Command::Mixed(mixed) => mixed.run(prepare()?),
+        // Each line of it takes its cores itself.
+        Command::Suite(suite) => suite.run(),
         Command::People { url, count } => {
             subject::register(&url, count as usize, &mut std::io::stdout().lock())
         }

@@ -10,6 +10,8 @@ mod idle;
 mod connect;
 mod ledger;
 mod resume;
+mod mixed;
+mod suite;
 
 use std::{
     path::PathBuf,
@@ -21,7 +23,7 @@ use clap::Args;
 
 pub(crate) use self::{
     across::Across, connect::Connect, direct::Direct, fan_out::FanOut, hot::Hot, idle::Idle,
-    resume::Resume,
+    mixed::Mixed, resume::Resume, suite::Suite,
 };
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
@@ -140,6 +142,14 @@ impl Common {
         // What runs in its folder cannot be found by a path from here.
         let server = server.canonicalize().context("where the server is")?;
         subject::own(&Own { name, server, store, nodes, settings, counts, people, groups }, cores)
+    }
+
+    /// For what only a server of ours does.
+    fn without_peers(&self) -> anyhow::Result<()> {
+        if !self.beside.is_empty() {
+            bail!("no other server does what this is about: leave out --beside");
+        }
+        Ok(())
     }
 
     /// The servers of others that are to be measured, with as many people and the same groups.
@@ -271,6 +281,8 @@ trait Measured: Play {
     fn fault(&self) -> Option<&str>;
 }
 
+/// Before a device that was told to come later does.
+const PAUSE: Duration = Duration::from_millis(500);
 /// For what is on its way when a run ends.
 const LAST_ARRIVALS: Duration = Duration::from_secs(20);
 

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Common, Wishes, idle, ledger::Ledger, rate};
+use super::{Common, PAUSE, Wishes, idle, ledger::Ledger, rate};
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
     dialect::{Chat, Heard, Target},
@@ -25,8 +25,6 @@ use crate::{
 
 /// Messages without an answer while the missed ones are written.
 const UNANSWERED_MAX: usize = 64;
-/// Before a device that was told to come later does.
-const PAUSE: Duration = Duration::from_millis(500);
 /// For all to be back, at the slowest server that is worth a measurement.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// For what is on its way to arrive.
@@ -81,6 +79,7 @@ struct Outcome {
 
 impl Resume {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
+        self.common.without_peers()?;
         let mut sets = Vec::new();
         let mut counted = None;
         for conversations in &self.conversations {
@@ -127,7 +126,7 @@ impl Resume {
     fn subject(&self, conversations: u16, cores: Cores) -> anyhow::Result<Subject> {
         let mut groups = vec![(self.devices()..self.people()).collect()];
         groups.extend(self.news());
-        groups.extend(idle::groups(self.devices(), usize::from(conversations) - 1));
+        groups.extend(idle::groups(self.devices(), usize::from(conversations) - 1, idle::GROUP));
         let admissions = self.admissions.to_string();
         let wishes = Wishes {
             store: Store::Postgres,

@@ -7,6 +7,7 @@ mod foreign;
 mod http;
 mod own;
 mod peer;
+mod vitals;
 
 use std::{
     any::Any,
@@ -23,6 +24,7 @@ pub(crate) use self::{
     foreign::{Foreign, foreign, register},
     own::{AUDIENCE, ISSUER, Own, SECRET, Store, life, own},
     peer::{Beside, Nodes, Peer, peer},
+    vitals::Vitals,
 };
 use crate::{
     dialect::{Dialect, Person},
