@@ -159,6 +159,9 @@ impl Suite {
             fs::write(&self.out, format!("{:#}\n", json!(done)))
                 .with_context(|| format!("cannot write {}", self.out.display()))?;
         }
+        if self.quick {
+            println!("A quick run: that everything works, and nothing about speed.\n");
+        }
         println!("{}", table.join("\n"));
         Ok(())
     }
