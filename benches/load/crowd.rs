@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    dialect::{Dialect, Heard, Person, Talk, Target},
+    dialect::{Dialect, Heard, Person, Sign, Talk, Target},
     engine::{Calls, Ended, Engine, Id, Sockets, Traffic},
     stamp::Stamp,
 };
@@ -39,8 +39,8 @@ pub(crate) struct Crowd {
     engine: Engine,
     cast: Cast,
     heartbeat: Option<Duration>,
-    /// Who has to give a sign of life when; in this order.
-    beats: VecDeque<(Instant, usize)>,
+    /// On whose which connection a sign of life is due when; in this order.
+    beats: VecDeque<(Instant, usize, u32)>,
 }
 
 struct Cast {
@@ -59,6 +59,8 @@ struct Member {
     /// What opens the connection, until it is said.
     opening: Vec<u8>,
     state: State,
+    /// How often they came.
+    visits: u32,
 }
 
 enum State {
@@ -105,7 +107,7 @@ pub(crate) struct Guest<'a> {
 impl Crowd {
     /// Room for so many people, none of whom is there.
     pub(crate) fn new(dialect: &dyn Dialect, people: usize) -> anyhow::Result<Self> {
-        let absent = || Member { talk: None, opening: Vec::new(), state: State::Away };
+        let absent = || Member { talk: None, opening: Vec::new(), state: State::Away, visits: 0 };
         let cast = Cast {
             members: std::iter::repeat_with(absent).take(people).collect(),
             owners: Vec::new(),
@@ -182,6 +184,7 @@ impl Crowd {
         member.opening.clear();
         member.talk = Some(dialect.open(guest.person, guest.follows, &mut member.opening));
         member.state = State::Coming(id);
+        member.visits = member.visits.wrapping_add(1);
         Ok(())
     }
 
@@ -197,26 +200,50 @@ impl Crowd {
         member.state = State::Away;
     }
 
-    fn expect_beat(&mut self, who: usize) {
+    /// Gives signs of life on somebody's connection from now on, for as long as that lasts.
+    pub(crate) fn expect_beat(&mut self, who: usize) {
         if let Some(heartbeat) = self.heartbeat {
-            self.beats.push_back((Instant::now() + heartbeat, who));
+            let visit = self.cast.members[who].visits;
+            self.beats.push_back((Instant::now() + heartbeat, who, visit));
+        }
+    }
+
+    /// Gives a sign of life at once.
+    pub(crate) fn beat(&mut self, who: usize) {
+        self.utter(who, |talk, out| talk.beat(out));
+    }
+
+    /// Has somebody show something without a message.
+    pub(crate) fn sign(&mut self, who: usize, conversation: &str, sign: Sign) {
+        self.utter(who, |talk, out| talk.sign(conversation, sign, out));
+    }
+
+    /// Has somebody end their connection in good order; that it has ended is heard.
+    pub(crate) fn say_goodbye(&mut self, who: usize) {
+        self.utter(who, |talk, out| talk.say_goodbye(out));
+    }
+
+    fn utter(&mut self, who: usize, say: impl FnOnce(&mut dyn Talk, &mut Vec<u8>)) {
+        let member = &mut self.cast.members[who];
+        if let (State::Ready(id), Some(talk)) = (&member.state, &mut member.talk) {
+            let id = *id;
+            self.cast.out.clear();
+            say(&mut **talk, &mut self.cast.out);
+            self.engine.sockets().write(id, &self.cast.out);
         }
     }
 
     /// Waits until something is heard, at most until this moment, and has it played.
     pub(crate) fn turn(&mut self, until: Instant, play: &mut impl Play) -> anyhow::Result<()> {
-        let beat = self.beats.front().map_or(until, |(due, _)| until.min(*due));
+        let beat = self.beats.front().map_or(until, |(due, ..)| until.min(*due));
         self.engine.turn(beat, &mut Stage { cast: &mut self.cast, play })?;
-        while let Some((due, who)) = self.beats.front().copied()
+        while let Some((due, who, visit)) = self.beats.front().copied()
             && due <= Instant::now()
         {
             self.beats.pop_front();
-            let member = &mut self.cast.members[who];
-            if let (State::Ready(id), Some(talk)) = (&member.state, &mut member.talk) {
-                let id = *id;
-                self.cast.out.clear();
-                talk.beat(&mut self.cast.out);
-                self.engine.sockets().write(id, &self.cast.out);
+            let member = &self.cast.members[who];
+            if matches!(member.state, State::Ready(_)) && member.visits == visit {
+                self.beat(who);
                 self.expect_beat(who);
             }
         }
@@ -257,7 +284,7 @@ impl Play for Arrivals {
     fn heard(&mut self, _voice: &mut dyn Voice, who: usize, heard: &Heard, _now: Instant) {
         match heard {
             Heard::Ready => self.ready.push(who),
-            Heard::Refused(why) => self.last.clone_from(why),
+            Heard::Refused(why) | Heard::Wrong(why) => self.last.clone_from(why),
             Heard::Closed(code) => {
                 let why = format!("closed with {code} {}", self.last);
                 self.refused.push((who, why));
@@ -332,7 +359,7 @@ impl<P: Play> Stage<'_, P> {
                 self.cast.ready -= 1;
                 sockets.reset(id);
             }
-            (Heard::Delivered(_) | Heard::Acked(_) | Heard::Refused(_), _) => {}
+            (Heard::Delivered(_) | Heard::Acked(_) | Heard::Refused(_) | Heard::Wrong(_), _) => {}
         }
         self.play.heard(&mut Lines { sockets, cast: self.cast }, who, heard, now);
     }

@@ -91,10 +91,24 @@ fn process_cpu_seconds(pid: u32) -> f64 {
 
 /// Bytes that a process and its children have in memory.
 pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    status(pid, "VmRSS:") * 1024 + children(pid).into_iter().map(resident_bytes).sum::<u64>()
+}
+
+/// Threads of a process.
+pub(crate) fn threads(pid: u32) -> u64 {
+    status(pid, "Threads:")
+}
+
+/// Descriptors that a process has open.
+pub(crate) fn descriptors(pid: u32) -> u64 {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |all| all.count() as u64)
+}
+
+/// A number of the system's account of a process; KiB where it is memory.
+fn status(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap_or_default();
-    kib * 1024 + children(pid).into_iter().map(resident_bytes).sum::<u64>()
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
 }
 
 fn children(pid: u32) -> Vec<u32> {
@@ -117,6 +131,10 @@ mod tests {
         // Other tests may run beside, and ticks are counted.
         assert!(cpu_seconds(pid) - at_first >= 0.25, "{}", cpu_seconds(pid) - at_first);
         assert!(resident_bytes(pid) > 1_000_000);
-        assert_eq!(cpu_seconds(u32::MAX), 0.0);
+        assert!(threads(pid) >= 1);
+        let before = descriptors(pid);
+        let held: Vec<_> = (0..50).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+        assert!(descriptors(pid) >= before + 40, "{before} {held:?}");
+        assert_eq!((cpu_seconds(u32::MAX), descriptors(u32::MAX)), (0.0, 0));
     }
 }

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     floor::Floor,
     machine::Cores,
-    scenario::{Connect, Direct, FanOut, Hot, Idle},
+    scenario::{Across, Connect, Direct, FanOut, Hot, Idle, Mixed, Resume, Suite},
 };
 
 /// Load for chat-server, and what the machine would allow beside it
@@ -32,10 +32,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     FanOut(FanOut),
+    Across(Across),
     Direct(Direct),
     Hot(Hot),
     Idle(Idle),
     Connect(Connect),
+    Resume(Resume),
+    Mixed(Mixed),
+    Suite(Suite),
     /// Makes accounts on a running server, and prints a user id and a token a line
     People {
         /// The server
@@ -57,10 +61,15 @@ fn main() -> anyhow::Result<()> {
     let command = Cli::parse().command;
     match command {
         Command::FanOut(fan_out) => fan_out.run(prepare()?),
+        Command::Across(across) => across.run(prepare()?),
         Command::Direct(direct) => direct.run(prepare()?),
         Command::Hot(hot) => hot.run(prepare()?),
         Command::Idle(idle) => idle.run(prepare()?),
         Command::Connect(connect) => connect.run(prepare()?),
+        Command::Resume(resume) => resume.run(prepare()?),
+        Command::Mixed(mixed) => mixed.run(prepare()?),
+        // Each line of it takes its cores itself.
+        Command::Suite(suite) => suite.run(),
         Command::People { url, count } => {
             subject::register(&url, count as usize, &mut std::io::stdout().lock())
         }

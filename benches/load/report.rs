@@ -36,7 +36,7 @@ impl Latency {
     }
 
     /// In microseconds; of an empty one there is none.
-    fn at(&self, quantile: f64) -> Option<f64> {
+    pub(crate) fn at(&self, quantile: f64) -> Option<f64> {
         (!self.0.is_empty()).then(|| self.0.value_at_quantile(quantile) as f64 / 1e3)
     }
 }
@@ -146,7 +146,7 @@ impl Spread {
         Some(Self { median, min, max })
     }
 
-    fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         json!({ "median": self.median, "min": self.min, "max": self.max })
     }
 }
@@ -209,7 +209,8 @@ impl Report {
     fn compared(&self) -> impl Iterator<Item = (&Row, &Row)> {
         let floors = self.rows.iter().filter(|row| row.role == Role::Floor && row.same_work);
         floors.flat_map(|floor| {
-            let measured = self.rows.iter().filter(|row| row.role == Role::Measured);
+            let measured =
+                self.rows.iter().filter(|row| row.role == Role::Measured && row.same_work);
             measured.map(move |row| (row, floor))
         })
     }
@@ -360,7 +361,7 @@ fn fraction(spread: Spread) -> String {
 }
 
 /// With commas.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (n, digit) in digits.chars().enumerate() {
@@ -373,7 +374,7 @@ fn number(value: f64) -> String {
 }
 
 /// The first column to the left, the others to the right.
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns)
         .map(|column| {

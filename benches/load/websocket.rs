@@ -64,6 +64,7 @@ pub(crate) fn frame(bytes: &[u8], masked: bool) -> Result<Option<Frame<'_>>, Not
 
 const TEXT: u8 = 0x81;
 const PONG: u8 = 0x8a;
+const CLOSE: u8 = 0x88;
 
 /// Writes a text frame of a client, masked with zeros: a server has the same work with any mask.
 pub(crate) fn write_client_text(payload: &[u8], out: &mut Vec<u8>) {
@@ -77,6 +78,13 @@ pub(crate) fn write_client_pong(payload: &[u8], out: &mut Vec<u8>) {
     write_head(PONG, 0x80, payload.len(), out);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(payload);
+}
+
+/// Ends a connection, with the protocol's code.
+pub(crate) fn write_client_close(code: u16, out: &mut Vec<u8>) {
+    write_head(CLOSE, 0x80, 2, out);
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&code.to_be_bytes());
 }
 
 /// Writes a text frame of a server.

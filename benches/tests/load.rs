@@ -111,6 +111,45 @@ fn connections_that_say_nothing_cost_memory() {
     assert!(bytes(0) > 256.0, "{report:#}");
 }
 
+#[test]
+fn what_is_said_on_one_server_is_heard_on_the_other() {
+    server();
+    for who in [["--listeners", "20"], ["--direct", "5"]] {
+        let report = report(&[&["across"][..], &who, &MOMENT].concat());
+        assert_eq!(
+            check_worked(&report),
+            [
+                "two chat-servers, Redis",
+                "two chat-servers, Redis, with PostgreSQL",
+                "one chat-server",
+                "one chat-server, with PostgreSQL"
+            ]
+        );
+    }
+}
+
+#[test]
+fn devices_that_were_cut_get_what_they_missed() {
+    server();
+    let arguments = ["resume", "--devices", "60", "--conversations", "2,6", "--seconds", "2"];
+    let report = report(&arguments);
+    let rows = report["rows"].as_array().unwrap();
+    let each: Vec<f64> =
+        rows.iter().map(|row| row["statements_per_resume"]["median"].as_f64().unwrap()).collect();
+    // Each asks for something, and not once for every conversation.
+    assert!(each.iter().all(|it| *it > 0.5) && each[1] < each[0] + 3.0, "{report:#}");
+}
+
+#[test]
+fn a_day_leaves_nothing_behind() {
+    server();
+    let report = report(&["mixed", "--crowd", "40", "--rate", "100", "--minutes", "0.1"]);
+    assert_eq!(report["grown"], serde_json::json!([]));
+    let period = &report["periods"][0];
+    assert!(period["messages_per_second"].as_f64().unwrap() > 0.0, "{report:#}");
+    assert_eq!(report["at_the_end"]["gauges"]["chat_connections"], 0.0);
+}
+
 /// A server that somebody else started.
 struct Running {
     child: Child,

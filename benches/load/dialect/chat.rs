@@ -1,9 +1,14 @@
 //! Our own server: `chat.v1` as PROTOCOL.md has it, without reading any JSON. Frames are told apart by
 //! how they begin, since the server writes `type` first.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    time::Duration,
+};
 
-use super::{Dialect, Heard, Person, Talk, Target};
+use super::{Dialect, Heard, Person, Sign, Talk, Target, device::Device};
 use crate::{
     stamp::Stamp,
     websocket::{self, Kind},
@@ -24,13 +29,28 @@ pub(crate) struct Chat {
     connections: Cell<u32>,
     /// Whether hello is said; without, a connection is ready when it is upgraded.
     greets: bool,
+    /// What each user's device keeps between its connections, where they are to resume.
+    devices: Option<RefCell<HashMap<String, Rc<RefCell<Device>>>>>,
 }
 
 impl Chat {
     /// `host` is what stands in the requests; `life` has to be another each time the generator runs
     /// against the same server.
     pub(crate) fn new(host: impl Into<String>, life: u32) -> Self {
-        Self { host: host.into(), life, connections: Cell::new(0), greets: true }
+        Self { host: host.into(), life, connections: Cell::new(0), greets: true, devices: None }
+    }
+
+    /// The same with one device of each user, which resumes when it connects again, and takes a hole
+    /// or a repetition in what it is sent for a refusal.
+    pub(crate) fn resuming(host: impl Into<String>, life: u32) -> Self {
+        Self { devices: Some(RefCell::default()), ..Self::new(host, life) }
+    }
+
+    /// How many of these users' devices could resume.
+    pub(crate) fn can_resume<'a>(&self, users: impl Iterator<Item = &'a str>) -> usize {
+        let Some(devices) = &self.devices else { return 0 };
+        let devices = devices.borrow();
+        users.filter_map(|user| devices.get(user)).filter(|it| it.borrow().has_token()).count()
     }
 
     /// Speaks to a server that upgrades and says nothing.
@@ -50,7 +70,17 @@ impl Dialect for Chat {
         out.extend_from_slice(upgrade.as_bytes());
         self.connections.set(self.connections.get() + 1);
         let keys = format!("{:08x}{:08x}", self.life, self.connections.get());
-        Box::new(Connection { upgraded: false, greets: self.greets, keys, frame: Vec::new() })
+        let device = self
+            .devices
+            .as_ref()
+            .map(|devices| Rc::clone(devices.borrow_mut().entry(person.user.clone()).or_default()));
+        Box::new(Connection {
+            upgraded: false,
+            greets: self.greets,
+            keys,
+            frame: Vec::new(),
+            device,
+        })
     }
 
     fn heartbeat(&self) -> Option<Duration> {
@@ -65,6 +95,8 @@ struct Connection {
     keys: String,
     /// For the payload that is being written.
     frame: Vec<u8>,
+    /// Whose connection it is, if that has to remember.
+    device: Option<Rc<RefCell<Device>>>,
 }
 
 impl Talk for Connection {
@@ -88,7 +120,14 @@ impl Talk for Connection {
             };
             taken += frame.taken;
             match frame.kind {
-                Kind::Message => read_text(frame.payload, heard),
+                Kind::Message => {
+                    if let Some(device) = &self.device
+                        && let Err(why) = device.borrow_mut().take(frame.payload)
+                    {
+                        heard.push(Heard::Wrong(format!("{why}: {}", printable(frame.payload))));
+                    }
+                    read_text(frame.payload, heard);
+                }
                 Kind::Ping => websocket::write_client_pong(frame.payload, out),
                 Kind::Pong => {}
                 Kind::Close => {
@@ -121,6 +160,27 @@ impl Talk for Connection {
     fn beat(&mut self, out: &mut Vec<u8>) {
         websocket::write_client_text(br#"{"type":"ping"}"#, out);
     }
+
+    fn sign(&mut self, conversation: &str, sign: Sign, out: &mut Vec<u8>) {
+        let frame = match sign {
+            Sign::Typing => {
+                format!(r#"{{"type":"typing","conversation":"{conversation}","on":true}}"#)
+            }
+            Sign::Read => {
+                // Where nothing has arrived there is nothing to be read.
+                let device = self.device.as_ref().map(|device| device.borrow());
+                let Some(read) = device.and_then(|device| device.position(conversation)) else {
+                    return;
+                };
+                format!(r#"{{"type":"mark","conversation":"{conversation}","read":{read}}}"#)
+            }
+        };
+        websocket::write_client_text(frame.as_bytes(), out);
+    }
+
+    fn say_goodbye(&mut self, out: &mut Vec<u8>) {
+        websocket::write_client_close(1000, out);
+    }
 }
 
 impl Connection {
@@ -141,7 +201,11 @@ impl Connection {
         }
         self.upgraded = true;
         if self.greets {
-            websocket::write_client_text(br#"{"type":"hello","version":1}"#, out);
+            let hello = match &self.device {
+                Some(device) => device.borrow_mut().hello(),
+                None => r#"{"type":"hello","version":1}"#.to_owned(),
+            };
+            websocket::write_client_text(hello.as_bytes(), out);
         } else {
             heard.push(Heard::Ready);
         }

@@ -2,6 +2,7 @@
 
 mod centrifugo;
 mod chat;
+mod device;
 mod floor;
 mod nats;
 mod socket_io;
@@ -43,7 +44,7 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// This connection is live: from now on nothing is missed. Once, and before anything of the
-    /// others.
+    /// others, except for what was missed by a device that resumes.
     Ready,
     /// A message of somebody arrived.
     Delivered(Stamp),
@@ -51,8 +52,18 @@ pub(crate) enum Heard {
     Acked(Stamp),
     /// It refused something, and says so; before [`Ready`](Self::Ready): the connection itself.
     Refused(String),
+    /// It did what it must not, and this says what.
+    Wrong(String),
     /// It ends the connection, with the protocol's code, or 0 where there is none.
     Closed(u16),
+}
+
+/// What somebody lets others see without a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Typing,
+    /// Everything that has arrived was read.
+    Read,
 }
 
 /// A kind of server. Implementations make connections; each has its own [`Talk`].
@@ -80,4 +91,11 @@ pub(crate) trait Talk {
 
     /// Adds to `out` a sign of life.
     fn beat(&mut self, _out: &mut Vec<u8>) {}
+
+    /// Adds to `out` a sign in this conversation, where the protocol has it. Only when ready.
+    fn sign(&mut self, _conversation: &str, _sign: Sign, _out: &mut Vec<u8>) {}
+
+    /// Adds to `out` what ends the connection in good order, where the protocol has such a thing; the
+    /// other side answers with the end.
+    fn say_goodbye(&mut self, _out: &mut Vec<u8>) {}
 }

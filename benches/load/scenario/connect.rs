@@ -103,7 +103,7 @@ impl Play for Door {
     fn heard(&mut self, _voice: &mut dyn Voice, who: usize, heard: &Heard, now: Instant) {
         match heard {
             Heard::Ready => self.live.push((who, now)),
-            Heard::Refused(why) => {
+            Heard::Refused(why) | Heard::Wrong(why) => {
                 self.fault.get_or_insert_with(|| format!("{who} was refused: {why}"));
             }
             Heard::Closed(code) => {

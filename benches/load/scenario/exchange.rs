@@ -244,6 +244,7 @@ impl Play for Exchange {
             Heard::Acked(stamp) => self.acked(voice, who, *stamp),
             Heard::Ready => Ok(()),
             Heard::Refused(why) => Err(format!("{who} was refused: {why}")),
+            Heard::Wrong(why) => Err(format!("{who} was told what is wrong: {why}")),
             Heard::Closed(code) => Err(format!("{who} was closed with {code}")),
         };
         if let Err(fault) = result {

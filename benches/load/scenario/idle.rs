@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Members of each group.
-const GROUP: usize = 100;
+pub(super) const GROUP: usize = 100;
 /// What the first connections cost is the server's: threads, statements, tables.
 const FIRST: usize = 20;
 /// Between two looks at the memory of a server.
@@ -46,7 +46,7 @@ pub(crate) struct Idle {
 impl Idle {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = self.connections as usize;
-        let groups = groups(people, usize::from(self.conversations));
+        let groups = groups(people, usize::from(self.conversations), GROUP);
         type Start<'a> = Box<dyn Fn() -> anyhow::Result<Subject> + 'a>;
         let mut starts: Vec<Start<'_>> =
             vec![Box::new(|| self.common.subject(cores, people, &groups))];
@@ -110,14 +110,14 @@ impl Idle {
     }
 }
 
-/// Everybody is in as many groups, each time with others.
-fn groups(people: usize, conversations: usize) -> Vec<Vec<usize>> {
+/// Everybody is in as many groups of this size, each time with others.
+pub(super) fn groups(people: usize, conversations: usize, size: usize) -> Vec<Vec<usize>> {
     let rounds = 0..conversations;
     rounds
         .flat_map(|round| {
-            let shift = round * (GROUP / 2 - 1);
-            (0..people).step_by(GROUP).map(move |first| {
-                let members = first..(first + GROUP).min(people);
+            let shift = round * (size / 2 - 1);
+            (0..people).step_by(size).map(move |first| {
+                let members = first..(first + size).min(people);
                 members.map(|who| (who + shift) % people).collect()
             })
         })
@@ -126,7 +126,7 @@ fn groups(people: usize, conversations: usize) -> Vec<Vec<usize>> {
 
 /// Resident bytes when they no longer change: what was freed goes back after a moment. Whoever is
 /// connected stays so meanwhile.
-fn at_rest(subject: &Subject, mut crowd: Option<&mut Crowd>) -> anyhow::Result<u64> {
+pub(super) fn at_rest(subject: &Subject, mut crowd: Option<&mut Crowd>) -> anyhow::Result<u64> {
     let mut quiet = Quiet::default();
     let mut before = subject.resident_bytes();
     for _ in 0..LOOKS_MAX {
@@ -160,7 +160,7 @@ struct Quiet {
 impl Play for Quiet {
     fn heard(&mut self, _voice: &mut dyn Voice, who: usize, heard: &Heard, _now: Instant) {
         match heard {
-            Heard::Refused(why) => {
+            Heard::Refused(why) | Heard::Wrong(why) => {
                 self.fault.get_or_insert_with(|| format!("{who} was refused: {why}"));
             }
             Heard::Closed(code) => {
@@ -179,7 +179,7 @@ mod tests {
     fn everybody_is_in_as_many_groups() {
         for (people, conversations) in [(1, 3), (99, 1), (250, 20), (1_000, 20)] {
             let mut counts = vec![0; people];
-            for group in groups(people, conversations) {
+            for group in groups(people, conversations, GROUP) {
                 for who in group {
                     counts[who] += 1;
                 }

@@ -3,10 +3,15 @@
 
 mod exchange;
 mod fan_out;
+mod across;
 mod direct;
 mod hot;
 mod idle;
 mod connect;
+mod ledger;
+mod resume;
+mod mixed;
+mod suite;
 
 use std::{
     path::PathBuf,
@@ -16,13 +21,16 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-pub(crate) use self::{connect::Connect, direct::Direct, fan_out::FanOut, hot::Hot, idle::Idle};
+pub(crate) use self::{
+    across::Across, connect::Connect, direct::Direct, fan_out::FanOut, hot::Hot, idle::Idle,
+    mixed::Mixed, resume::Resume, suite::Suite,
+};
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
     floor::{PostgresTable, SqliteTable, Table},
     machine::{Cores, own_cpu},
     report::{Latency, Row, Run},
-    subject::{self, Beside, Foreign, Nodes, Own, Peer, Role, Store, Subject},
+    subject::{self, Beside, Counts, Foreign, Nodes, Own, Peer, Role, Store, Subject},
 };
 
 /// What all scenarios are told.
@@ -66,15 +74,42 @@ pub(crate) struct Common {
     /// The chat-server to start; by default the one beside this program
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     server: Option<PathBuf>,
-    /// Where it keeps its log
-    #[arg(long, value_enum, default_value_t = Store::Sqlite, conflicts_with = "url")]
+    /// Where it keeps its log; SQLite, unless the workload is about PostgreSQL
+    #[arg(long, value_enum, conflicts_with = "url")]
+    store: Option<Store>,
+}
+
+/// What a scenario wants of a server that is started for it.
+#[derive(Debug, Clone, Copy)]
+struct Wishes<'a> {
+    /// Unless the user names one.
     store: Store,
+    nodes: Nodes,
+    counts: Counts,
+    settings: &'a [(&'a str, &'a str)],
+}
+
+impl Wishes<'_> {
+    /// What most of them want.
+    const PLAIN: Self =
+        Self { store: Store::Sqlite, nodes: Nodes::One, counts: Counts::No, settings: &[] };
 }
 
 impl Common {
     /// The server that is measured, with so many people and these groups among them.
     fn subject(
         &self,
+        cores: Cores,
+        people: usize,
+        groups: &[Vec<usize>],
+    ) -> anyhow::Result<Subject> {
+        self.subject_like(&Wishes::PLAIN, cores, people, groups)
+    }
+
+    /// The same as a scenario wants it; a server that runs already is as it is.
+    fn subject_like(
+        &self,
+        wishes: &Wishes<'_>,
         cores: Cores,
         people: usize,
         groups: &[Vec<usize>],
@@ -97,13 +132,24 @@ impl Common {
         if !server.is_file() {
             bail!("{} is not there; build it, or name it with --server", server.display());
         }
-        let name = match self.store {
-            Store::Sqlite => "chat-server, SQLite",
-            Store::Postgres => "chat-server, PostgreSQL",
+        let Wishes { nodes, counts, settings, .. } = *wishes;
+        let store = self.store.unwrap_or(wishes.store);
+        let name = match (store, nodes) {
+            (Store::Sqlite, _) => "chat-server, SQLite",
+            (Store::Postgres, Nodes::One) => "chat-server, PostgreSQL",
+            (Store::Postgres, Nodes::Two) => "two chat-servers, Redis",
         };
         // What runs in its folder cannot be found by a path from here.
         let server = server.canonicalize().context("where the server is")?;
-        subject::own(&Own { name, server, store: self.store, people, groups }, cores)
+        subject::own(&Own { name, server, store, nodes, settings, counts, people, groups }, cores)
+    }
+
+    /// For what only a server of ours does.
+    fn without_peers(&self) -> anyhow::Result<()> {
+        if !self.beside.is_empty() {
+            bail!("no other server does what this is about: leave out --beside");
+        }
+        Ok(())
     }
 
     /// The servers of others that are to be measured, with as many people and the same groups.
@@ -146,8 +192,12 @@ impl Common {
 
     /// The same, connected.
     fn gather(&self, subject: &Subject, people: usize) -> anyhow::Result<Crowd> {
-        let guests: Vec<Guest<'_>> = self.guests(subject, people).collect();
-        Crowd::gather(&*subject.dialect, &guests, usize::from(self.handshakes))
+        self.admit(subject, &self.guests(subject, people).collect::<Vec<_>>())
+    }
+
+    /// These, connected.
+    fn admit(&self, subject: &Subject, guests: &[Guest<'_>]) -> anyhow::Result<Crowd> {
+        Crowd::gather(&*subject.dialect, guests, usize::from(self.handshakes))
     }
 
     /// The inserts that this server's log cannot do without, if it is known where it lies.
@@ -156,7 +206,7 @@ impl Common {
             return Ok(None);
         }
         let span = Duration::from_secs(self.seconds);
-        let mut table: Box<dyn Table> = match self.store {
+        let mut table: Box<dyn Table> = match self.store.unwrap_or(Wishes::PLAIN.store) {
             Store::Sqlite => Box::new(SqliteTable::new(cores)?),
             Store::Postgres => Box::new(PostgresTable::new(cores)?),
         };
@@ -231,6 +281,8 @@ trait Measured: Play {
     fn fault(&self) -> Option<&str>;
 }
 
+/// Before a device that was told to come later does.
+const PAUSE: Duration = Duration::from_millis(500);
 /// For what is on its way when a run ends.
 const LAST_ARRIVALS: Duration = Duration::from_secs(20);
 

@@ -41,6 +41,8 @@ pub(crate) fn bare(
         groups: vec!["everybody".to_owned()],
         follows: Vec::new(),
         processes: vec![("floor".to_owned(), process.id())],
+        metrics: None,
+        database: None,
         _keep: vec![Box::new(process)],
     })
 }

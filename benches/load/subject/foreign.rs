@@ -60,6 +60,8 @@ pub(crate) fn foreign(foreign: &Foreign<'_>) -> anyhow::Result<Subject> {
         groups,
         follows: Vec::new(),
         processes: named.collect(),
+        metrics: None,
+        database: None,
         _keep: Vec::new(),
     })
 }

@@ -51,6 +51,17 @@ pub(super) fn post(
     bail!("POST {path}: the server has no room, however often it is asked");
 }
 
+/// Gets this, and answers its text.
+pub(super) fn get(server: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
+    let answer = ask(server, &request).with_context(|| format!("GET {path} of {server}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no answer in HTTP")?;
+    match head.split(' ').nth(1) {
+        Some("200") => Ok(body.to_owned()),
+        status => bail!("GET {path}: {}", status.unwrap_or_default()),
+    }
+}
+
 fn ask(server: SocketAddr, request: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(server)?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -2,10 +2,12 @@
 //! may connect.
 
 mod bare;
+mod database;
 mod foreign;
 mod http;
 mod own;
 mod peer;
+mod vitals;
 
 use std::{
     any::Any,
@@ -18,9 +20,11 @@ use anyhow::{Context, bail};
 
 pub(crate) use self::{
     bare::bare,
+    database::{Counts, Database, Statements},
     foreign::{Foreign, foreign, register},
-    own::{AUDIENCE, ISSUER, Own, SECRET, Store, own},
+    own::{AUDIENCE, ISSUER, Own, SECRET, Store, life, own},
     peer::{Beside, Nodes, Peer, peer},
+    vitals::Vitals,
 };
 use crate::{
     dialect::{Dialect, Person},
@@ -32,9 +36,12 @@ use crate::{
 pub(crate) enum Role {
     /// A server of somebody.
     Measured,
-    /// A bare one: a limit for the others.
+    /// A bare one, or what else is a limit for the others in a scenario.
     Floor,
 }
+
+/// What the share of the database is called.
+pub(crate) const POSTGRES: &str = "PostgreSQL";
 
 /// Something that is measured. Ends what was started for it when it is dropped.
 pub(crate) struct Subject {
@@ -51,6 +58,10 @@ pub(crate) struct Subject {
     /// Whose CPU and memory counts, with what the share of each is called. Empty when it runs
     /// elsewhere.
     pub(crate) processes: Vec<(String, u32)>,
+    /// Where it tells of itself, if it does.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Its log, if that can be asked what it was asked.
+    pub(crate) database: Option<Database>,
     /// What ends it when it is dropped, in this order.
     pub(crate) _keep: Vec<Box<dyn Any>>,
 }
@@ -71,9 +82,14 @@ impl Subject {
         now.map(|((name, now), (_, before))| (name, now - before)).collect()
     }
 
-    /// Bytes that its processes have in memory.
+    /// Its processes without the database, which has its memory for itself.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = u32> {
+        self.processes.iter().filter(|(name, _)| name != POSTGRES).map(|(_, pid)| *pid)
+    }
+
+    /// Bytes that these have in memory.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        self.processes.iter().map(|(_, pid)| machine::resident_bytes(*pid)).sum()
+        self.servers().map(machine::resident_bytes).sum()
     }
 }
 

@@ -7,10 +7,12 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    rc::Rc,
+    thread::sleep,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chat_sdk::{
     ClientKey, ConversationId, CredentialId, Kind, PostgresStore, SqliteStore, Timestamp, Title,
     UserId,
@@ -18,13 +20,13 @@ use chat_sdk::{
         JwtIssuer,
         accounts::{Account, AccountRole, AccountStore, CreateWhen},
     },
-    store::{Open, Write},
+    store::{Open, Write, Written},
 };
 use clap::ValueEnum;
 use futures_util::future::try_join_all;
-use testbed::{Postgres, PostgresOptions, Watchdog};
+use testbed::{Postgres, PostgresOptions, Redis, Watchdog};
 
-use super::{Process, Role, Subject};
+use super::{Counts, Database, Nodes, POSTGRES, Process, Role, Subject};
 use crate::{
     dialect::{Chat, Person},
     machine::Cores,
@@ -37,6 +39,10 @@ pub(crate) const AUDIENCE: &str = "chat";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Accounts written at a time.
 const ACCOUNTS_AT_A_TIME: usize = 256;
+/// Memberships written in one transaction, about: as many as make its commit cheap beside them.
+const MEMBERS_AT_A_TIME: usize = 10_000;
+/// For two nodes to know of one another and of who follows what, after they listen.
+const ACQUAINTANCE: Duration = Duration::from_secs(2);
 
 /// What would stop a generator, which is many people behind few addresses who all hurry.
 const SETTINGS: &[(&str, &str)] = &[
@@ -68,6 +74,11 @@ pub(crate) struct Own<'a> {
     /// The program.
     pub(crate) server: PathBuf,
     pub(crate) store: Store,
+    pub(crate) nodes: Nodes,
+    /// What it is told beside what every measurement wants; the later word counts.
+    pub(crate) settings: &'a [(&'a str, &'a str)],
+    /// Whether PostgreSQL counts what it is asked, which costs a little.
+    pub(crate) counts: Counts,
     pub(crate) people: usize,
     /// Who is in them, by number; the first one owns it.
     pub(crate) groups: &'a [Vec<usize>],
@@ -78,25 +89,22 @@ pub(crate) fn own(own: &Own<'_>, cores: Cores) -> anyhow::Result<Subject> {
     let folder = tempfile::tempdir().context("a folder for the server")?;
     let mut processes = Vec::new();
     let mut keep: Vec<Box<dyn Any>> = Vec::new();
-    let (store, cast) = match own.store {
-        Store::Sqlite => {
+    let mut database = None;
+    let (store, cast) = match (own.store, own.nodes) {
+        (Store::Sqlite, Nodes::Two) => bail!("two nodes cannot share an embedded store"),
+        (Store::Sqlite, Nodes::One) => {
             let file = folder.path().join("load.db");
             let cast = prepare(async || Ok(SqliteStore::open(&file).await?), own)?;
             (format!("sqlite:{}", file.display()), cast)
         }
-        Store::Postgres => {
-            let options = PostgresOptions {
-                fsync: true,
-                settings: vec![
-                    "shared_buffers = 256MB".to_owned(),
-                    "max_wal_size = 4GB".to_owned(),
-                ],
-            };
-            let postgres = cores.as_subject(|| Postgres::start_with(&options));
+        (Store::Postgres, Nodes::One | Nodes::Two) => {
+            let postgres = Rc::new(cores.as_subject(|| Postgres::start_with(&waiting_for_disk())));
             let url = postgres.new_database();
+            let asked = Database::new(Rc::clone(&postgres), &url, own.counts)?;
             let cast = prepare(async || Ok(PostgresStore::connect(&url).await?), own)?;
             let pid = postgres.pid().context("PostgreSQL has just started")?;
-            processes.push(("PostgreSQL".to_owned(), pid));
+            processes.push((POSTGRES.to_owned(), pid));
+            database = Some(asked);
             keep.push(Box::new(postgres));
             (url, cast)
         }
@@ -107,35 +115,68 @@ pub(crate) fn own(own: &Own<'_>, cores: Cores) -> anyhow::Result<Subject> {
         .env("CHAT_SERVER__LISTEN", "127.0.0.1:0")
         .env("CHAT_SERVER__STORE", store)
         .env("CHAT_SERVER__AUTH__SECRET", SECRET)
-        .envs(SETTINGS.iter().copied())
+        .envs(SETTINGS.iter().chain(own.settings).copied())
         .stderr(Stdio::inherit());
-    let mut address = None;
-    let (process, address) = cores.as_subject(|| {
-        Process::start(&mut command, |line| {
-            if let Some(said) = line.trim().strip_prefix("Listening") {
-                address = said.trim().parse::<SocketAddr>().ok();
-            }
-            // The last thing that it says.
-            if line.trim_start().starts_with("Settings") { address } else { None }
-        })
-    })?;
-    processes.insert(0, ("server".to_owned(), process.id()));
-    let leash = Leash::new(folder.path(), process.id())?;
-    // It ends before what it stands on.
-    keep.insert(0, Box::new(process));
-    keep.insert(1, Box::new(leash));
+    let names: &[&str] = match own.nodes {
+        Nodes::One => &["server"],
+        Nodes::Two => {
+            let redis = cores.as_subject(Redis::start);
+            command.env("CHAT_SERVER__BUS", redis.url());
+            let pid = redis.pid().context("Redis has just started")?;
+            processes.insert(0, ("Redis".to_owned(), pid));
+            keep.insert(0, Box::new(redis));
+            &["node 1", "node 2"]
+        }
+    };
+    let mut addresses = Vec::new();
+    let mut metrics = None;
+    for (n, name) in names.iter().enumerate() {
+        let mut address = None;
+        let (process, address) = cores.as_subject(|| {
+            Process::start(&mut command, |line| {
+                let line = line.trim();
+                if let Some(said) = line.strip_prefix("Listening") {
+                    address = said.trim().parse::<SocketAddr>().ok();
+                }
+                if let Some(said) = line.strip_prefix("Metrics") {
+                    let said = said.trim().trim_start_matches("http://");
+                    metrics = said.trim_end_matches("/metrics").parse::<SocketAddr>().ok();
+                }
+                // The last thing that it says.
+                if line.starts_with("Settings") { address } else { None }
+            })
+        })?;
+        addresses.push(address);
+        processes.insert(n, ((*name).to_owned(), process.id()));
+        let leash = Leash::new(&folder.path().join(format!("{n}.pid")), process.id())?;
+        // It ends before what it stands on.
+        keep.insert(0, Box::new(leash));
+        keep.insert(0, Box::new(process));
+    }
+    match own.nodes {
+        Nodes::One => {}
+        Nodes::Two => sleep(ACQUAINTANCE),
+    }
     keep.push(Box::new(folder));
     Ok(Subject {
         name: own.name.to_owned(),
         role: Role::Measured,
-        dialect: Box::new(Chat::new(address.to_string(), life())),
-        addresses: vec![address],
+        dialect: Box::new(Chat::new(addresses[0].to_string(), life())),
+        addresses,
         people: cast.people,
         groups: cast.groups,
         follows: Vec::new(),
         processes,
+        metrics,
+        database,
         _keep: keep,
     })
+}
+
+/// A PostgreSQL as one runs it that is to lose nothing.
+fn waiting_for_disk() -> PostgresOptions {
+    let settings = ["shared_buffers = 256MB", "max_wal_size = 4GB"];
+    PostgresOptions { fsync: true, settings: settings.map(str::to_owned).to_vec() }
 }
 
 /// Ends a server whose owner was killed before it could.
@@ -145,10 +186,11 @@ struct Leash {
 }
 
 impl Leash {
-    fn new(folder: &Path, pid: u32) -> anyhow::Result<Self> {
-        let file = folder.join("pid");
-        fs::write(&file, pid.to_string()).context("a pid file")?;
-        Ok(Self { _watchdog: Watchdog::new(&file, folder), pid: file })
+    /// The file of the pid lies in the folder that goes with the server.
+    fn new(file: &Path, pid: u32) -> anyhow::Result<Self> {
+        let folder = file.parent().context("a pid file lies in a folder")?;
+        fs::write(file, pid.to_string()).context("a pid file")?;
+        Ok(Self { _watchdog: Watchdog::new(file, folder), pid: file.to_owned() })
     }
 }
 
@@ -160,7 +202,7 @@ impl Drop for Leash {
 }
 
 /// Another number each time a generator is started.
-pub(super) fn life() -> u32 {
+pub(crate) fn life() -> u32 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Tenths of a second: the same again after thirteen years.
     (now.as_millis() / 100) as u32
@@ -187,24 +229,44 @@ fn prepare<S: AccountStore + chat_sdk::Store>(
             .await?;
         }
         let mut groups = Vec::with_capacity(own.groups.len());
-        for (n, members) in own.groups.iter().enumerate() {
-            let members: Vec<UserId> = members.iter().map(|who| users[*who].clone()).collect();
-            let key = ClientKey::new(format!("group-{n}")).expect("a short name is a key");
-            let conversation = ConversationId::group(&members[0], &key);
-            let open = Open {
-                conversation,
-                kind: Kind::Group,
-                title: Some(Title::new(format!("group {n}")).expect("a short text is a title")),
-                by: Some(members[0].clone()),
-                key: Some(key),
-                members,
-                at: Timestamp::from_millis(0),
-            };
-            store.write(vec![Write::Open(open)]).await?;
-            groups.push(conversation.to_string());
+        let (mut batch, mut members) = (Vec::new(), 0);
+        for (n, group) in own.groups.iter().enumerate() {
+            let open = open_group(n, group.iter().map(|who| users[*who].clone()).collect());
+            groups.push(open.conversation.to_string());
+            members += open.members.len();
+            batch.push(Write::Open(open));
+            if members >= MEMBERS_AT_A_TIME {
+                written(store.write(std::mem::take(&mut batch)).await?)?;
+                members = 0;
+            }
         }
+        written(store.write(batch).await?)?;
         Ok(Cast { people: with_tokens(&users)?, groups })
     })
+}
+
+fn open_group(n: usize, members: Vec<UserId>) -> Open {
+    let key = ClientKey::new(format!("group-{n}")).expect("a short name is a key");
+    Open {
+        conversation: ConversationId::group(&members[0], &key),
+        kind: Kind::Group,
+        title: Some(Title::new(format!("group {n}")).expect("a short text is a title")),
+        by: Some(members[0].clone()),
+        key: Some(key),
+        members,
+        at: Timestamp::from_millis(0),
+    }
+}
+
+/// A batch may be taken and a write in it be refused.
+fn written(answers: Vec<Written>) -> anyhow::Result<()> {
+    for answer in answers {
+        match answer {
+            Written::Event { .. } => {}
+            other => bail!("a group could not be written: {other:?}"),
+        }
+    }
+    Ok(())
 }
 
 /// The users of a server of our own.

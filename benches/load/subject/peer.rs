@@ -164,6 +164,8 @@ pub(crate) fn peer(beside: &Beside<'_>, cores: Cores) -> anyhow::Result<Subject>
         groups,
         follows,
         processes,
+        metrics: None,
+        database: None,
         _keep: keep,
     })
 }
