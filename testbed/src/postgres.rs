@@ -162,6 +162,8 @@ impl Postgres {
 
     /// Stops the main process and those of connections where they stand.
     pub fn pause(&self) {
+        // The main one first: then it makes no more of them.
+        self.pid().into_iter().for_each(pause);
         self.processes().into_iter().for_each(pause);
     }
 

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
 };
 
 /// A port of the loopback interface that nobody uses at the moment.
@@ -111,9 +113,20 @@ pub fn terminate(pid: u32) {
     signal("-TERM", pid);
 }
 
-/// Stops a process where it stands.
+/// Stops a process where it stands, and returns when it has stopped: on a busy machine it may do
+/// something else before.
 pub fn pause(pid: u32) {
     signal("-STOP", pid);
+    for _ in 0..1_000 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in parentheses may contain anything; the state stands behind it. Gone is as good.
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if matches!(state, None | Some('T' | 'Z' | 'X')) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("process {pid} does not stop");
 }
 
 /// Lets it go on.
