@@ -830,7 +830,7 @@ impl Machine {
     fn event(&mut self, event: Event) {
         let (conversation, seq) = (event.conversation, event.seq);
         match self.places.judge(&conversation, seq) {
-            Judgement::Known => {}
+            Judgement::Known => self.places.reach_again(conversation),
             Judgement::Next(before) if self.inbox.has_room() => {
                 self.inbox.put(ClientEvent::Event(event), conversation, before);
                 self.places.reach(conversation, seq);
@@ -847,7 +847,7 @@ impl Machine {
     fn reset(&mut self, conversation: ConversationId, head: Seq) {
         let before = self.places.position(&conversation);
         match before {
-            Some(position) if head == position => return,
+            Some(position) if head == position => return self.places.reach_again(conversation),
             // Of two connections one may be told of an older head; the other one goes on from here.
             Some(position) if head < position && self.has_two_links() => return,
             Some(_) | None => {}

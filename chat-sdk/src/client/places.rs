@@ -85,6 +85,15 @@ impl Places {
         }
     }
 
+    /// What the device holds came once more: while it moves it has two connections, and the one that is
+    /// behind may be the one whose tokens count. They do not cover what only the other one brought, so
+    /// the position is kept for as long as if it had been reached here.
+    pub(super) fn reach_again(&mut self, conversation: ConversationId) {
+        if let Some(position) = self.position(&conversation) {
+            self.point.reached(conversation, position);
+        }
+    }
+
     /// Everything after `position` up to `seq` is missing.
     pub(super) fn miss(&mut self, conversation: ConversationId, position: Seq, seq: Seq) {
         self.reached.entry(conversation).or_insert(position);
@@ -204,6 +213,17 @@ mod tests {
         places.reach(CONVERSATION, Seq::new(7));
         places.ask_again(Duration::MAX, Duration::ZERO);
         assert_eq!(places.next_hole(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn what_came_on_the_old_connection_first_is_kept_as_long_as_what_the_new_one_brought() {
+        let mut places = places(5);
+        places.token(Checkpoint("1".to_owned()));
+        assert_eq!(places.judge(&CONVERSATION, Seq::new(5)), Judgement::Known);
+        places.reach_again(CONVERSATION);
+        places.token(Checkpoint("2".to_owned()));
+        let named = places.resume(Positions::new(), 9).unwrap().positions;
+        assert_eq!(named.get(&CONVERSATION), Some(&Seq::new(5)), "token 2 may be older than it");
     }
 
     #[test]

@@ -506,6 +506,9 @@ struct Wire {
     down: VecDeque<ServerFrame>,
     up: VecDeque<ClientFrame>,
     welcomed: bool,
+    /// An event was lost on it. A token says that everything before it has come, so there is none to be
+    /// had on such a connection.
+    lossy: bool,
 }
 
 #[derive(Debug, Default)]
@@ -756,7 +759,12 @@ impl Town {
             return;
         }
         let Some(wire) = self.server.wires.get_mut(&link) else { return };
-        let Some(frame) = wire.down.pop_front() else { return };
+        let Some(mut frame) = wire.down.pop_front() else { return };
+        if wire.lossy
+            && let ServerFrame::Synced { token } | ServerFrame::Pong { token, .. } = &mut frame
+        {
+            *token = None;
+        }
         if repeat {
             wire.down.push_front(frame.clone());
         }
@@ -836,6 +844,7 @@ impl Town {
                     && self.bench.machine.knows(&event.conversation)
                 {
                     wire.down.pop_front();
+                    wire.lossy = true;
                 }
             }
             Step::Cut(n) => {
