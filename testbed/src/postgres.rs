@@ -162,9 +162,10 @@ impl Postgres {
 
     /// Stops the main process and those of connections where they stand.
     pub fn pause(&self) {
+        let Some(main) = self.pid() else { return };
         // The main one first: then it makes no more of them.
-        self.pid().into_iter().for_each(pause);
-        self.processes().into_iter().for_each(pause);
+        pause(main);
+        children(main).for_each(pause);
     }
 
     /// Lets them go on.
@@ -174,10 +175,7 @@ impl Postgres {
 
     fn processes(&self) -> Vec<u32> {
         let Some(main) = self.pid() else { return Vec::new() };
-        let children = format!("/proc/{main}/task/{main}/children");
-        let children = fs::read_to_string(children).unwrap_or_default();
-        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        std::iter::once(main).chain(children).collect()
+        std::iter::once(main).chain(children(main)).collect()
     }
 
     /// Starts it after a crash, and waits until it answers.
@@ -202,6 +200,17 @@ impl Postgres {
         command.arg("-D").arg(self.data());
         command
     }
+}
+
+/// Those that this process started and did not hear the end of.
+fn children(pid: u32) -> impl Iterator<Item = u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children: Vec<u32> = children
+        .iter()
+        .flat_map(|it| it.split_whitespace())
+        .filter_map(|it| it.parse().ok())
+        .collect();
+    children.into_iter()
 }
 
 const HINT: &str = "install PostgreSQL 14 or newer (Debian: apt-get install postgresql)";
