@@ -209,16 +209,8 @@ impl Feeds {
         feed.head = seq;
         feed.known = feed.known.max(seq);
         for listener in &mut feed.listeners {
-            if seq <= listener.from {
-                continue;
-            }
-            match listener.mailbox.offer(frame) {
-                Push::Queued => {}
-                Push::Due => self.due.push(listener.mailbox.clone()),
-                Push::Full => {
-                    listener.from = BEHIND;
-                    listener.mailbox.fell_behind(conversation, before);
-                }
+            if seq > listener.from {
+                listener.offer(conversation, frame, before, &mut self.due);
             }
         }
         Published::Delivered(feed.listeners.len())
@@ -275,18 +267,10 @@ impl Feeds {
     pub fn receipt(&mut self, conversation: ConversationId, frame: &Encoded) {
         let Some(feed) = self.feeds.get_mut(&conversation) else { return };
         for listener in &mut feed.listeners {
-            if listener.from == BEHIND {
-                continue;
-            }
-            match listener.mailbox.offer(frame) {
-                Push::Queued => {}
-                Push::Due => self.due.push(listener.mailbox.clone()),
-                Push::Full => {
-                    // It holds everything up to the head, or up to where it joined above it.
-                    let delivered = feed.head.max(listener.from);
-                    listener.from = BEHIND;
-                    listener.mailbox.fell_behind(conversation, delivered);
-                }
+            if listener.from != BEHIND {
+                // It holds everything up to the head, or up to where it joined above it.
+                let delivered = feed.head.max(listener.from);
+                listener.offer(conversation, frame, delivered, &mut self.due);
             }
         }
     }
@@ -333,6 +317,27 @@ impl Feeds {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.feeds.is_empty()
+    }
+}
+
+impl Listener {
+    /// Offers a frame to one who is live and holds everything up to `delivered`: behind from there on
+    /// if there is no room, among the `due` if nobody was told.
+    fn offer(
+        &mut self,
+        conversation: ConversationId,
+        frame: &Encoded,
+        delivered: Seq,
+        due: &mut Vec<Arc<Mailbox>>,
+    ) {
+        match self.mailbox.offer(frame) {
+            Push::Queued => {}
+            Push::Due => due.push(self.mailbox.clone()),
+            Push::Full => {
+                self.from = BEHIND;
+                self.mailbox.fell_behind(conversation, delivered);
+            }
+        }
     }
 }
 

@@ -20,6 +20,17 @@ use crate::{
 /// Frames that are given to one write.
 pub const SLICES: usize = 32;
 
+/// The first frames, as one write takes them.
+pub fn first<'a, 'b>(
+    frames: &'a VecDeque<Bytes>,
+    slices: &'b mut [IoSlice<'a>; SLICES],
+) -> &'b [IoSlice<'a>] {
+    for (slice, bytes) in slices.iter_mut().zip(frames) {
+        *slice = IoSlice::new(bytes);
+    }
+    &slices[..frames.len().min(SLICES)]
+}
+
 /// What became of a frame offered to a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Push {
@@ -234,12 +245,7 @@ impl Mailbox {
         let Some(outlet) = &state.outlet else { return };
         while !state.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let mut count = 0;
-            for (slice, bytes) in slices.iter_mut().zip(&state.queue) {
-                *slice = IoSlice::new(bytes);
-                count += 1;
-            }
-            match outlet.try_write(&slices[..count]) {
+            match outlet.try_write(first(&state.queue, &mut slices)) {
                 Ok(written) if written > 0 => {
                     state.bytes -= written;
                     state.partly_written = advance(&mut state.queue, written);

@@ -612,12 +612,7 @@ impl<T: Transport> Connection<T> {
         self.queue_control();
         while !self.outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); mailbox::SLICES];
-            let mut count = 0;
-            for (slice, bytes) in slices.iter_mut().zip(&self.outbox) {
-                *slice = IoSlice::new(bytes);
-                count += 1;
-            }
-            match self.transport.poll_write(cx, &slices[..count]) {
+            match self.transport.poll_write(cx, mailbox::first(&self.outbox, &mut slices)) {
                 Poll::Pending => {
                     if self.stalled_since.is_none() {
                         self.stalled_since = Some(self.node.now());

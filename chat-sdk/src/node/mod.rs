@@ -48,7 +48,7 @@ use crate::{
     bus::Topic,
     conversation::Peers,
     erased::Ports,
-    hub::{Balance, Enrolled, Followed, Hole, Mailbox, NodeId, Presence, Published},
+    hub::{Balance, Enrolled, Feeds, Followed, Hole, Mailbox, NodeId, Presence, Published},
     limits::Limits,
     model::{Body, ConversationId, Epoch, Event, Identity, Marker, Seq, UserId},
     protocol::{Encoded, ServerFrame},
@@ -261,11 +261,7 @@ impl Node {
     }
 
     fn publish(self: &Arc<Self>, conversation: ConversationId, seq: Seq, frame: &Encoded) {
-        let (published, due) = {
-            let mut feeds = self.shards.of(conversation);
-            (feeds.publish(conversation, seq, frame), feeds.take_due())
-        };
-        self.outgoing.add(due);
+        let published = self.tell(conversation, |feeds| feeds.publish(conversation, seq, frame));
         match published {
             Published::Hole(hole) => self.fill_soon(conversation, hole),
             Published::Delivered(listeners) => {
@@ -284,13 +280,18 @@ impl Node {
     ) -> Bytes {
         let receipt = ServerFrame::Receipt { conversation, user: user.clone(), marker };
         let frame = Encoded::text(&receipt);
-        let due = {
+        self.tell(conversation, |feeds| feeds.receipt(conversation, &frame));
+        frame.json()
+    }
+
+    /// Offers something to those who follow a conversation, and has it written to those who sleep.
+    fn tell<T>(&self, conversation: ConversationId, offer: impl FnOnce(&mut Feeds) -> T) -> T {
+        let (told, due) = {
             let mut feeds = self.shards.of(conversation);
-            feeds.receipt(conversation, &frame);
-            feeds.take_due()
+            (offer(&mut feeds), feeds.take_due())
         };
         self.outgoing.add(due);
-        frame.json()
+        told
     }
 
     /// A session whose user is a member since this place follows from the first event on.
