@@ -77,14 +77,14 @@ bench: ## Criterion benches; some minutes.
 # In CI, too: the figures depend on the compiler, not on what else the machine does. Only the features
 # that they need, because everything is built optimised for it.
 INSTRUCTIONS := cargo bench --locked -p benches --no-default-features --bench instructions
-instructions: needs ## Instructions a delivery, a send, a connection, against those accepted.
-	$(INSTRUCTIONS)
-
 # LOAD= is what it is to measure: `make load LOAD="direct --store postgres"`; without it, its help.
 LOAD ?= --help
 load: ## The load generator, and a server of its own to measure; LOAD="fan-out --listeners 1000".
 	cargo build --release --locked -p chat-server -p benches --bin chat-server --bin chat-load
 	target/release/chat-load $(LOAD)
+
+instructions: needs ## Instructions a delivery, a send, a connection, against those accepted.
+	$(INSTRUCTIONS)
 
 instructions-baseline: needs ## Accepts the figures as they are now; the commit says why.
 	$(INSTRUCTIONS) -- --accept
