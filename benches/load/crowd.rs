@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use crate::{
     dialect::{Dialect, Heard, Person, Sign, Talk, Target},
     engine::{Calls, Ended, Engine, Id, Sockets, Traffic},
+    machine::has_own_core,
     stamp::Stamp,
 };
 
@@ -116,7 +117,7 @@ impl Crowd {
             heard: Vec::new(),
         };
         Ok(Self {
-            engine: Engine::new()?,
+            engine: Engine::new(has_own_core())?,
             cast,
             heartbeat: dialect.heartbeat(),
             beats: VecDeque::new(),

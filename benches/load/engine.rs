@@ -77,6 +77,8 @@ pub(crate) struct Engine {
     timer: OwnedFd,
     /// What the timer is set to.
     alarm: Option<Instant>,
+    /// Looks again at once instead of sleeping.
+    spins: bool,
 }
 
 /// The sockets, for whoever is told of them.
@@ -99,12 +101,18 @@ pub(crate) struct Sockets {
 pub(crate) struct Calls {
     pub(crate) reads: u64,
     pub(crate) writes: u64,
+    /// Time spent looking while there was nothing.
+    pub(crate) idle: Duration,
 }
 
 impl Calls {
     /// Those after `before`.
     pub(crate) fn since(self, before: Self) -> Self {
-        Self { reads: self.reads - before.reads, writes: self.writes - before.writes }
+        Self {
+            reads: self.reads - before.reads,
+            writes: self.writes - before.writes,
+            idle: self.idle - before.idle,
+        }
     }
 }
 
@@ -118,7 +126,10 @@ struct Socket {
 }
 
 impl Engine {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// One that `spins` never sleeps: for a core of its own. A server that writes to a sleeping reader on
+    /// the same machine wakes it, a good part of what the write costs, and one whose readers are
+    /// elsewhere does not; the busier the generator, the less of it a server would pay.
+    pub(crate) fn new(spins: bool) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let timer = timerfd_create(
@@ -142,6 +153,7 @@ impl Engine {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             timer,
             alarm: None,
+            spins,
         })
     }
 
@@ -153,9 +165,13 @@ impl Engine {
     /// Waits until something happens, at most until this moment, and tells of it. Also returns
     /// without any reason.
     pub(crate) fn turn(&mut self, until: Instant, traffic: &mut impl Traffic) -> io::Result<()> {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let began = Instant::now();
+        let left = until.saturating_duration_since(began);
+        if self.spins || left.is_zero() {
             self.poll.poll(&mut self.events, Some(Duration::ZERO)).or_else(ignore_interruption)?;
+            if self.events.is_empty() {
+                self.sockets.calls.idle += began.elapsed();
+            }
         } else {
             self.set_alarm(until, left)?;
             self.poll.poll(&mut self.events, None).or_else(ignore_interruption)?;
@@ -415,7 +431,7 @@ mod tests {
             socket.read_exact(&mut got).unwrap();
             got
         });
-        let mut engine = Engine::new().unwrap();
+        let mut engine = Engine::new(false).unwrap();
         let mut told = Told { opening: sent.clone(), appetite: 1, ..Told::default() };
         let id = engine.sockets().connect(address).unwrap();
         turn_until(&mut engine, &mut told, |told| told.opened);
@@ -431,7 +447,7 @@ mod tests {
     #[test]
     fn a_peer_that_never_reads_is_stuck() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut engine = Engine::new().unwrap();
+        let mut engine = Engine::new(false).unwrap();
         let mut told = Told { appetite: 1, ..Told::default() };
         let id = engine.sockets().connect(listener.local_addr().unwrap()).unwrap();
         turn_until(&mut engine, &mut told, |told| told.opened);
@@ -459,7 +475,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        let mut engine = Engine::new().unwrap();
+        let mut engine = Engine::new(false).unwrap();
         let mut told = Told { appetite: 1000, ..Told::default() };
         engine.sockets().connect(address).unwrap();
         turn_until(&mut engine, &mut told, |told| told.ended.is_some());
@@ -474,7 +490,7 @@ mod tests {
         let sent = pattern(8 * BUFFER_BYTES);
         let all = sent.clone();
         let peer = thread::spawn(move || listener.accept().unwrap().0.write_all(&all).unwrap());
-        let mut engine = Engine::new().unwrap();
+        let mut engine = Engine::new(false).unwrap();
         let mut told = Told { appetite: 1, ..Told::default() };
         engine.sockets().connect(address).unwrap();
         // It piles up, and one readiness is told for all of it.
@@ -492,7 +508,7 @@ mod tests {
             // It may be reset before all is written.
             let _ = listener.accept().unwrap().0.write_all(&pattern(2 * BUFFER_BYTES));
         });
-        let mut engine = Engine::new().unwrap();
+        let mut engine = Engine::new(false).unwrap();
         let mut told = Told { appetite: usize::MAX, ..Told::default() };
         engine.sockets().connect(address).unwrap();
         turn_until(&mut engine, &mut told, |told| told.ended.is_some());
@@ -507,7 +523,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap()
         };
-        let mut engine = Engine::new().unwrap();
+        let mut engine = Engine::new(false).unwrap();
         let mut told = Told { appetite: 1, ..Told::default() };
         engine.sockets().connect(address).unwrap();
         turn_until(&mut engine, &mut told, |told| told.ended.is_some());
@@ -519,7 +535,7 @@ mod tests {
     fn one_that_was_reset_is_told_of_no_more_and_its_id_is_used_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let mut engine = Engine::new().unwrap();
+        let mut engine = Engine::new(false).unwrap();
         let mut told = Told { appetite: 1, ..Told::default() };
         let first = engine.sockets().connect(address).unwrap();
         turn_until(&mut engine, &mut told, |told| told.opened);

@@ -1,6 +1,6 @@
 //! What the system knows of processes and gives to them: CPU time, memory, cores, open files. Linux.
 
-use std::{fs, time::Duration};
+use std::{cell::Cell, fs, time::Duration};
 
 use anyhow::Context;
 use rustix::{
@@ -52,6 +52,7 @@ impl Cores {
     /// Moves this thread to the core of the generator.
     pub(crate) fn as_generator(self) {
         self.move_to(|_, generator| generator);
+        ALONE.set(self != Self::Shared);
     }
 
     fn move_to(self, choose: impl FnOnce(usize, usize) -> usize) {
@@ -64,6 +65,15 @@ impl Cores {
             Self::Shared => {}
         }
     }
+}
+
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread has been given a core that nothing which is measured runs on.
+pub(crate) fn has_own_core() -> bool {
+    ALONE.get()
 }
 
 /// CPU that this thread used so far.

@@ -49,7 +49,7 @@ pub(crate) struct Run {
     pub(crate) wall: Duration,
     /// Of each process of the subject.
     pub(crate) cpu: Cpu,
-    /// Of the generator's thread.
+    /// Of the generator's thread, but for looking while there was nothing.
     pub(crate) own_cpu: Duration,
     pub(crate) latency: Latency,
     pub(crate) calls: Calls,

@@ -69,13 +69,15 @@ impl Connect {
         let (began, calls) = (Instant::now(), storm.crowd.calls());
         let (cpu, own) = (subject.cpu(), own_cpu());
         storm.until(subject, began + Duration::from_secs(self.common.seconds))?;
+        let (wall, cpu) = (began.elapsed(), subject.cpu_since(&cpu));
+        let calls = storm.crowd.calls().since(calls);
         Ok(Run {
             work: storm.live,
-            wall: began.elapsed(),
-            cpu: subject.cpu_since(&cpu),
-            own_cpu: own_cpu() - own,
+            wall,
+            cpu,
+            own_cpu: (own_cpu() - own).saturating_sub(calls.idle),
             latency: storm.latency,
-            calls: storm.crowd.calls().since(calls),
+            calls,
         })
     }
 }

@@ -300,8 +300,9 @@ fn measure(
     play_until(crowd, play, began + Duration::from_secs(common.seconds))?;
     let (work, latency) = play.end_window();
     let (wall, own) = (began.elapsed(), own_cpu() - own);
-    let cpu = subject.cpu_since(&cpu);
-    let run = Run { work, wall, cpu, own_cpu: own, latency, calls: crowd.calls().since(calls) };
+    let (cpu, calls) = (subject.cpu_since(&cpu), crowd.calls().since(calls));
+    let own_cpu = own.saturating_sub(calls.idle);
+    let run = Run { work, wall, cpu, own_cpu, latency, calls };
     play.finish();
     let deadline = Instant::now() + LAST_ARRIVALS;
     while !play.is_complete() && Instant::now() < deadline {
