@@ -8,18 +8,15 @@ use std::{
     time::Duration,
 };
 
-use super::{Dialect, Heard, Person, Sign, Talk, Target, device::Device};
-use crate::{
-    stamp::Stamp,
-    websocket::{self, Kind},
+use super::{
+    Dialect, Heard, Person, Sign, Talk, Target,
+    device::Device,
+    upgraded::{Came, Upgraded, printable},
 };
+use crate::{stamp::Stamp, websocket};
 
 /// Below the 25 s that a server asks for unless it is configured otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(20);
-/// Of an answer to the upgrade; more is no such answer.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// No reason to print more of what a server refused.
-const REFUSAL_CHARS_MAX: usize = 300;
 
 /// Speaks to servers of ours.
 pub(crate) struct Chat {
@@ -61,13 +58,10 @@ impl Chat {
 
 impl Dialect for Chat {
     fn open(&self, person: &Person, _follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
-        let upgrade = format!(
-            "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCBnZW5lcmF0b3IhIQ==\r\n\
-             Sec-WebSocket-Protocol: chat.v1\r\nAuthorization: Bearer {}\r\n\r\n",
-            self.host, person.token
+        let fields = format!(
+            "Sec-WebSocket-Protocol: chat.v1\r\nAuthorization: Bearer {}\r\n",
+            person.token
         );
-        out.extend_from_slice(upgrade.as_bytes());
         self.connections.set(self.connections.get() + 1);
         let keys = format!("{:08x}{:08x}", self.life, self.connections.get());
         let device = self
@@ -75,7 +69,7 @@ impl Dialect for Chat {
             .as_ref()
             .map(|devices| Rc::clone(devices.borrow_mut().entry(person.user.clone()).or_default()));
         Box::new(Connection {
-            upgraded: false,
+            socket: Upgraded::ask(&self.host, "/ws", &fields, out),
             greets: self.greets,
             keys,
             frame: Vec::new(),
@@ -89,7 +83,7 @@ impl Dialect for Chat {
 }
 
 struct Connection {
-    upgraded: bool,
+    socket: Upgraded,
     greets: bool,
     /// What all keys of this connection begin with.
     keys: String,
@@ -101,42 +95,25 @@ struct Connection {
 
 impl Talk for Connection {
     fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) -> usize {
-        let mut taken = 0;
-        if !self.upgraded {
-            taken = self.read_upgrade(bytes, out, heard);
-            if !self.upgraded {
-                return taken;
+        let (greets, device) = (self.greets, self.device.as_deref());
+        self.socket.read(bytes, out, heard, |came, out, heard| match came {
+            Came::Upgrade if greets => {
+                let hello = match device {
+                    Some(device) => device.borrow_mut().hello(),
+                    None => r#"{"type":"hello","version":1}"#.to_owned(),
+                };
+                websocket::write_client_text(hello.as_bytes(), out);
             }
-        }
-        loop {
-            let frame = match websocket::frame(&bytes[taken..], false) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return taken,
-                Err(why) => {
-                    heard.push(Heard::Refused(why.to_string()));
-                    heard.push(Heard::Closed(0));
-                    return bytes.len();
+            Came::Upgrade => heard.push(Heard::Ready),
+            Came::Message(frame) => {
+                if let Some(device) = device
+                    && let Err(why) = device.borrow_mut().take(frame)
+                {
+                    heard.push(Heard::Wrong(format!("{why}: {}", printable(frame))));
                 }
-            };
-            taken += frame.taken;
-            match frame.kind {
-                Kind::Message => {
-                    if let Some(device) = &self.device
-                        && let Err(why) = device.borrow_mut().take(frame.payload)
-                    {
-                        heard.push(Heard::Wrong(format!("{why}: {}", printable(frame.payload))));
-                    }
-                    read_text(frame.payload, heard);
-                }
-                Kind::Ping => websocket::write_client_pong(frame.payload, out),
-                Kind::Pong => {}
-                Kind::Close => {
-                    let code =
-                        frame.payload.first_chunk().map_or(1005, |it| u16::from_be_bytes(*it));
-                    heard.push(Heard::Closed(code));
-                }
+                read_text(frame, heard);
             }
-        }
+        })
     }
 
     fn send(&mut self, to: &Target, stamp: Stamp, size: usize, out: &mut Vec<u8>) {
@@ -183,36 +160,6 @@ impl Talk for Connection {
     }
 }
 
-impl Connection {
-    /// Of the answer to the upgrade; how much of it was taken.
-    fn read_upgrade(&mut self, bytes: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) -> usize {
-        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-            if bytes.len() > HEAD_BYTES_MAX {
-                heard.push(Heard::Refused("no answer to the upgrade".to_owned()));
-                heard.push(Heard::Closed(0));
-                return bytes.len();
-            }
-            return 0;
-        };
-        if !bytes.starts_with(b"HTTP/1.1 101 ") {
-            heard.push(Heard::Refused(printable(bytes)));
-            heard.push(Heard::Closed(0));
-            return bytes.len();
-        }
-        self.upgraded = true;
-        if self.greets {
-            let hello = match &self.device {
-                Some(device) => device.borrow_mut().hello(),
-                None => r#"{"type":"hello","version":1}"#.to_owned(),
-            };
-            websocket::write_client_text(hello.as_bytes(), out);
-        } else {
-            heard.push(Heard::Ready);
-        }
-        end + 4
-    }
-}
-
 fn read_text(payload: &[u8], heard: &mut Vec<Heard>) {
     const EVENT: &[u8] = br#"{"type":"event","#;
     const ACK: &[u8] = br#"{"type":"ack","#;
@@ -241,16 +188,10 @@ fn acked(payload: &[u8]) -> Option<Stamp> {
     Stamp::read_digits(key.get(16..)?)
 }
 
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(REFUSAL_CHARS_MAX).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
+    use crate::{dialect::upgraded::tests::SWITCHING, websocket::Kind};
 
     fn connection() -> (Box<dyn Talk>, Vec<u8>) {
         let mut out = Vec::new();
@@ -260,7 +201,7 @@ mod tests {
 
     fn live() -> Box<dyn Talk> {
         let (mut talk, _) = connection();
-        assert_eq!(talk.read(SWITCHED, &mut Vec::new(), &mut Vec::new()), SWITCHED.len());
+        assert_eq!(talk.read(SWITCHING, &mut Vec::new(), &mut Vec::new()), SWITCHING.len());
         talk
     }
 
@@ -285,8 +226,8 @@ mod tests {
         assert!(request.starts_with("GET /ws HTTP/1.1\r\nHost: chat.test\r\n"));
         assert!(request.ends_with("\r\nAuthorization: Bearer secret\r\n\r\n"));
         let (mut out, mut heard) = (Vec::new(), Vec::new());
-        assert_eq!(talk.read(&SWITCHED[..20], &mut out, &mut heard), 0);
-        let mut bytes = SWITCHED.to_vec();
+        assert_eq!(talk.read(&SWITCHING[..20], &mut out, &mut heard), 0);
+        let mut bytes = SWITCHING.to_vec();
         websocket::write_server_text(br#"{"type":"welcome","version":1}"#, &mut bytes);
         assert_eq!(talk.read(&bytes, &mut out, &mut heard), bytes.len());
         assert_eq!(said(&out), serde_json::json!({ "type": "hello", "version": 1 }));

@@ -1,7 +1,7 @@
 //! The bare servers of this tool: WebSocket frames with neither a handshake nor JSON. The first byte
 //! of a payload says what it is.
 
-use super::{Dialect, Heard, Person, Talk, Target};
+use super::{Dialect, Heard, Person, Talk, Target, upgraded::refuse};
 use crate::{
     stamp::Stamp,
     websocket::{self, Kind},
@@ -50,8 +50,7 @@ impl Talk for Connection {
                 }
                 Ok(None) => return taken,
                 Err(why) => {
-                    heard.push(Heard::Refused(why.to_string()));
-                    heard.push(Heard::Closed(0));
+                    refuse(why.to_string().as_bytes(), heard);
                     return bytes.len();
                 }
             }
