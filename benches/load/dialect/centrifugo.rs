@@ -8,6 +8,7 @@ use super::{
     Dialect, Heard, Person, Talk, Target,
     unanswered::{Unanswered, split_number},
     upgraded::{Came, Upgraded, printable, refuse},
+    way_in::WayIn,
 };
 use crate::{stamp::Stamp, websocket};
 
@@ -31,7 +32,8 @@ impl Dialect for Centrifugo {
         Box::new(Connection {
             socket: Upgraded::ask(&self.host, "/connection/websocket", "", out),
             session: Session {
-                state: State::Coming { token: person.token.clone(), follows: follows.to_vec() },
+                token: person.token.clone(),
+                way_in: WayIn::Coming { follows: follows.to_vec() },
                 unanswered: Unanswered::from(CONNECT),
             },
             text: Vec::new(),
@@ -47,20 +49,9 @@ struct Connection {
 }
 
 struct Session {
-    state: State,
+    token: String,
+    way_in: WayIn,
     unanswered: Unanswered,
-}
-
-enum State {
-    Coming {
-        token: String,
-        follows: Vec<String>,
-    },
-    /// So many groups are not subscribed to yet.
-    Subscribing {
-        left: usize,
-    },
-    Live,
 }
 
 impl Talk for Connection {
@@ -98,11 +89,9 @@ impl Talk for Connection {
 
 impl Session {
     fn connect(&mut self, out: &mut Vec<u8>) {
-        if let State::Coming { token, .. } = &self.state {
-            let number = self.unanswered.number();
-            let connect = format!(r#"{{"id":{number},"connect":{{"token":"{token}"}}}}"#);
-            websocket::write_client_text(connect.as_bytes(), out);
-        }
+        let (number, token) = (self.unanswered.number(), &self.token);
+        let connect = format!(r#"{{"id":{number},"connect":{{"token":"{token}"}}}}"#);
+        websocket::write_client_text(connect.as_bytes(), out);
     }
 
     fn hear(&mut self, line: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) {
@@ -117,8 +106,8 @@ impl Session {
             return heard.extend(Stamp::find(line).map(Heard::Delivered));
         }
         let reply = line.strip_prefix(REPLY).and_then(split_number);
-        match (reply, &mut self.state) {
-            (Some((_, reply)), State::Coming { follows, .. })
+        match (reply, &mut self.way_in) {
+            (Some((_, reply)), WayIn::Coming { follows, .. })
                 if reply.starts_with(br#","connect":"#) =>
             {
                 let left = follows.len();
@@ -134,31 +123,22 @@ impl Session {
                 if left > 0 {
                     websocket::write_client_text(lines.trim_ascii_end(), out);
                 }
-                self.wait_for(left, heard);
+                self.way_in.wait_for(left, heard);
             }
-            (Some((_, reply)), State::Subscribing { left })
+            (Some((_, reply)), WayIn::Joining { left })
                 if reply.starts_with(br#","subscribe":"#) =>
             {
                 let left = *left - 1;
-                self.wait_for(left, heard);
+                self.way_in.wait_for(left, heard);
             }
-            (Some((number, reply)), State::Live)
+            (Some((number, reply)), WayIn::Live)
                 if reply.starts_with(br#","publish":"#)
                     && let Some(stamp) = self.unanswered.end(number) =>
             {
                 heard.push(Heard::Acked(stamp));
             }
-            (_, State::Coming { .. } | State::Subscribing { .. }) => refuse(line, heard),
-            (_, State::Live) => heard.push(Heard::Refused(printable(line))),
-        }
-    }
-
-    fn wait_for(&mut self, left: usize, heard: &mut Vec<Heard>) {
-        if left == 0 {
-            self.state = State::Live;
-            heard.push(Heard::Ready);
-        } else {
-            self.state = State::Subscribing { left };
+            (_, WayIn::Coming { .. } | WayIn::Joining { .. }) => refuse(line, heard),
+            (_, WayIn::Live) => heard.push(Heard::Refused(printable(line))),
         }
     }
 }

@@ -8,6 +8,7 @@ mod nats;
 mod socket_io;
 mod unanswered;
 mod upgraded;
+mod way_in;
 mod ws;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use super::{
     Dialect, Heard, Person, Talk, Target,
     unanswered::{Unanswered, split_number},
     upgraded::{Came, Upgraded, printable, refuse},
+    way_in::WayIn,
 };
 use crate::{stamp::Stamp, websocket};
 
@@ -28,7 +29,8 @@ impl Dialect for SocketIo {
         Box::new(Connection {
             socket: Upgraded::ask(&self.host, path, "", out),
             session: Session {
-                state: State::Coming { token: person.token.clone(), follows: follows.to_vec() },
+                token: person.token.clone(),
+                way_in: WayIn::Coming { follows: follows.to_vec() },
                 unanswered: Unanswered::from(0),
             },
             text: Vec::new(),
@@ -44,20 +46,9 @@ struct Connection {
 }
 
 struct Session {
-    state: State,
+    token: String,
+    way_in: WayIn,
     unanswered: Unanswered,
-}
-
-enum State {
-    Coming {
-        token: String,
-        follows: Vec<String>,
-    },
-    /// So many groups are not joined yet.
-    Joining {
-        left: usize,
-    },
-    Live,
 }
 
 impl Talk for Connection {
@@ -88,29 +79,29 @@ impl Talk for Connection {
 impl Session {
     /// The first digit is Engine.IO's, the second Socket.IO's.
     fn hear(&mut self, packet: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) {
-        match (packet, &mut self.state) {
-            ([b'0', ..], State::Coming { token, .. }) => {
-                let connect = format!(r#"40{{"token":"{token}"}}"#);
+        match (packet, &mut self.way_in) {
+            ([b'0', ..], WayIn::Coming { .. }) => {
+                let connect = format!(r#"40{{"token":"{}"}}"#, self.token);
                 websocket::write_client_text(connect.as_bytes(), out);
             }
             ([b'2'], _) => websocket::write_client_text(b"3", out),
-            ([b'4', b'0', ..], State::Coming { follows, .. }) => {
+            ([b'4', b'0', ..], WayIn::Coming { follows, .. }) => {
                 for group in &*follows {
                     let number = self.unanswered.number();
                     let join = format!(r#"42{number}["join","{group}"]"#);
                     websocket::write_client_text(join.as_bytes(), out);
                 }
                 let left = follows.len();
-                self.wait_for(left, heard);
+                self.way_in.wait_for(left, heard);
             }
             ([b'4', b'2', text @ ..], _) if let Some(stamp) = Stamp::find(text) => {
                 heard.push(Heard::Delivered(stamp));
             }
-            ([b'4', b'3', ..], State::Joining { left }) => {
+            ([b'4', b'3', ..], WayIn::Joining { left }) => {
                 let left = *left - 1;
-                self.wait_for(left, heard);
+                self.way_in.wait_for(left, heard);
             }
-            ([b'4', b'3', answer @ ..], State::Live)
+            ([b'4', b'3', answer @ ..], WayIn::Live)
                 if let Some((number, b"[]")) = split_number(answer)
                     && let Some(stamp) = self.unanswered.end(number) =>
             {
@@ -118,18 +109,9 @@ impl Session {
             }
             // The way in is refused, or the session or the transport ends.
             ([b'4', b'4' | b'1', ..] | [b'1', ..], _) => refuse(packet, heard),
-            (_, State::Coming { .. } | State::Joining { .. } | State::Live) => {
+            (_, WayIn::Coming { .. } | WayIn::Joining { .. } | WayIn::Live) => {
                 heard.push(Heard::Refused(printable(packet)));
             }
-        }
-    }
-
-    fn wait_for(&mut self, left: usize, heard: &mut Vec<Heard>) {
-        if left == 0 {
-            self.state = State::Live;
-            heard.push(Heard::Ready);
-        } else {
-            self.state = State::Joining { left };
         }
     }
 }

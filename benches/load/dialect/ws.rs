@@ -6,6 +6,7 @@ use std::io::Write;
 use super::{
     Dialect, Heard, Person, Talk, Target,
     upgraded::{Came, Upgraded, printable},
+    way_in::WayIn,
 };
 use crate::{stamp::Stamp, websocket};
 
@@ -24,36 +25,24 @@ impl Ws {
 impl Dialect for Ws {
     fn open(&self, person: &Person, follows: &[String], out: &mut Vec<u8>) -> Box<dyn Talk> {
         let socket = Upgraded::ask(&self.host, &format!("/?token={}", person.token), "", out);
-        let follows = follows.to_vec();
-        Box::new(Connection { socket, state: State::Coming { follows }, text: Vec::new() })
+        let way_in = WayIn::Coming { follows: follows.to_vec() };
+        Box::new(Connection { socket, way_in, text: Vec::new() })
     }
 }
 
 struct Connection {
     socket: Upgraded,
-    state: State,
+    way_in: WayIn,
     /// For the text that is being written.
     text: Vec<u8>,
 }
 
-enum State {
-    /// The server has not said yet that it knows this one.
-    Coming {
-        follows: Vec<String>,
-    },
-    /// So many groups are not joined yet.
-    Joining {
-        left: usize,
-    },
-    Live,
-}
-
 impl Talk for Connection {
     fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) -> usize {
-        let state = &mut self.state;
+        let way_in = &mut self.way_in;
         self.socket.read(bytes, out, heard, |came, out, heard| match came {
             Came::Upgrade => {}
-            Came::Message(text) => state.hear(text, out, heard),
+            Came::Message(text) => hear(way_in, text, out, heard),
         })
     }
 
@@ -74,43 +63,32 @@ impl Talk for Connection {
     }
 }
 
-impl State {
-    fn hear(&mut self, text: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) {
-        const MESSAGE: &[u8] = br#"{"to":"#;
-        const OK: &[u8] = br#"{"ok":""#;
-        if text.starts_with(MESSAGE)
-            && let Some(stamp) = Stamp::find(text)
-        {
-            return heard.push(Heard::Delivered(stamp));
-        }
-        match self {
-            Self::Coming { follows } if text == br#"{"ready":true}"# => {
-                for group in &*follows {
-                    let join = format!(r#"{{"id":"join","op":"join","to":"group:{group}"}}"#);
-                    websocket::write_client_text(join.as_bytes(), out);
-                }
-                let left = follows.len();
-                self.wait_for(left, heard);
-            }
-            Self::Joining { left } if text == br#"{"ok":"join"}"# => {
-                let left = *left - 1;
-                self.wait_for(left, heard);
-            }
-            Self::Live if let Some(stamp) = text.strip_prefix(OK).and_then(Stamp::read_digits) => {
-                heard.push(Heard::Acked(stamp));
-            }
-            Self::Coming { .. } | Self::Joining { .. } | Self::Live => {
-                heard.push(Heard::Refused(printable(text)));
-            }
-        }
+fn hear(way_in: &mut WayIn, text: &[u8], out: &mut Vec<u8>, heard: &mut Vec<Heard>) {
+    const MESSAGE: &[u8] = br#"{"to":"#;
+    const OK: &[u8] = br#"{"ok":""#;
+    if text.starts_with(MESSAGE)
+        && let Some(stamp) = Stamp::find(text)
+    {
+        return heard.push(Heard::Delivered(stamp));
     }
-
-    fn wait_for(&mut self, left: usize, heard: &mut Vec<Heard>) {
-        if left == 0 {
-            *self = Self::Live;
-            heard.push(Heard::Ready);
-        } else {
-            *self = Self::Joining { left };
+    match way_in {
+        WayIn::Coming { follows } if text == br#"{"ready":true}"# => {
+            for group in &*follows {
+                let join = format!(r#"{{"id":"join","op":"join","to":"group:{group}"}}"#);
+                websocket::write_client_text(join.as_bytes(), out);
+            }
+            let left = follows.len();
+            way_in.wait_for(left, heard);
+        }
+        WayIn::Joining { left } if text == br#"{"ok":"join"}"# => {
+            let left = *left - 1;
+            way_in.wait_for(left, heard);
+        }
+        WayIn::Live if let Some(stamp) = text.strip_prefix(OK).and_then(Stamp::read_digits) => {
+            heard.push(Heard::Acked(stamp));
+        }
+        WayIn::Coming { .. } | WayIn::Joining { .. } | WayIn::Live => {
+            heard.push(Heard::Refused(printable(text)));
         }
     }
 }
