@@ -5,7 +5,7 @@
 use clap::Args;
 
 use super::{
-    Common, Contestant, Wishes,
+    Common, Wishes, contestants,
     exchange::{Audience, Exchange, Pace, Rules, Work},
     measure, rate, side_by_side,
 };
@@ -56,13 +56,8 @@ impl Across {
             subjects.push(one);
         }
         subjects.extend(self.common.peers(cores, Nodes::Two, people, &groups)?);
-        let contestants = subjects.iter().map(|subject| Contestant {
-            name: subject.name.clone(),
-            role: subject.role,
-            same_work: true,
-            run: Box::new(|| self.once(subject)),
-        });
-        let rows = side_by_side(self.common.runs, contestants.collect())?;
+        let contestants = contestants(&subjects, |subject| self.once(subject));
+        let rows = side_by_side(self.common.runs, contestants)?;
         let pace = match self.pace() {
             Pace::Closed { in_flight } => format!("{in_flight} on their way at a time of each"),
             Pace::Open { rate } => format!("{rate} messages a second"),

@@ -8,14 +8,14 @@ use std::{
 
 use clap::Args;
 
-use super::{Common, Contestant, side_by_side};
+use super::{Common, contestants, side_by_side};
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
     dialect::Heard,
     floor::Floor,
     machine::{Cores, own_cpu},
     report::{Latency, Report, Run},
-    subject::{Nodes, Role, Subject, bare},
+    subject::{Role, Subject, bare},
 };
 
 /// New connections, each left as soon as it is live: what getting in costs
@@ -31,19 +31,17 @@ pub(crate) struct Connect {
 impl Connect {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = (self.users as usize).max(usize::from(self.common.handshakes));
-        let mut subjects = vec![self.common.subject(cores, people, &[])?];
-        subjects.extend(self.common.peers(cores, Nodes::One, people, &[])?);
+        let mut subjects = self.common.subjects(cores, people, &[])?;
         if !self.common.no_floors {
             subjects.push(bare("floor, upgrade and token", Floor::Upgrade, cores, people)?);
             subjects.push(bare("floor, accept", Floor::Accept, cores, people)?);
         }
-        let contestants = subjects.iter().map(|subject| Contestant {
-            name: subject.name.clone(),
-            role: subject.role,
-            same_work: subject.role == Role::Measured,
-            run: Box::new(|| self.once(subject, people)),
-        });
-        let rows = side_by_side(self.common.runs, contestants.collect())?;
+        let mut contestants = contestants(&subjects, |subject| self.once(subject, people));
+        for it in &mut contestants {
+            // The floors do a part of it.
+            it.same_work = it.role == Role::Measured;
+        }
+        let rows = side_by_side(self.common.runs, contestants)?;
         let scenario =
             format!("connect: {people} users, {} on the way in at a time", self.common.handshakes);
         let report = Report { scenario, unit: "connections", rows, combined: None };

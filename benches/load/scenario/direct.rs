@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::{
-    Common, Contestant,
+    Common, contestants,
     exchange::{Audience, Exchange, Pace, Rules, Work},
     measure, rate, side_by_side,
 };
@@ -13,7 +13,7 @@ use crate::{
     floor::Floor,
     machine::Cores,
     report::{Combined, Report, Run},
-    subject::{Nodes, Subject, bare},
+    subject::{Subject, bare},
 };
 
 const SOCKETS: &str = "floor, sockets";
@@ -42,20 +42,11 @@ pub(crate) struct Direct {
 impl Direct {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = self.pairs as usize * 2;
-        let mut subjects = vec![self.common.subject(cores, people, &[])?];
-        subjects.extend(self.common.peers(cores, Nodes::One, people, &[])?);
+        let mut subjects = self.common.subjects(cores, people, &[])?;
         if !self.common.no_floors {
             subjects.push(bare(SOCKETS, Floor::Direct, cores, people)?);
         }
-        let mut contestants: Vec<Contestant<'_>> = subjects
-            .iter()
-            .map(|subject| Contestant {
-                name: subject.name.clone(),
-                role: subject.role,
-                same_work: true,
-                run: Box::new(|| self.once(subject)),
-            })
-            .collect();
+        let mut contestants = contestants(&subjects, |subject| self.once(subject));
         let inserts = self.common.inserts(cores)?;
         let combined = inserts.as_ref().map(|inserts| Combined {
             name: "floor, both".to_owned(),

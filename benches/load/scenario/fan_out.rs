@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    Common, Contestant,
+    Common, contestants,
     exchange::{Audience, Exchange, Pace, Rules, Work},
     measure, rate, side_by_side,
 };
@@ -12,7 +12,7 @@ use crate::{
     floor::Floor,
     machine::Cores,
     report::{Report, Run},
-    subject::{Nodes, Subject, bare},
+    subject::{Subject, bare},
 };
 
 /// One speaks, all others listen: what a delivery costs
@@ -41,8 +41,7 @@ impl FanOut {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = self.listeners as usize + 1;
         let groups = [(0..people).collect::<Vec<_>>()];
-        let mut subjects = vec![self.common.subject(cores, people, &groups)?];
-        subjects.extend(self.common.peers(cores, Nodes::One, people, &groups)?);
+        let mut subjects = self.common.subjects(cores, people, &groups)?;
         if !self.common.no_floors {
             subjects.push(bare(
                 "floor, one write a message",
@@ -59,13 +58,8 @@ impl FanOut {
                 )?);
             }
         }
-        let contestants = subjects.iter().map(|subject| Contestant {
-            name: subject.name.clone(),
-            role: subject.role,
-            same_work: true,
-            run: Box::new(|| self.once(subject)),
-        });
-        let rows = side_by_side(self.common.runs, contestants.collect())?;
+        let contestants = contestants(&subjects, |subject| self.once(subject));
+        let rows = side_by_side(self.common.runs, contestants)?;
         let pace = match self.pace() {
             Pace::Closed { in_flight } => format!("{in_flight} on their way at a time"),
             Pace::Open { rate } => format!("{rate} messages a second"),

@@ -96,7 +96,20 @@ impl Wishes<'_> {
 }
 
 impl Common {
-    /// The server that is measured, with so many people and these groups among them.
+    /// The server that is measured and those of others beside it, with so many people in each and
+    /// these groups among them.
+    fn subjects(
+        &self,
+        cores: Cores,
+        people: usize,
+        groups: &[Vec<usize>],
+    ) -> anyhow::Result<Vec<Subject>> {
+        let mut subjects = vec![self.subject(cores, people, groups)?];
+        subjects.extend(self.peers(cores, Nodes::One, people, groups)?);
+        Ok(subjects)
+    }
+
+    /// The server that is measured alone.
     fn subject(
         &self,
         cores: Cores,
@@ -234,6 +247,20 @@ struct Contestant<'a> {
     /// Whether it does what the others do, or only a part of it.
     same_work: bool,
     run: Box<dyn FnMut() -> anyhow::Result<Run> + 'a>,
+}
+
+/// These, each of whom does all that is to be done.
+fn contestants<'a>(
+    subjects: &'a [Subject],
+    once: impl Fn(&Subject) -> anyhow::Result<Run> + Copy + 'a,
+) -> Vec<Contestant<'a>> {
+    let each = subjects.iter().map(|subject| Contestant {
+        name: subject.name.clone(),
+        role: subject.role,
+        same_work: true,
+        run: Box::new(move || once(subject)),
+    });
+    each.collect()
 }
 
 /// Has everybody run in turn, as often as is asked for: what the machine does meanwhile hits all.
