@@ -58,10 +58,7 @@ impl Across {
         subjects.extend(self.common.peers(cores, Nodes::Two, people, &groups)?);
         let contestants = contestants(&subjects, |subject| self.once(subject));
         let rows = side_by_side(self.common.runs, contestants)?;
-        let pace = match self.pace() {
-            Pace::Closed { in_flight } => format!("{in_flight} on their way at a time of each"),
-            Pace::Open { rate } => format!("{rate} messages a second"),
-        };
+        let pace = self.pace().text("on their way at a time of each");
         let (who, unit) = match self.direct {
             Some(pairs) => (format!("{pairs} pairs"), "messages"),
             None => (format!("{} listeners", self.listeners), "deliveries"),
@@ -90,10 +87,7 @@ impl Across {
     }
 
     fn pace(&self) -> Pace {
-        match self.rate {
-            Some(rate) => Pace::Open { rate },
-            None => Pace::Closed { in_flight: usize::from(self.window) },
-        }
+        Pace::of(self.rate, self.window)
     }
 
     fn once(&self, subject: &Subject) -> anyhow::Result<Run> {

@@ -54,20 +54,14 @@ impl Direct {
         });
         contestants.extend(inserts);
         let rows = side_by_side(self.common.runs, contestants)?;
-        let pace = match self.pace() {
-            Pace::Closed { in_flight } => format!("{in_flight} on its way in each"),
-            Pace::Open { rate } => format!("{rate} messages a second"),
-        };
+        let pace = self.pace().text("on its way in each");
         let scenario = format!("direct: {} pairs, {} bytes, {pace}", self.pairs, self.bytes);
         let report = Report { scenario, unit: "messages", rows, combined };
         report.publish(self.common.json.as_deref())
     }
 
     fn pace(&self) -> Pace {
-        match self.rate {
-            Some(rate) => Pace::Open { rate },
-            None => Pace::Closed { in_flight: usize::from(self.in_flight) },
-        }
+        Pace::of(self.rate, self.in_flight)
     }
 
     fn once(&self, subject: &Subject) -> anyhow::Result<Run> {

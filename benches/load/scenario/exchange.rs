@@ -26,6 +26,24 @@ pub(super) enum Pace {
     Open { rate: f64 },
 }
 
+impl Pace {
+    /// As a user says it: at this rate, or with so many in flight.
+    pub(super) fn of(rate: Option<f64>, in_flight: u16) -> Self {
+        match rate {
+            Some(rate) => Self::Open { rate },
+            None => Self::Closed { in_flight: usize::from(in_flight) },
+        }
+    }
+
+    /// For a headline; `whose` says what those in flight are counted by.
+    pub(super) fn text(self, whose: &str) -> String {
+        match self {
+            Self::Closed { in_flight } => format!("{in_flight} {whose}"),
+            Self::Open { rate } => format!("{rate} messages a second"),
+        }
+    }
+}
+
 /// Who gets what somebody says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {

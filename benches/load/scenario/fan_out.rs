@@ -60,10 +60,7 @@ impl FanOut {
         }
         let contestants = contestants(&subjects, |subject| self.once(subject));
         let rows = side_by_side(self.common.runs, contestants)?;
-        let pace = match self.pace() {
-            Pace::Closed { in_flight } => format!("{in_flight} on their way at a time"),
-            Pace::Open { rate } => format!("{rate} messages a second"),
-        };
+        let pace = self.pace().text("on their way at a time");
         let scenario =
             format!("fan-out: {} listeners, {} bytes, {pace}", self.listeners, self.bytes);
         let report = Report { scenario, unit: "deliveries", rows, combined: None };
@@ -71,10 +68,7 @@ impl FanOut {
     }
 
     fn pace(&self) -> Pace {
-        match self.rate {
-            Some(rate) => Pace::Open { rate },
-            None => Pace::Closed { in_flight: usize::from(self.window) },
-        }
+        Pace::of(self.rate, self.window)
     }
 
     fn once(&self, subject: &Subject) -> anyhow::Result<Run> {
