@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::{
-    Common, contestants,
+    Common, SOCKETS, contestants,
     exchange::{Audience, Exchange, Pace, Rules, Work},
     measure, rate, side_by_side,
 };
@@ -12,11 +12,9 @@ use crate::{
     dialect::Target,
     floor::Floor,
     machine::Cores,
-    report::{Combined, Report, Run},
+    report::{Report, Run},
     subject::{Subject, bare},
 };
-
-const SOCKETS: &str = "floor, sockets";
 
 /// Several senders in one conversation at once: what its order costs
 #[derive(Debug, Args)]
@@ -50,11 +48,7 @@ impl Hot {
             subjects.push(bare(SOCKETS, floor, cores, people)?);
         }
         let mut contestants = contestants(&subjects, |subject| self.once(subject));
-        let inserts = self.common.inserts(cores)?;
-        let combined = inserts.as_ref().map(|inserts| Combined {
-            name: "floor, both".to_owned(),
-            of: vec![SOCKETS.to_owned(), inserts.name.clone()],
-        });
+        let (inserts, combined) = self.common.inserts(cores)?.unzip();
         contestants.extend(inserts);
         let rows = side_by_side(self.common.runs, contestants)?;
         let pace = self.pace().text("on its way of each");

@@ -29,9 +29,12 @@ use crate::{
     crowd::{Crowd, Guest, Play, Voice},
     floor::{PostgresTable, SqliteTable, Table},
     machine::{Cores, own_cpu},
-    report::{Latency, Row, Run},
+    report::{Combined, Latency, Row, Run},
     subject::{self, Beside, Counts, Foreign, Nodes, Own, Peer, Role, Store, Subject},
 };
+
+/// The bare server where a message is written to a log as well: the one half of what it takes.
+const SOCKETS: &str = "floor, sockets";
 
 /// What all scenarios are told.
 #[derive(Debug, Args)]
@@ -213,8 +216,9 @@ impl Common {
         Crowd::gather(&*subject.dialect, guests, usize::from(self.handshakes))
     }
 
-    /// The inserts that this server's log cannot do without, if it is known where it lies.
-    fn inserts(&self, cores: Cores) -> anyhow::Result<Option<Contestant<'static>>> {
+    /// The inserts that this server's log cannot do without, if it is known where it lies, and what
+    /// they make together with [`SOCKETS`].
+    fn inserts(&self, cores: Cores) -> anyhow::Result<Option<(Contestant<'static>, Combined)>> {
         if self.no_floors || self.people.is_some() {
             return Ok(None);
         }
@@ -223,12 +227,14 @@ impl Common {
             Store::Sqlite => Box::new(SqliteTable::new(cores)?),
             Store::Postgres => Box::new(PostgresTable::new(cores)?),
         };
-        Ok(Some(Contestant {
+        let inserts = Contestant {
             name: "floor, inserts".to_owned(),
             role: Role::Floor,
             same_work: false,
             run: Box::new(move || table.fill(span)),
-        }))
+        };
+        let of = vec![SOCKETS.to_owned(), inserts.name.clone()];
+        Ok(Some((inserts, Combined { name: "floor, both".to_owned(), of })))
     }
 }
 
