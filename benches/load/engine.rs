@@ -17,7 +17,7 @@ use rustix::time::{
 use socket2::{Domain, SockRef, Socket as RawSocket, Type};
 
 /// What is read at a time at most. A read that brings less has emptied its socket, and needs no
-/// second one to be told so.
+/// second one to be told so, unless the peer has closed it: the end is told by a read of nothing.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Sockets looked after between two looks at the clock.
 const EVENTS_MAX: usize = 1024;
@@ -186,7 +186,7 @@ impl Engine {
                 continue;
             }
             if event.is_readable() || event.is_error() || event.is_read_closed() {
-                self.sockets.can_read(id, &mut self.buffer, traffic);
+                self.sockets.can_read(id, event.is_read_closed(), &mut self.buffer, traffic);
             }
         }
         while let Some((id, why)) = self.sockets.broken.pop() {
@@ -322,7 +322,7 @@ impl Sockets {
         true
     }
 
-    fn can_read(&mut self, id: Id, buffer: &mut [u8], traffic: &mut impl Traffic) {
+    fn can_read(&mut self, id: Id, closed: bool, buffer: &mut [u8], traffic: &mut impl Traffic) {
         loop {
             let Some(socket) = &mut self.all[id.0] else { return };
             let old = socket.left.len();
@@ -343,7 +343,7 @@ impl Sockets {
             let Some(socket) = &mut self.all[id.0] else { return };
             socket.left.clear();
             socket.left.extend_from_slice(&buffer[taken..end]);
-            if end < buffer.len() {
+            if end < buffer.len() && !closed {
                 return;
             }
         }
@@ -498,6 +498,21 @@ mod tests {
         turn_until(&mut engine, &mut told, |told| told.ended.is_some());
         peer.join().unwrap();
         assert!(told.bytes == sent);
+    }
+
+    #[test]
+    fn an_end_that_came_with_the_last_bytes_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut engine = Engine::new(false).unwrap();
+        let mut told = Told { appetite: 1, ..Told::default() };
+        engine.sockets().connect(listener.local_addr().unwrap()).unwrap();
+        // Both are there before anybody looks: there will be no second event.
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(b"last").unwrap();
+        drop(peer);
+        turn_until(&mut engine, &mut told, |told| told.ended.is_some());
+        assert_eq!(told.bytes, b"last");
+        assert!(matches!(told.ended, Some(Ended::ByPeer)), "{:?}", told.ended);
     }
 
     #[test]
