@@ -211,7 +211,8 @@ impl Engine {
     }
 }
 
-fn ignore_interruption(why: io::Error) -> io::Result<()> {
+/// A wait that a signal ended is over without any reason.
+pub(crate) fn ignore_interruption(why: io::Error) -> io::Result<()> {
     if why.kind() == ErrorKind::Interrupted { Ok(()) } else { Err(why) }
 }
 
@@ -351,7 +352,7 @@ impl Sockets {
 }
 
 /// How much was written before the peer's buffer was full.
-fn write_now(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+pub(crate) fn write_now(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
         match stream.write(&bytes[written..]) {

@@ -1,6 +1,7 @@
 //! Bare servers to compare with: what the system itself takes for a workload, without any product.
 //! Each is a hidden subcommand, so that it runs in a process of its own, pinned like any subject.
 
+mod door;
 mod relay;
 mod accept;
 mod upgrade;

@@ -3,17 +3,15 @@
 
 use std::{
     collections::HashMap,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read},
 };
 
-use mio::{
-    Events, Interest, Poll, Token,
-    net::{TcpListener, TcpStream},
-};
+use mio::{Interest, Registry, Token, net::TcpStream};
 
-use super::say_listening;
+use super::door::{Door, LISTENER};
 use crate::{
     dialect::MARKS,
+    engine::write_now,
     stamp::STAMP_BYTES,
     websocket::{self, Kind},
 };
@@ -37,18 +35,13 @@ pub(crate) struct Relay {
     pub(crate) acked: bool,
 }
 
-const LISTENER: Token = Token(usize::MAX);
 const BUFFER_BYTES: usize = 64 * 1024;
 /// What may wait for a reader; beyond, the connection ends.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Serves until the process ends.
 pub(super) fn serve(relay: Relay) -> anyhow::Result<()> {
-    let mut poll = Poll::new()?;
-    let mut events = Events::with_capacity(1024);
-    let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    say_listening(listener.local_addr()?);
+    let mut door = Door::open()?;
     let mut room = Room {
         relay,
         sockets: Vec::new(),
@@ -58,14 +51,12 @@ pub(super) fn serve(relay: Relay) -> anyhow::Result<()> {
         batch: Vec::new(),
     };
     loop {
-        match poll.poll(&mut events, None) {
-            Ok(()) => {}
-            Err(why) if why.kind() == ErrorKind::Interrupted => continue,
-            Err(why) => return Err(why.into()),
-        }
-        for event in &events {
+        door.wait()?;
+        for event in door.events() {
             if event.token() == LISTENER {
-                room.accept(&listener, poll.registry())?;
+                while let Some(stream) = door.accept()? {
+                    room.admit(stream, door.registry())?;
+                }
                 continue;
             }
             let at = event.token().0;
@@ -99,29 +90,19 @@ struct Socket {
 }
 
 impl Room {
-    fn accept(&mut self, listener: &TcpListener, registry: &mio::Registry) -> io::Result<()> {
-        loop {
-            match listener.accept() {
-                Ok((mut stream, _)) => {
-                    stream.set_nodelay(true)?;
-                    let both = Interest::READABLE | Interest::WRITABLE;
-                    // An event of who was there before does no harm: nothing is there to read.
-                    let free = self.sockets.iter().position(Option::is_none);
-                    let at = free.unwrap_or(self.sockets.len());
-                    registry.register(&mut stream, Token(at), both)?;
-                    let socket =
-                        Socket { stream, known: false, left: Vec::new(), waiting: Vec::new() };
-                    match self.sockets.get_mut(at) {
-                        Some(place) => *place = Some(socket),
-                        None => self.sockets.push(Some(socket)),
-                    }
-                }
-                Err(why) if why.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // It was gone before it was here.
-                Err(why) if why.kind() == ErrorKind::ConnectionAborted => {}
-                Err(why) => return Err(why),
-            }
+    fn admit(&mut self, mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        // An event of who was there before does no harm: nothing is there to read.
+        let free = self.sockets.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.sockets.len());
+        registry.register(&mut stream, Token(at), both)?;
+        let socket = Socket { stream, known: false, left: Vec::new(), waiting: Vec::new() };
+        match self.sockets.get_mut(at) {
+            Some(place) => *place = Some(socket),
+            None => self.sockets.push(Some(socket)),
         }
+        Ok(())
     }
 
     fn read(&mut self, at: usize) {
@@ -241,17 +222,4 @@ impl Room {
             self.sockets[at] = None;
         }
     }
-}
-
-fn write_now(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(count) => written += count,
-            Err(why) if why.kind() == ErrorKind::WouldBlock => break,
-            Err(why) if why.kind() == ErrorKind::Interrupted => {}
-            Err(why) => return Err(why),
-        }
-    }
-    Ok(written)
 }
