@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tempfile::TempDir;
-use testbed::{Postgres, PostgresOptions};
+use testbed::Postgres;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use crate::{
     engine::Calls,
     machine::{self, Cores, own_cpu},
     report::{Latency, Run},
+    subject::waiting_for_disk,
 };
 
 /// Rows of one transaction.
@@ -40,11 +41,7 @@ pub(crate) struct PostgresTable {
 
 impl PostgresTable {
     pub(crate) fn new(cores: Cores) -> anyhow::Result<Self> {
-        let options = PostgresOptions {
-            fsync: true,
-            settings: vec!["shared_buffers = 256MB".to_owned(), "max_wal_size = 4GB".to_owned()],
-        };
-        let postgres = cores.as_subject(|| Postgres::start_with(&options));
+        let postgres = cores.as_subject(|| Postgres::start_with(&waiting_for_disk()));
         let url = postgres.new_database();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (client, insert) = runtime.block_on(async {

@@ -22,7 +22,7 @@ pub(crate) use self::{
     bare::bare,
     database::{Counts, Database, Statements},
     foreign::{Foreign, foreign, register},
-    own::{AUDIENCE, ISSUER, Own, SECRET, Store, life, own},
+    own::{AUDIENCE, ISSUER, Own, SECRET, Store, life, own, waiting_for_disk},
     peer::{Beside, Nodes, Peer, peer},
     vitals::Vitals,
 };

@@ -36,13 +36,14 @@ use crate::{
 pub(crate) const SECRET: &str = "thirty-two bytes and more, for a measurement";
 pub(crate) const ISSUER: &str = "chat-server";
 pub(crate) const AUDIENCE: &str = "chat";
+/// Longer than any measurement.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Accounts written at a time.
 const ACCOUNTS_AT_A_TIME: usize = 256;
 /// Memberships written in one transaction, about: as many as make its commit cheap beside them.
 const MEMBERS_AT_A_TIME: usize = 10_000;
 /// For two nodes to know of one another and of who follows what, after they listen.
-const ACQUAINTANCE: Duration = Duration::from_secs(2);
+pub(super) const ACQUAINTANCE: Duration = Duration::from_secs(2);
 
 /// What would stop a generator, which is many people behind few addresses who all hurry.
 const SETTINGS: &[(&str, &str)] = &[
@@ -174,7 +175,7 @@ pub(crate) fn own(own: &Own<'_>, cores: Cores) -> anyhow::Result<Subject> {
 }
 
 /// A PostgreSQL as one runs it that is to lose nothing.
-fn waiting_for_disk() -> PostgresOptions {
+pub(crate) fn waiting_for_disk() -> PostgresOptions {
     let settings = ["shared_buffers = 256MB", "max_wal_size = 4GB"];
     PostgresOptions { fsync: true, settings: settings.map(str::to_owned).to_vec() }
 }
@@ -269,7 +270,7 @@ fn written(answers: Vec<Written>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The users of a server of our own.
+/// Users by their number.
 pub(super) fn users(count: usize) -> Vec<UserId> {
     let names = (0..count).map(|n| UserId::new(format!("user{n:06}")));
     names.collect::<Result<_, _>>().expect("a short name is an id")

@@ -13,23 +13,22 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use chat_sdk::{CredentialId, UserId, auth::JwtIssuer};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use testbed::{Redis, free_port};
 
-use super::{AUDIENCE, ISSUER, Process, Role, SECRET, Subject};
+use super::{
+    Process, Role, SECRET, Subject,
+    own::{ACQUAINTANCE, users, with_tokens},
+};
 use crate::{
-    dialect::{Centrifugo, Dialect, Nats, Person, SocketIo, Ws},
+    dialect::{Centrifugo, Dialect, Nats, SocketIo, Ws},
     machine::Cores,
 };
 
-const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const START: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/start");
 /// For a server to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// For two nodes to know of one another and of who follows what, after they listen.
-const ACQUAINTANCE: Duration = Duration::from_secs(2);
 /// Of a channel, as much as a client that was away for a while wants to have again.
 const HISTORY: (u32, &str) = (100, "300s");
 
@@ -160,7 +159,7 @@ pub(crate) fn peer(beside: &Beside<'_>, cores: Cores) -> anyhow::Result<Subject>
         role: Role::Measured,
         dialect: beside.peer.dialect(addresses[0]),
         addresses,
-        people: people(beside.people)?,
+        people: with_tokens(&users(beside.people))?,
         groups,
         follows,
         processes,
@@ -271,20 +270,6 @@ fn centrifugo_settings(node: &Node<'_>, history: bool) -> Value {
         settings["engine"] = json!({ "type": "redis", "redis": { "address": [redis] } });
     }
     settings
-}
-
-/// People with tokens that last longer than any measurement.
-fn people(count: usize) -> anyhow::Result<Vec<Person>> {
-    let issuer = JwtIssuer::hs256(SECRET)?.issuer(ISSUER).audience(AUDIENCE);
-    (0..count)
-        .map(|n| {
-            let user = UserId::new(format!("user{n:06}")).expect("a short name is an id");
-            let credential = CredentialId::new(format!("0.{}", user.as_str()))
-                .expect("a generation and a short name are one");
-            let token = issuer.issue_as(&user, credential, TOKEN_LIFETIME).token;
-            Ok(Person { user: user.as_str().to_owned(), token })
-        })
-        .collect()
 }
 
 #[cfg(test)]
