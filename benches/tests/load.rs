@@ -26,7 +26,7 @@ fn report(arguments: &[&str]) -> Value {
     let file = folder.path().join("report.json");
     let output = Command::new(LOAD)
         .args(arguments)
-        .args(["--runs", "1", "--json"])
+        .arg("--json")
         .arg(&file)
         .stdin(Stdio::null())
         .output()
@@ -47,7 +47,7 @@ fn check_worked(report: &Value) -> Vec<&str> {
     rows.iter().map(|row| row["name"].as_str().unwrap()).collect()
 }
 
-const MOMENT: [&str; 4] = ["--seconds", "2", "--warm-up", "0"];
+const MOMENT: [&str; 6] = ["--runs", "1", "--seconds", "2", "--warm-up", "0"];
 
 #[test]
 fn every_listener_gets_everything_from_ours_and_from_the_floors() {
@@ -105,7 +105,7 @@ fn connections_come_and_go() {
 #[test]
 fn connections_that_say_nothing_cost_memory() {
     server();
-    let report = report(&["idle", "--connections", "300", "--conversations", "2"]);
+    let report = report(&["idle", "--runs", "1", "--connections", "300", "--conversations", "2"]);
     let bytes = |row: usize| report["rows"][row]["runs"][0].as_f64().unwrap();
     // Of ours each holds more than the smallest thing that it could.
     assert!(bytes(0) > 256.0, "{report:#}");
@@ -131,8 +131,8 @@ fn what_is_said_on_one_server_is_heard_on_the_other() {
 #[test]
 fn devices_that_were_cut_get_what_they_missed() {
     server();
-    let arguments = ["resume", "--devices", "60", "--conversations", "2,6", "--seconds", "2"];
-    let report = report(&arguments);
+    let arguments = ["resume", "--devices", "60", "--conversations", "2,6"];
+    let report = report(&[&arguments[..], &["--runs", "1", "--seconds", "2"]].concat());
     let rows = report["rows"].as_array().unwrap();
     let each: Vec<f64> =
         rows.iter().map(|row| row["statements_per_resume"]["median"].as_f64().unwrap()).collect();

@@ -5,7 +5,7 @@
 use clap::Args;
 
 use super::{
-    Common, Wishes, contestants,
+    Common, Compared, Timing, Wishes, contestants,
     exchange::{Audience, Exchange, Pace, Rules, Work},
     measure, rate, side_by_side,
 };
@@ -39,6 +39,10 @@ pub(crate) struct Across {
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
+    compared: Compared,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -49,15 +53,15 @@ impl Across {
             |nodes| Wishes { store: Store::Postgres, nodes, counts: Counts::No, ..Wishes::PLAIN };
         let start = |nodes| self.common.subject_like(&wishes(nodes), cores, people, &groups);
         let mut subjects = vec![start(Nodes::Two)?];
-        if self.common.people.is_none() {
+        if self.common.people.is_none() && !self.compared.no_floors {
             let mut one = start(Nodes::One)?;
             // What the other is measured by.
             (one.role, one.name) = (Role::Floor, "one chat-server".to_owned());
             subjects.push(one);
         }
-        subjects.extend(self.common.peers(cores, Nodes::Two, people, &groups)?);
+        subjects.extend(self.compared.peers(cores, Nodes::Two, people, &groups)?);
         let contestants = contestants(&subjects, |subject| self.once(subject));
-        let rows = side_by_side(self.common.runs, contestants)?;
+        let rows = side_by_side(self.compared.runs, contestants)?;
         let pace = self.pace().text("on their way at a time of each");
         let (who, unit) = match self.direct {
             Some(pairs) => (format!("{pairs} pairs"), "messages"),
@@ -113,7 +117,7 @@ impl Across {
             }
             None => vec![Target::Group(subject.groups[0].clone())],
         };
-        measure(&self.common, subject, &mut crowd, &mut Exchange::new(rules, targets))
+        measure(&self.timing, subject, &mut crowd, &mut Exchange::new(rules, targets))
     }
 }
 

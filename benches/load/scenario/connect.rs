@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Common, contestants, side_by_side};
+use super::{Common, Compared, Timing, contestants, side_by_side};
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
     dialect::Heard,
@@ -25,14 +25,18 @@ pub(crate) struct Connect {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     users: u32,
     #[command(flatten)]
+    compared: Compared,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
     common: Common,
 }
 
 impl Connect {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = (self.users as usize).max(usize::from(self.common.handshakes));
-        let mut subjects = self.common.subjects(cores, people, &[])?;
-        if !self.common.no_floors {
+        let mut subjects = self.compared.subjects(&self.common, cores, people, &[])?;
+        if !self.compared.no_floors {
             subjects.push(bare("floor, upgrade and token", Floor::Upgrade, cores, people)?);
             subjects.push(bare("floor, accept", Floor::Accept, cores, people)?);
         }
@@ -41,7 +45,7 @@ impl Connect {
             // The floors do a part of it.
             it.same_work = it.role == Role::Measured;
         }
-        let rows = side_by_side(self.common.runs, contestants)?;
+        let rows = side_by_side(self.compared.runs, contestants)?;
         let scenario =
             format!("connect: {people} users, {} on the way in at a time", self.common.handshakes);
         let report = Report { scenario, unit: "connections", rows, combined: None };
@@ -62,11 +66,11 @@ impl Connect {
         for _ in 0..self.common.handshakes {
             storm.next(subject)?;
         }
-        storm.until(subject, Instant::now() + Duration::from_secs(self.common.warm_up))?;
+        storm.until(subject, Instant::now() + Duration::from_secs(self.timing.warm_up))?;
         (storm.live, storm.latency) = (0, Latency::new());
         let (began, calls) = (Instant::now(), storm.crowd.calls());
         let (cpu, own) = (subject.cpu(), own_cpu());
-        storm.until(subject, began + Duration::from_secs(self.common.seconds))?;
+        storm.until(subject, began + Duration::from_secs(self.timing.seconds))?;
         let (wall, cpu) = (began.elapsed(), subject.cpu_since(&cpu));
         let calls = storm.crowd.calls().since(calls);
         Ok(Run {

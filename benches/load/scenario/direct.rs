@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::{
-    Common, SOCKETS, contestants,
+    Common, Compared, SOCKETS, Timing, contestants,
     exchange::{Audience, Exchange, Pace, Rules, Work},
     measure, rate, side_by_side,
 };
@@ -34,20 +34,24 @@ pub(crate) struct Direct {
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
+    compared: Compared,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
     common: Common,
 }
 
 impl Direct {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = self.pairs as usize * 2;
-        let mut subjects = self.common.subjects(cores, people, &[])?;
-        if !self.common.no_floors {
+        let mut subjects = self.compared.subjects(&self.common, cores, people, &[])?;
+        if !self.compared.no_floors {
             subjects.push(bare(SOCKETS, Floor::Direct, cores, people)?);
         }
         let mut contestants = contestants(&subjects, |subject| self.once(subject));
-        let (inserts, combined) = self.common.inserts(cores)?.unzip();
+        let (inserts, combined) = self.compared.inserts(&self.common, &self.timing, cores)?.unzip();
         contestants.extend(inserts);
-        let rows = side_by_side(self.common.runs, contestants)?;
+        let rows = side_by_side(self.compared.runs, contestants)?;
         let pace = self.pace().text("on its way in each");
         let scenario = format!("direct: {} pairs, {} bytes, {pace}", self.pairs, self.bytes);
         let report = Report { scenario, unit: "messages", rows, combined };
@@ -69,6 +73,6 @@ impl Direct {
         };
         let partners = subject.people[..people].iter().skip(1).step_by(2);
         let targets = partners.map(|partner| Target::Person(partner.user.clone()));
-        measure(&self.common, subject, &mut crowd, &mut Exchange::new(rules, targets))
+        measure(&self.timing, subject, &mut crowd, &mut Exchange::new(rules, targets))
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    Common, contestants,
+    Common, Compared, Timing, contestants,
     exchange::{Audience, Exchange, Pace, Rules, Work},
     measure, rate, side_by_side,
 };
@@ -34,6 +34,10 @@ pub(crate) struct FanOut {
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
+    compared: Compared,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -41,8 +45,8 @@ impl FanOut {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = self.listeners as usize + 1;
         let groups = [(0..people).collect::<Vec<_>>()];
-        let mut subjects = self.common.subjects(cores, people, &groups)?;
-        if !self.common.no_floors {
+        let mut subjects = self.compared.subjects(&self.common, cores, people, &groups)?;
+        if !self.compared.no_floors {
             subjects.push(bare(
                 "floor, one write a message",
                 Floor::FanOut { coalesced: false, acked: false },
@@ -59,7 +63,7 @@ impl FanOut {
             }
         }
         let contestants = contestants(&subjects, |subject| self.once(subject));
-        let rows = side_by_side(self.common.runs, contestants)?;
+        let rows = side_by_side(self.compared.runs, contestants)?;
         let pace = self.pace().text("on their way at a time");
         let scenario =
             format!("fan-out: {} listeners, {} bytes, {pace}", self.listeners, self.bytes);
@@ -82,6 +86,6 @@ impl FanOut {
         };
         let to = Target::Group(subject.groups[0].clone());
         let mut speech = Exchange::new(rules, [to]);
-        measure(&self.common, subject, &mut crowd, &mut speech)
+        measure(&self.timing, subject, &mut crowd, &mut speech)
     }
 }

@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::{
-    Common, SOCKETS, contestants,
+    Common, Compared, SOCKETS, Timing, contestants,
     exchange::{Audience, Exchange, Pace, Rules, Work},
     measure, rate, side_by_side,
 };
@@ -35,6 +35,10 @@ pub(crate) struct Hot {
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(18..=16_384))]
     bytes: u32,
     #[command(flatten)]
+    compared: Compared,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -42,15 +46,15 @@ impl Hot {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = usize::from(self.senders);
         let groups = [(0..people).collect::<Vec<_>>()];
-        let mut subjects = self.common.subjects(cores, people, &groups)?;
-        if !self.common.no_floors {
+        let mut subjects = self.compared.subjects(&self.common, cores, people, &groups)?;
+        if !self.compared.no_floors {
             let floor = Floor::FanOut { coalesced: false, acked: true };
             subjects.push(bare(SOCKETS, floor, cores, people)?);
         }
         let mut contestants = contestants(&subjects, |subject| self.once(subject));
-        let (inserts, combined) = self.common.inserts(cores)?.unzip();
+        let (inserts, combined) = self.compared.inserts(&self.common, &self.timing, cores)?.unzip();
         contestants.extend(inserts);
-        let rows = side_by_side(self.common.runs, contestants)?;
+        let rows = side_by_side(self.compared.runs, contestants)?;
         let pace = self.pace().text("on its way of each");
         let scenario = format!("hot: {} senders, {} bytes, {pace}", self.senders, self.bytes);
         let report = Report { scenario, unit: "messages", rows, combined };
@@ -72,6 +76,6 @@ impl Hot {
         };
         let to = Target::Group(subject.groups[0].clone());
         let targets = std::iter::repeat_n(to, people);
-        measure(&self.common, subject, &mut crowd, &mut Exchange::new(rules, targets))
+        measure(&self.timing, subject, &mut crowd, &mut Exchange::new(rules, targets))
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::Common;
+use super::{Common, Compared};
 use crate::{
     crowd::{Crowd, Play, Voice},
     dialect::Heard,
@@ -40,6 +40,8 @@ pub(crate) struct Idle {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=200))]
     conversations: u16,
     #[command(flatten)]
+    compared: Compared,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -51,22 +53,23 @@ impl Idle {
         let mut starts: Vec<Start<'_>> =
             vec![Box::new(|| self.common.subject(cores, people, &groups))];
         let groups = &groups;
-        for peer in &self.common.beside {
-            starts
-                .push(Box::new(move || self.common.peer(*peer, cores, Nodes::One, people, groups)));
+        for peer in &self.compared.beside {
+            starts.push(Box::new(move || {
+                self.compared.peer(*peer, cores, Nodes::One, people, groups)
+            }));
         }
-        if !self.common.no_floors {
+        if !self.compared.no_floors {
             starts
                 .push(Box::new(|| bare("floor, upgrade and token", Floor::Upgrade, cores, people)));
             starts.push(Box::new(|| bare("floor, accept", Floor::Accept, cores, people)));
         }
         let mut rows: Vec<(String, Vec<f64>)> = Vec::new();
-        for run in 1..=self.common.runs {
+        for run in 1..=self.compared.runs {
             for (n, start) in starts.iter().enumerate() {
                 // A new process each time: memory that was freed would be used again, and what comes
                 // later would cost nothing.
                 let subject = start()?;
-                eprintln!("run {run} of {}: {}", self.common.runs, subject.name);
+                eprintln!("run {run} of {}: {}", self.compared.runs, subject.name);
                 let bytes = self.once(&subject).with_context(|| subject.name.clone())?;
                 match rows.get_mut(n) {
                     Some((_, all)) => all.push(bytes),

@@ -100,7 +100,6 @@ fn minutes(text: &str) -> Result<f64, String> {
 
 impl Mixed {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
-        self.common.without_peers()?;
         let people = self.crowd as usize;
         let mut groups = vec![(0..people).collect::<Vec<_>>()];
         groups.extend(idle::groups(people, SMALL_EACH, SMALL));

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use self::options::{Common, SOCKETS, Wishes, rate};
+use self::options::{Common, Compared, SOCKETS, Timing, Wishes, rate};
 pub(crate) use self::{
     across::Across, connect::Connect, direct::Direct, fan_out::FanOut, hot::Hot, idle::Idle,
     mixed::Mixed, resume::Resume, suite::Suite,
@@ -105,16 +105,16 @@ const LAST_ARRIVALS: Duration = Duration::from_secs(20);
 
 /// Warms up, measures a window, and waits until everything has arrived.
 fn measure(
-    common: &Common,
+    timing: &Timing,
     subject: &Subject,
     crowd: &mut Crowd,
     play: &mut impl Measured,
 ) -> anyhow::Result<Run> {
-    play_until(crowd, play, Instant::now() + Duration::from_secs(common.warm_up))?;
+    play_until(crowd, play, Instant::now() + Duration::from_secs(timing.warm_up))?;
     play.begin_window();
     let (began, calls) = (Instant::now(), crowd.calls());
     let (cpu, own) = (subject.cpu(), own_cpu());
-    play_until(crowd, play, began + Duration::from_secs(common.seconds))?;
+    play_until(crowd, play, began + Duration::from_secs(timing.seconds))?;
     let (work, latency) = play.end_window();
     let (wall, own) = (began.elapsed(), own_cpu() - own);
     let (cpu, calls) = (subject.cpu_since(&cpu), crowd.calls().since(calls));

@@ -58,8 +58,15 @@ pub(crate) struct Resume {
     #[arg(long, value_name = "PER_SECOND", default_value = "50", value_parser = rate)]
     rate: f64,
     /// Connections that the server lets in a second; 500 is how it comes
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 500, conflicts_with = "url",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     admissions: u32,
+    /// Returns that are measured with each number of conversations
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// How long people talk before the devices are cut off, for what they notice of the return
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
     #[command(flatten)]
     common: Common,
 }
@@ -79,14 +86,13 @@ struct Outcome {
 
 impl Resume {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
-        self.common.without_peers()?;
         let mut sets = Vec::new();
         let mut counted = None;
         for conversations in &self.conversations {
             let mut outcomes = Vec::new();
-            for run in 1..=self.common.runs {
+            for run in 1..=self.runs {
                 let name = format!("{conversations} conversations");
-                eprintln!("run {run} of {}: {name}", self.common.runs);
+                eprintln!("run {run} of {}: {name}", self.runs);
                 let subject = self.subject(*conversations, cores)?;
                 counted = subject.database.as_ref().map(|it| it.counted());
                 let outcome = self.once(&subject).with_context(|| format!("run {run}, {name}"))?;
@@ -153,7 +159,7 @@ impl Resume {
         })?;
 
         let asked = statements(subject)?;
-        scene.talk(Instant::now() + Duration::from_secs(self.common.seconds), |_| Ok(true))?;
+        scene.talk(Instant::now() + Duration::from_secs(self.seconds), |_| Ok(true))?;
         let before = scene.end_talk()?;
         let base = rise(&asked, &statements(subject)?);
 
@@ -180,7 +186,7 @@ impl Resume {
         scene.rest(CUT)?;
         scene.until_complete()?;
 
-        let share = took.as_secs_f64() / self.common.seconds as f64;
+        let share = took.as_secs_f64() / self.seconds as f64;
         let statements = subject.database.is_some().then(|| {
             let mut each: Vec<(String, f64)> = rise(&asked, &after)
                 .into_iter()
@@ -237,7 +243,7 @@ impl Resume {
             text,
             "medians of {} runs (smallest to largest); latencies in microseconds; every device got \
              exactly what it missed, in order, once, before it was live",
-            self.common.runs
+            self.runs
         );
         if let Some(counted) = counted {
             let _ = writeln!(text, "counted are {counted}, less what those who talk cause");
@@ -275,16 +281,15 @@ impl Resume {
     }
 
     fn scenario(&self) -> String {
+        // What a server that runs already lets in is its own business.
+        let admissions = match self.common.people {
+            None => format!(", {} let in a second", self.admissions),
+            Some(_) => String::new(),
+        };
         format!(
             "resume: {} devices cut at once, {} missed each in a conversation of {}, {} on the way \
-             in at a time, {} let in a second; {} people talk, {} messages a second",
-            self.devices,
-            self.missed,
-            self.members,
-            self.common.handshakes,
-            self.admissions,
-            self.live,
-            self.rate
+             in at a time{admissions}; {} people talk, {} messages a second",
+            self.devices, self.missed, self.members, self.common.handshakes, self.live, self.rate
         )
     }
 }

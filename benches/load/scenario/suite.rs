@@ -2,6 +2,7 @@
 //! figures beside the goals as one table in Markdown.
 
 use std::{
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -26,7 +27,7 @@ pub(crate) struct Suite {
     #[arg(long, value_name = "PEER", value_enum, value_delimiter = ',')]
     beside: Vec<Peer>,
     /// The program that `--beside centrifugo` starts
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "beside")]
     centrifugo: Option<PathBuf>,
     /// The chat-server to start; by default the one beside this program
     #[arg(long, value_name = "FILE")]
@@ -38,13 +39,18 @@ struct Line {
     /// As the goals count them.
     row: u8,
     arguments: &'static [&'static str],
-    /// An option with its value, and with that of a quick run.
-    size: [&'static str; 3],
+    /// How many people.
+    size: Scaled,
+    /// For how long.
+    times: &'static [Scaled],
     pace: Pace,
     /// Whether servers of others do the same.
     peers: bool,
     goals: &'static [Goal],
 }
+
+/// An option with its value, and with that of a quick run.
+type Scaled = [&'static str; 3];
 
 enum Pace {
     AsItGoes,
@@ -101,40 +107,46 @@ const FAN_OUT: &[Goal] = &[
 const AT_HALF: &[Goal] =
     &[most(Figure::Latency("p50", RELAY), 1.3), most(Figure::Latency("p99", RELAY), 2.0)];
 const HISTORY: &str = "Centrifugo, history in Redis";
+const RUNS: Scaled = ["--runs", "5", "1"];
+const TALK: &[Scaled] = &[["--seconds", "5", "1"]];
+const WINDOW: &[Scaled] = &[["--seconds", "5", "1"], ["--warm-up", "2", "1"]];
+/// As long as memory takes to be at rest.
+const UNTIMED: &[Scaled] = &[];
 
 /// A line of [`LINES`], short enough to stay one.
 const fn line(
     row: u8,
     arguments: &'static [&'static str],
-    size: [&'static str; 3],
+    size: Scaled,
+    times: &'static [Scaled],
     pace: Pace,
     peers: bool,
     goals: &'static [Goal],
 ) -> Line {
-    Line { row, arguments, size, pace, peers, goals }
+    Line { row, arguments, size, times, pace, peers, goals }
 }
 
 #[rustfmt::skip]
 const LINES: &[Line] = &[
-    line(1, &["fan-out"], ["--listeners", "100", "10"], Pace::AsItGoes, true, FAN_OUT),
-    line(1, &["fan-out"], ["--listeners", "1000", "100"], Pace::AsItGoes, true, FAN_OUT),
-    line(1, &["fan-out"], ["--listeners", "5000", "200"], Pace::AsItGoes, true, FAN_OUT),
-    line(1, &["fan-out", "--bytes", "1024"], ["--listeners", "1000", "100"], Pace::AsItGoes, true, FAN_OUT),
-    line(2, &["fan-out"], ["--listeners", "1000", "100"], Pace::HalfOf(1), false, AT_HALF),
-    line(3, &["direct", "--store", "postgres"], ["--pairs", "500", "50"], Pace::AsItGoes, true,
+    line(1, &["fan-out"], ["--listeners", "100", "10"], WINDOW, Pace::AsItGoes, true, FAN_OUT),
+    line(1, &["fan-out"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, true, FAN_OUT),
+    line(1, &["fan-out"], ["--listeners", "5000", "200"], WINDOW, Pace::AsItGoes, true, FAN_OUT),
+    line(1, &["fan-out", "--bytes", "1024"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, true, FAN_OUT),
+    line(2, &["fan-out"], ["--listeners", "1000", "100"], WINDOW, Pace::HalfOf(1), false, AT_HALF),
+    line(3, &["direct", "--store", "postgres"], ["--pairs", "500", "50"], WINDOW, Pace::AsItGoes, true,
         &[least(Figure::OfFloor(BOTH), 0.5), least(Figure::OfPeer(HISTORY), 1.0)]),
-    line(4, &["direct", "--store", "sqlite"], ["--pairs", "500", "50"], Pace::AsItGoes, false,
+    line(4, &["direct", "--store", "sqlite"], ["--pairs", "500", "50"], WINDOW, Pace::AsItGoes, false,
         &[least(Figure::OfFloor(BOTH), 0.5)]),
-    line(5, &["hot", "--store", "postgres"], ["--senders", "16", "4"], Pace::AsItGoes, false,
+    line(5, &["hot", "--store", "postgres"], ["--senders", "16", "4"], WINDOW, Pace::AsItGoes, false,
         &[least(Figure::OfLine(5), 0.5)]),
-    line(6, &["idle"], ["--connections", "10000", "500"], Pace::AsItGoes, true,
+    line(6, &["idle"], ["--connections", "10000", "500"], UNTIMED, Pace::AsItGoes, true,
         &[most(Figure::Bytes, 6.0 * 1024.0)]),
-    line(7, &["connect"], ["--users", "1000", "100"], Pace::AsItGoes, true,
+    line(7, &["connect"], ["--users", "1000", "100"], WINDOW, Pace::AsItGoes, true,
         &[least(Figure::OfFloor(UPGRADE), 0.5), least(Figure::OfPeer("Centrifugo"), 2.5)]),
-    line(8, &["across"], ["--listeners", "1000", "100"], Pace::AsItGoes, true,
+    line(8, &["across"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, true,
         &[least(Figure::OfFloor("one chat-server"), 0.8), least(Figure::OfPeer("Centrifugo"), 1.8),
           least(Figure::OfPeer("Socket.IO"), 3.0)]),
-    line(9, &["resume"], ["--devices", "5000", "200"], Pace::AsItGoes, false,
+    line(9, &["resume"], ["--devices", "5000", "200"], TALK, Pace::AsItGoes, false,
         &[most(Figure::StatementGrowth, 1.1), most(Figure::LiveLatency, 2.0)]),
 ];
 
@@ -150,7 +162,7 @@ impl Suite {
         ];
         for line in LINES {
             let arguments = self.arguments(line, &reports)?;
-            let report = self.measure(&arguments, line.peers, &file)?;
+            let report = self.measure(line, &arguments, &file)?;
             reports.push(report);
             let name = arguments.join(" ");
             table.extend(line.goals.iter().map(|goal| cells(line.row, &name, goal, &reports)));
@@ -167,9 +179,8 @@ impl Suite {
     }
 
     fn arguments(&self, line: &Line, reports: &[Value]) -> anyhow::Result<Vec<String>> {
-        let [option, full, quick] = line.size;
         let mut arguments: Vec<String> = line.arguments.iter().map(|it| (*it).to_owned()).collect();
-        arguments.extend([option, if self.quick { quick } else { full }].map(str::to_owned));
+        arguments.extend(self.scaled(line.size).map(str::to_owned));
         match line.pace {
             Pace::AsItGoes => {}
             Pace::HalfOf(other) => {
@@ -182,31 +193,43 @@ impl Suite {
         Ok(arguments)
     }
 
-    fn measure(&self, arguments: &[String], peers: bool, file: &Path) -> anyhow::Result<Value> {
-        let program = std::env::current_exe().context("where this program is")?;
-        let mut command = Command::new(program);
-        command.args(arguments).arg("--json").arg(file);
-        let runs = if self.quick {
-            ["--runs", "1", "--seconds", "1", "--warm-up", "1"]
-        } else {
-            ["--runs", "5", "--seconds", "5", "--warm-up", "2"]
-        };
-        command.args(runs);
-        let name = arguments.join(" ");
-        if peers {
+    /// What does not tell one line from another.
+    fn options(&self, line: &Line) -> Vec<OsString> {
+        let mut options: Vec<OsString> = Vec::new();
+        for scaled in std::iter::once(&RUNS).chain(line.times) {
+            options.extend(self.scaled(*scaled).map(OsString::from));
+        }
+        if line.peers {
             for peer in &self.beside {
-                let value = peer.to_possible_value().context("every peer has a name")?;
-                command.args(["--beside", value.get_name()]);
+                let value = peer.to_possible_value().expect("no peer is hidden");
+                options.extend(["--beside", value.get_name()].map(OsString::from));
             }
             if let Some(centrifugo) = &self.centrifugo {
-                command.arg("--centrifugo").arg(centrifugo);
+                options.extend(["--centrifugo".into(), centrifugo.into()]);
             }
         }
         if let Some(server) = &self.server {
-            command.arg("--server").arg(server);
+            options.extend(["--server".into(), server.into()]);
         }
+        options
+    }
+
+    fn scaled(&self, [option, full, quick]: Scaled) -> [&'static str; 2] {
+        [option, if self.quick { quick } else { full }]
+    }
+
+    fn measure(&self, line: &Line, arguments: &[String], file: &Path) -> anyhow::Result<Value> {
+        let program = std::env::current_exe().context("where this program is")?;
+        let name = arguments.join(" ");
         eprintln!("\n{name}");
-        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+        let output = Command::new(program)
+            .args(arguments)
+            .args(self.options(line))
+            .arg("--json")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()?;
         eprint!("{}", String::from_utf8_lossy(&output.stdout));
         if !output.status.success() {
             bail!("{name}: {}", output.status);
@@ -284,7 +307,10 @@ fn per_second(report: &Value) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::Cli;
 
     fn rates(ours: f64, peer: f64) -> Value {
         let row = |name: &str, rate: f64| {
@@ -316,6 +342,28 @@ mod tests {
         }
         let both = [rates(50.0, 1.0), rates(20.0, 1.0)];
         assert_eq!(measured(Figure::OfLine(0), &both), Some(0.4));
+    }
+
+    fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("chat-load".into()).chain(arguments))
+    }
+
+    #[test]
+    fn every_line_is_a_command() {
+        let suite = "suite --out x --beside ws,centrifugo --centrifugo x --server x";
+        let report = json!({ "rows": [{ "runs": [{ "work_per_second": 1e6 }] }] });
+        let reports = vec![report; LINES.len()];
+        for more in [None, Some("--quick")] {
+            let suite = parse(suite.split(' ').chain(more).map(OsString::from)).unwrap().command;
+            let crate::Command::Suite(suite) = suite else { panic!("{suite:?}") };
+            for line in LINES {
+                let arguments = suite.arguments(line, &reports).unwrap();
+                let options = suite.options(line);
+                let all = arguments.iter().map(OsString::from).chain(options.iter().cloned());
+                let parsed = parse(all);
+                assert!(parsed.is_ok(), "{arguments:?} {options:?}: {}", parsed.unwrap_err());
+            }
+        }
     }
 
     #[test]
