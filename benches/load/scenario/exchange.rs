@@ -1,21 +1,20 @@
-//! The play of all scenarios in which messages are sent: who sends to whom, what is on its way, who
-//! has it. Everybody it is for must get every message once, and those of one sender in their order.
+//! The play of all scenarios in which messages are sent and everybody stays: who sends to whom, and when
+//! the next is sent. That everybody it is for gets it is the ledger's business.
 
 use std::{
-    collections::VecDeque,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
-use super::Measured;
+use super::{
+    Measured,
+    ledger::{Answers, Ledger},
+};
 use crate::{
     crowd::{Play, Voice},
     dialect::{Heard, Target},
     report::Latency,
-    stamp::Stamp,
 };
-
-/// Messages of one sender on their way at an open pace; more, and the server does not keep up at all.
-const BEHIND_MAX: usize = 10_000;
 
 /// When messages are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,7 +74,10 @@ pub(super) struct Rules {
 /// The play.
 pub(super) struct Exchange {
     rules: Rules,
-    senders: Vec<Sender>,
+    /// A line for each sender, in their order.
+    ledger: Ledger,
+    /// Where each sends.
+    targets: Vec<Target>,
     /// When the first message is due at an open pace; from the first look at the clock.
     began: Option<Instant>,
     /// Messages sent at an open pace.
@@ -86,38 +88,19 @@ pub(super) struct Exchange {
     fault: Option<String>,
 }
 
-struct Sender {
-    /// Their connection.
-    who: usize,
-    to: Target,
-    /// What is not complete, the oldest first, and its number.
-    on_their_way: VecDeque<Message>,
-    oldest: u64,
-    /// The next that each of those it is for has to hear.
-    expected: Vec<u64>,
-}
-
-struct Message {
-    /// When it was sent, or should have been.
-    at: Instant,
-    acked: bool,
-    /// How many have not heard it.
-    missing: usize,
-}
-
 impl Exchange {
     /// Senders in their order, with where they send.
     pub(super) fn new(rules: Rules, targets: impl IntoIterator<Item = Target>) -> Self {
-        let senders = targets.into_iter().enumerate().map(|(n, to)| Sender {
-            who: rules.audience.sender(n),
-            to,
-            on_their_way: VecDeque::new(),
-            oldest: 0,
-            expected: vec![0; rules.audience.places()],
+        let targets: Vec<Target> = targets.into_iter().collect();
+        let mut ledger = Ledger::new(match rules.work {
+            Work::Deliveries => Answers::Ignored,
+            Work::Messages => Answers::Awaited,
         });
+        rules.audience.write_lines(targets.len(), &mut ledger);
         Self {
             rules,
-            senders: senders.collect(),
+            ledger,
+            targets,
             began: None,
             sent: 0,
             finished: false,
@@ -127,148 +110,112 @@ impl Exchange {
         }
     }
 
-    fn send(&mut self, voice: &mut dyn Voice, n: usize, at: Instant) {
-        let sender = &mut self.senders[n];
-        let stamp = Stamp::new(n, sender.oldest + sender.on_their_way.len() as u64);
-        let acked = self.rules.work == Work::Deliveries;
-        let missing = self.rules.audience.listeners();
-        sender.on_their_way.push_back(Message { at, acked, missing });
-        voice.send(sender.who, &sender.to, stamp, self.rules.bytes);
+    fn send(&mut self, voice: &mut dyn Voice, n: usize, at: Instant) -> Result<(), String> {
+        let stamp = self.ledger.send(n, at).map_err(|why| why.to_string())?;
+        voice.send(self.ledger.sender(n), &self.targets[n], stamp, self.rules.bytes);
+        Ok(())
     }
 
     /// At a closed pace: sends until as much as may be is on its way.
-    fn fill(&mut self, voice: &mut dyn Voice, n: usize) {
+    fn fill(&mut self, voice: &mut dyn Voice, n: usize) -> Result<(), String> {
         match self.rules.pace {
             Pace::Closed { in_flight } => {
-                while !self.finished && self.senders[n].on_their_way.len() < in_flight {
-                    self.send(voice, n, Instant::now());
+                while !self.finished && self.ledger.on_their_way(n) < in_flight {
+                    self.send(voice, n, Instant::now())?;
                 }
             }
             Pace::Open { .. } => {}
         }
-    }
-
-    fn delivered(
-        &mut self,
-        voice: &mut dyn Voice,
-        who: usize,
-        stamp: Stamp,
-        now: Instant,
-    ) -> Result<(), String> {
-        let (n, count) = (stamp.source(), stamp.count());
-        let wrong = |why: &str| Err(format!("{who} got message {count} of sender {n}: {why}"));
-        let Some(sender) = self.senders.get_mut(n) else { return wrong("there is no such sender") };
-        if who == sender.who {
-            // Whether senders hear themselves is the server's choice, and not counted.
-            return Ok(());
-        }
-        let Some(place) = self.rules.audience.place(n, who) else {
-            return wrong("it is for somebody else");
-        };
-        let expected = &mut sender.expected[place];
-        if count != *expected {
-            return wrong(&format!("number {expected} should have come"));
-        }
-        *expected += 1;
-        let at = count.checked_sub(sender.oldest);
-        let Some(message) = at.and_then(|at| sender.on_their_way.get_mut(at as usize)) else {
-            return wrong("it was never sent");
-        };
-        message.missing -= 1;
-        self.latency.add(now.saturating_duration_since(message.at));
-        if self.rules.work == Work::Deliveries {
-            self.done += 1;
-        }
-        self.complete(voice, n);
         Ok(())
     }
 
-    fn acked(&mut self, voice: &mut dyn Voice, who: usize, stamp: Stamp) -> Result<(), String> {
-        let (n, count) = (stamp.source(), stamp.count());
-        let wrong = |why: &str| Err(format!("{who} got an answer for {count} of {n}: {why}"));
-        match self.senders.get_mut(n) {
-            Some(sender) if sender.who == who => {
-                // Where nobody waits for it, the message may be complete already.
-                if self.rules.work == Work::Messages {
-                    let at = count.checked_sub(sender.oldest);
-                    match at.and_then(|at| sender.on_their_way.get_mut(at as usize)) {
-                        Some(message) if !message.acked => message.acked = true,
-                        Some(_) | None => return wrong("nothing waits for it"),
+    /// Sends whatever the pace has due.
+    fn keep_pace(&mut self, voice: &mut dyn Voice, now: Instant) -> Result<(), String> {
+        self.began.get_or_insert(now);
+        for n in 0..self.targets.len() {
+            self.fill(voice, n)?;
+        }
+        while let Some(due) = self.due()
+            && due <= now
+        {
+            let n = (self.sent % self.targets.len() as u64) as usize;
+            self.send(voice, n, due)?;
+            self.sent += 1;
+        }
+        Ok(())
+    }
+
+    fn hear(
+        &mut self,
+        voice: &mut dyn Voice,
+        who: usize,
+        heard: &Heard,
+        now: Instant,
+    ) -> Result<(), String> {
+        match heard {
+            Heard::Delivered(stamp) => match self.ledger.delivered(who, *stamp)? {
+                Some(delivery) => {
+                    self.latency.add(now.saturating_duration_since(delivery.sent));
+                    if self.rules.work == Work::Deliveries {
+                        self.done += 1;
                     }
-                    self.complete(voice, n);
+                    self.complete(voice, stamp.source(), delivery.complete)
                 }
-                Ok(())
+                None => Ok(()),
+            },
+            Heard::Acked(stamp) => {
+                let complete = self.ledger.answered(who, *stamp)?;
+                self.complete(voice, stamp.source(), complete)
             }
-            Some(_) | None => wrong("it is another's"),
+            Heard::Ready => Ok(()),
+            Heard::Refused(why) => Err(format!("{who} was refused: {why}")),
+            Heard::Wrong(why) => Err(format!("{who} was told what is wrong: {why}")),
+            Heard::Closed(code) => Err(format!("{who} was closed with {code}")),
         }
     }
 
-    /// Forgets what is complete, and goes on.
-    fn complete(&mut self, voice: &mut dyn Voice, n: usize) {
-        let sender = &mut self.senders[n];
-        let mut any = false;
-        while sender.on_their_way.front().is_some_and(|it| it.acked && it.missing == 0) {
-            sender.on_their_way.pop_front();
-            sender.oldest += 1;
-            any = true;
-            if self.rules.work == Work::Messages {
-                self.done += 1;
-            }
+    /// So many messages of a sender are, and it goes on.
+    fn complete(&mut self, voice: &mut dyn Voice, n: usize, messages: u64) -> Result<(), String> {
+        if messages == 0 {
+            return Ok(());
         }
-        if any {
-            self.fill(voice, n);
+        if self.rules.work == Work::Messages {
+            self.done += messages;
+        }
+        self.fill(voice, n)
+    }
+
+    fn note(&mut self, result: Result<(), String>) {
+        if let Err(fault) = result {
+            // The first one is the cause.
+            self.fault.get_or_insert(fault);
         }
     }
 }
 
 impl Audience {
-    /// The connection of the n-th sender.
-    fn sender(self, n: usize) -> usize {
+    /// One for each of so many senders.
+    fn write_lines(self, senders: usize, ledger: &mut Ledger) {
         match self {
-            Self::Partner => 2 * n,
-            Self::Everybody { .. } => n,
-        }
-    }
-
-    fn listeners(self) -> usize {
-        match self {
-            Self::Partner => 1,
-            Self::Everybody { people } => people - 1,
-        }
-    }
-
-    /// Places for those who may hear a sender.
-    fn places(self) -> usize {
-        match self {
-            Self::Partner => 1,
-            // One's own is not used.
-            Self::Everybody { people } => people,
-        }
-    }
-
-    /// The place of a listener with a sender, if what that one says is for them.
-    fn place(self, n: usize, who: usize) -> Option<usize> {
-        match self {
-            Self::Partner => (who == 2 * n + 1).then_some(0),
-            Self::Everybody { people } => (who < people).then_some(who),
+            Self::Partner => {
+                for n in 0..senders {
+                    ledger.line(2 * n, Rc::from([2 * n, 2 * n + 1]));
+                }
+            }
+            Self::Everybody { people } => {
+                let all: Rc<[usize]> = (0..people).collect();
+                for n in 0..senders {
+                    ledger.line(n, Rc::clone(&all));
+                }
+            }
         }
     }
 }
 
 impl Play for Exchange {
     fn heard(&mut self, voice: &mut dyn Voice, who: usize, heard: &Heard, now: Instant) {
-        let result = match heard {
-            Heard::Delivered(stamp) => self.delivered(voice, who, *stamp, now),
-            Heard::Acked(stamp) => self.acked(voice, who, *stamp),
-            Heard::Ready => Ok(()),
-            Heard::Refused(why) => Err(format!("{who} was refused: {why}")),
-            Heard::Wrong(why) => Err(format!("{who} was told what is wrong: {why}")),
-            Heard::Closed(code) => Err(format!("{who} was closed with {code}")),
-        };
-        if let Err(fault) = result {
-            // The first one is the cause.
-            self.fault.get_or_insert(fault);
-        }
+        let result = self.hear(voice, who, heard, now);
+        self.note(result);
     }
 }
 
@@ -283,22 +230,8 @@ impl Measured for Exchange {
     }
 
     fn send_due(&mut self, voice: &mut dyn Voice, now: Instant) {
-        self.began.get_or_insert(now);
-        for n in 0..self.senders.len() {
-            self.fill(voice, n);
-        }
-        while let Some(due) = self.due()
-            && due <= now
-        {
-            let n = (self.sent % self.senders.len() as u64) as usize;
-            self.send(voice, n, due);
-            self.sent += 1;
-            if self.senders[n].on_their_way.len() > BEHIND_MAX {
-                let fault = format!("{BEHIND_MAX} messages behind: the rate is too high");
-                self.fault.get_or_insert(fault);
-                return;
-            }
-        }
+        let result = self.keep_pace(voice, now);
+        self.note(result);
     }
 
     fn begin_window(&mut self) {
@@ -315,7 +248,7 @@ impl Measured for Exchange {
     }
 
     fn is_complete(&self) -> bool {
-        self.senders.iter().all(|sender| sender.on_their_way.is_empty())
+        self.ledger.open() == 0
     }
 
     fn fault(&self) -> Option<&str> {
@@ -326,6 +259,7 @@ impl Measured for Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stamp::Stamp;
 
     /// What was sent: by whom, and its stamp.
     #[derive(Default)]
@@ -465,7 +399,8 @@ mod tests {
             stage.exchange.began.unwrap() + Duration::from_millis(300)
         );
         stage.hear(3, &delivered(1, 0));
-        let at = stage.exchange.senders[1].on_their_way[0].at;
-        assert_eq!(stage.now - at, Duration::from_millis(150));
+        // Three digits are kept of a latency: it waited for 150 ms.
+        let waited = stage.exchange.latency.at(0.5).unwrap();
+        assert!((waited / 150_000.0 - 1.0).abs() < 0.005, "{waited} us");
     }
 }

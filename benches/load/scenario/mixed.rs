@@ -15,7 +15,11 @@ use chat_sdk::{ConversationId, UserId};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Common, PAUSE, Wishes, idle, ledger::Ledger, rate};
+use super::{
+    Common, PAUSE, Wishes, idle,
+    ledger::{Answers, Ledger},
+    rate,
+};
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
     dialect::{Chat, Heard, Sign, Target},
@@ -422,7 +426,7 @@ impl Day<'_> {
         let members = &self.places.members[place];
         let line =
             *self.lines.entry((place, who)).or_insert_with(|| ledger.line(who, Rc::clone(members)));
-        let stamp = ledger.send(line, at).context("the server does not keep up")?;
+        let stamp = ledger.send(line, at)?;
         self.town.unanswered[who] += 1;
         self.crowd.voice().send(who, &self.places.target(place, who), stamp, BYTES);
         Ok(())
@@ -501,7 +505,7 @@ impl Town {
     fn new(people: usize) -> Self {
         Self {
             states: vec![Presence::Here(Instant::now()); people],
-            ledger: Ledger::default(),
+            ledger: Ledger::new(Answers::Awaited),
             unanswered: vec![0; people],
             gone: Vec::new(),
             arrived: Vec::new(),
@@ -519,13 +523,13 @@ impl Town {
     }
 
     fn take(&mut self, who: usize, stamp: Stamp, now: Instant) -> Result<(), String> {
-        let Some(at) = self.ledger.delivered(who, stamp)? else { return Ok(()) };
+        let Some(delivery) = self.ledger.delivered(who, stamp)? else { return Ok(()) };
         self.delivered += 1;
         // What was said while somebody was away waited for them, not for the server.
         if let Presence::Here(since) = self.states[who]
-            && since <= at
+            && since <= delivery.sent
         {
-            self.latency.add(now.saturating_duration_since(at));
+            self.latency.add(now.saturating_duration_since(delivery.sent));
         }
         Ok(())
     }
