@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Common, Compared, Timing, contestants, side_by_side};
+use super::{Common, Compared, Timing, contestants, side_by_side, undisturbed};
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
     dialect::Heard,
@@ -105,15 +105,11 @@ struct Door {
 
 impl Play for Door {
     fn heard(&mut self, _voice: &mut dyn Voice, who: usize, heard: &Heard, now: Instant) {
-        match heard {
-            Heard::Ready => self.live.push((who, now)),
-            Heard::Refused(why) | Heard::Wrong(why) => {
-                self.fault.get_or_insert_with(|| format!("{who} was refused: {why}"));
-            }
-            Heard::Closed(code) => {
-                self.fault.get_or_insert_with(|| format!("{who} was closed with {code}"));
-            }
-            Heard::Delivered(_) | Heard::Acked(_) => {}
+        if let Heard::Ready = heard {
+            self.live.push((who, now));
+        }
+        if let Err(fault) = undisturbed(who, heard) {
+            self.fault.get_or_insert(fault);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Measured,
     ledger::{Answers, Ledger},
+    undisturbed,
 };
 use crate::{
     crowd::{Play, Voice},
@@ -167,10 +168,9 @@ impl Exchange {
                 let complete = self.ledger.answered(who, *stamp)?;
                 self.complete(voice, stamp.source(), complete)
             }
-            Heard::Ready => Ok(()),
-            Heard::Refused(why) => Err(format!("{who} was refused: {why}")),
-            Heard::Wrong(why) => Err(format!("{who} was told what is wrong: {why}")),
-            Heard::Closed(code) => Err(format!("{who} was closed with {code}")),
+            Heard::Ready | Heard::Refused(_) | Heard::Wrong(_) | Heard::Closed(_) => {
+                undisturbed(who, heard)
+            }
         }
     }
 

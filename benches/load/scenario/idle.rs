@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::{Common, Compared};
+use super::{Common, Compared, undisturbed};
 use crate::{
     crowd::{Crowd, Play, Voice},
     dialect::Heard,
@@ -162,14 +162,8 @@ struct Quiet {
 
 impl Play for Quiet {
     fn heard(&mut self, _voice: &mut dyn Voice, who: usize, heard: &Heard, _now: Instant) {
-        match heard {
-            Heard::Refused(why) | Heard::Wrong(why) => {
-                self.fault.get_or_insert_with(|| format!("{who} was refused: {why}"));
-            }
-            Heard::Closed(code) => {
-                self.fault.get_or_insert_with(|| format!("{who} was closed with {code}"));
-            }
-            Heard::Ready | Heard::Delivered(_) | Heard::Acked(_) => {}
+        if let Err(fault) = undisturbed(who, heard) {
+            self.fault.get_or_insert(fault);
         }
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::{
     Common, PAUSE, Wishes, idle,
     ledger::{Answers, Ledger},
-    rate,
+    rate, undisturbed,
 };
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
@@ -564,12 +564,9 @@ impl Town {
             }
             // It closes as well.
             (Heard::Refused(_), Presence::Leaving | Presence::Coming) => Ok(()),
-            (Heard::Wrong(why), _) => Err(format!("{who} was told what is wrong: {why}")),
-            (Heard::Refused(why), Presence::Here(_) | Presence::Away) => {
-                Err(format!("{who} was refused: {why}"))
-            }
-            (Heard::Closed(code), Presence::Here(_) | Presence::Away) => {
-                Err(format!("{who} was closed with {code}"))
+            (Heard::Wrong(_), _)
+            | (Heard::Refused(_) | Heard::Closed(_), Presence::Here(_) | Presence::Away) => {
+                undisturbed(who, heard)
             }
         }
     }

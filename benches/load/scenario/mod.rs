@@ -25,6 +25,7 @@ pub(crate) use self::{
 };
 use crate::{
     crowd::{Crowd, Play, Voice},
+    dialect::Heard,
     machine::own_cpu,
     report::{Latency, Row, Run},
     subject::{Role, Subject},
@@ -72,6 +73,16 @@ fn side_by_side(runs: u32, mut contestants: Vec<Contestant<'_>>) -> anyhow::Resu
         }
     }
     Ok(rows)
+}
+
+/// What nobody hears who is there and has done nothing wrong.
+fn undisturbed(who: usize, heard: &Heard) -> Result<(), String> {
+    match heard {
+        Heard::Refused(why) => Err(format!("{who} was refused: {why}")),
+        Heard::Wrong(why) => Err(format!("{who} was told what is wrong: {why}")),
+        Heard::Closed(code) => Err(format!("{who} was closed with {code}")),
+        Heard::Ready | Heard::Delivered(_) | Heard::Acked(_) => Ok(()),
+    }
 }
 
 /// A play that can be measured.

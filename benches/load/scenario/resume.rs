@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{
     Common, PAUSE, Wishes, idle,
     ledger::{Answers, Ledger},
-    rate,
+    rate, undisturbed,
 };
 use crate::{
     crowd::{Crowd, Guest, Play, Voice},
@@ -538,7 +538,6 @@ impl Return {
                 self.back.push(who);
                 Ok(())
             }
-            Heard::Ready => Ok(()),
             // It closes as well.
             Heard::Refused(_) if is_away => Ok(()),
             Heard::Closed(_) if is_away => {
@@ -546,9 +545,9 @@ impl Return {
                 self.refused.push(who);
                 Ok(())
             }
-            Heard::Refused(why) => Err(format!("{who} was refused: {why}")),
-            Heard::Wrong(why) => Err(format!("{who} was told what is wrong: {why}")),
-            Heard::Closed(code) => Err(format!("{who} was closed with {code}")),
+            Heard::Ready | Heard::Refused(_) | Heard::Wrong(_) | Heard::Closed(_) => {
+                undisturbed(who, heard)
+            }
         }
     }
 }
