@@ -4,9 +4,12 @@
 //! published in the order in which they were asked for, and a connection that ends in the middle of
 //! a send cannot end the send.
 
-use std::{num::NonZeroUsize, pin::pin, sync::Arc};
+use std::{num::NonZeroUsize, pin::pin, sync::Arc, time::Duration};
 
-use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, MutexGuard, mpsc, oneshot},
+    time::Instant,
+};
 use tracing::warn;
 
 use super::{Node, membership_check};
@@ -73,9 +76,24 @@ impl LogWriter {
     }
 }
 
+/// A commit below this is over before a timer would be.
+const WORTH_WAITING_FOR: Duration = Duration::from_millis(1);
+/// The longest that a lane waits for those who were in its last commit.
+const LINGER_MAX: Duration = Duration::from_millis(2);
+/// From this size on there is little left to save on each write of a commit.
+const LARGE: usize = 64;
+
+/// The last commit of a lane.
+#[derive(Debug, Clone, Copy, Default)]
+struct Last {
+    writes: usize,
+    took: Duration,
+}
+
 /// One of the writers. Ends when the node stops and the queue is empty.
 pub(super) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Unit>) {
     let mut units = Vec::new();
+    let mut last = Last::default();
     loop {
         let first = tokio::select! {
             biased;
@@ -88,8 +106,11 @@ pub(super) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Unit>) {
         };
         let Some(first) = first else { return };
         units.push(first);
-        let turn = gather(&node, &mut queue, &mut units).await;
+        let turn = gather(&node, &mut queue, &mut units, last).await;
+        let began = Instant::now();
+        let writes = units.iter().map(|unit| unit.writes.len()).sum();
         commit(&node, &mut units).await;
+        last = Last { writes, took: began.elapsed() };
         drop(turn);
     }
 }
@@ -101,30 +122,46 @@ pub(super) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Unit>) {
 /// committed whatever they had, and 18,800 when one did. So the lanes take turns, and while one
 /// commits, the others gather. But one lane at a time is not enough for a store with many cores: whoever
 /// has gathered a full commit goes without its turn.
+///
+/// And a lane waits a moment for as many as were in its last commit, if those were few. Who waits for an
+/// answer before they send again are all in one commit, and when it is done, the first who sends would
+/// be in the next one alone, and all others in the one after it. With sixteen senders in one
+/// conversation on PostgreSQL a CPU-second did 10,900 messages instead of 8,400; for commits of hundreds
+/// it was nothing or a loss.
 async fn gather<'a>(
     node: &'a Node,
     queue: &mut mpsc::Receiver<Unit>,
     units: &mut Vec<Unit>,
+    last: Last,
 ) -> Option<MutexGuard<'a, ()>> {
     let mut count: usize = units.iter().map(|unit| unit.writes.len()).sum();
-    let mut turn = pin!(node.writer.turn.lock());
-    loop {
-        if count >= node.limits.commit_writes_max {
-            return None;
-        }
-        tokio::select! {
-            biased;
-            unit = queue.recv() => match unit {
-                Some(unit) => {
-                    count += unit.writes.len();
-                    units.push(unit);
-                }
-                // The node stops: what is here is the last.
-                None => return Some(turn.await),
-            },
-            held = &mut turn => return Some(held),
+    let most = node.limits.commit_writes_max;
+    if (2..LARGE).contains(&last.writes) && last.took >= WORTH_WAITING_FOR {
+        let mut linger = pin!(tokio::time::sleep((last.took / 2).min(LINGER_MAX)));
+        while count < last.writes.min(most) {
+            let unit = tokio::select! {
+                biased;
+                unit = queue.recv() => unit,
+                () = &mut linger => break,
+            };
+            // `None`: the node stops.
+            let Some(unit) = unit else { break };
+            count += unit.writes.len();
+            units.push(unit);
         }
     }
+    let mut turn = pin!(node.writer.turn.lock());
+    while count < most {
+        let unit = tokio::select! {
+            biased;
+            unit = queue.recv() => unit,
+            held = &mut turn => return Some(held),
+        };
+        let Some(unit) = unit else { return Some(turn.await) };
+        count += unit.writes.len();
+        units.push(unit);
+    }
+    None
 }
 
 async fn commit(node: &Arc<Node>, units: &mut Vec<Unit>) {
