@@ -36,20 +36,23 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
     if node.is_draining() {
         return Err(Problem::of(Code::Draining));
     }
-    // A herd is sent away before it costs anything. Nobody is counted yet: if strangers were, they
-    // could use up what is there for users. They are held back by the handshakes, of which one address
-    // has not all.
-    node.may_admit().map_err(too_many_come)?;
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
     let address = address(&parts);
     let mut handshake = node.begin_handshake(address).map_err(too_many_come)?;
+    // A herd is sent away before it costs the store anything. Strangers hold their place only until
+    // it is known that they are; they are held back by the handshakes, of which one address has not
+    // all.
+    let admission = node.begin_admission().map_err(too_many_come)?;
     let asked = node.now();
     let identity = identify(shared, &parts).await?;
-    if identity.is_some() {
-        handshake.is_known();
+    match &identity {
+        Some(_) => {
+            handshake.is_known();
+            admission.is_used();
+        }
         // Whoever says who they are in the first frame is counted then.
-        node.admit_one().map_err(too_many_come)?;
+        None => drop(admission),
     }
     let native = offers_subprotocol(&parts.headers);
     let dialect = if native { Dialect::Native } else { Dialect::Legacy };

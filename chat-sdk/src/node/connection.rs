@@ -83,6 +83,10 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How long commands at work get to be answered when the node leaves.
 const FINISH: Duration = Duration::from_secs(1);
 
+/// How long a welcome waits for what follows it: most joins take less than a millisecond, and then
+/// both are one write, and one packet.
+const CORK: Duration = Duration::from_millis(50);
+
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a new connection brings, beside its transport.
@@ -128,6 +132,8 @@ pub(crate) struct Connection<T> {
     handshake: Option<Box<Handshake>>,
     /// Whether it counts among those who came in.
     admitted: bool,
+    /// Nothing is written before its join is through, or this time.
+    corked_until: Option<Duration>,
 
     sleep: Pin<Box<Sleep>>,
     wakes_at: Option<Duration>,
@@ -202,6 +208,7 @@ impl Node {
             sync: Sync::NotYet,
             handshake: Some(Box::new(handshake)),
             admitted,
+            corked_until: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             wakes_at: None,
             state: State::Open,
@@ -263,6 +270,7 @@ impl<T: Transport> Connection<T> {
                     let welcomed = welcome.is_ok();
                     self.session.joined(self.node.now(), welcome);
                     if welcomed {
+                        self.corked_until = Some(self.node.now() + CORK);
                         let (user, mailbox) = (identity.user, self.mailbox.clone());
                         self.joining =
                             Some(Box::pin(self.node.clone().join(user, mailbox, resume)));
@@ -412,6 +420,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn joined(&mut self, joined: Result<Joined, StoreError>) {
+        self.corked_until = None;
         match joined {
             Ok(Joined { behind, changed, token }) => {
                 for Cursor { conversation, delivered, known } in behind {
@@ -520,7 +529,8 @@ impl<T: Transport> Connection<T> {
     // --- out ---
 
     fn poll_mailbox(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.state != State::Open {
+        // Whatever ends the waiting polls this again: the join, its time, or a close.
+        if self.state != State::Open || self.corked_until.is_some() {
             return false;
         }
         let taken = if self.legacy.is_some() {
@@ -711,7 +721,8 @@ impl<T: Transport> Connection<T> {
             State::Open => {
                 let stall = self.stalled_since.map(|since| since + self.node.limits.stall_timeout);
                 let finish = self.finishing.map(|(_, until)| until);
-                [self.session.poll_timeout(), stall, finish].into_iter().flatten().min()
+                let cork = self.corked_until;
+                [self.session.poll_timeout(), stall, finish, cork].into_iter().flatten().min()
             }
             State::Over => return false,
         };
@@ -735,6 +746,7 @@ impl<T: Transport> Connection<T> {
             }
             State::Open => {
                 let stall_timeout = self.node.limits.stall_timeout;
+                self.corked_until = self.corked_until.filter(|until| now < *until);
                 if self.stalled_since.is_some_and(|since| now >= since + stall_timeout) {
                     self.close(CloseCode::Slow);
                 } else if let Some((code, until)) = self.finishing

@@ -108,6 +108,26 @@ struct Position {
     since: Duration,
 }
 
+/// A place among those who are let in; given back when dropped, so that strangers use up none.
+pub(crate) struct Admission {
+    node: Option<Arc<Node>>,
+}
+
+impl Admission {
+    /// A user came in by it.
+    pub(crate) fn is_used(mut self) {
+        self.node = None;
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(node) = self.node.take() {
+            lock(&node.admissions).put_back();
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -432,10 +452,9 @@ impl Node {
         room.map_err(|_| self.refuse_for_a_while())
     }
 
-    /// Whether another one may come in at the moment, who is not counted yet.
-    pub(crate) fn may_admit(&self) -> Result<(), Duration> {
-        let room = lock(&self.admissions).has_one(self.now());
-        if room { Ok(()) } else { Err(self.refuse_for_a_while()) }
+    /// The same for somebody of whom it is not known yet who they are.
+    pub(crate) fn begin_admission(self: &Arc<Self>) -> Result<Admission, Duration> {
+        self.admit_one().map(|()| Admission { node: Some(self.clone()) })
     }
 
     /// Those who are refused at the same time are told different times, or they would all come back

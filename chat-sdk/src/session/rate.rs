@@ -29,13 +29,6 @@ impl Bucket {
         self.filled = self.filled.max(now);
     }
 
-    /// Whether there is one to take.
-    #[must_use]
-    pub fn has_one(&mut self, now: Duration) -> bool {
-        self.fill(now);
-        self.tokens >= TOKEN
-    }
-
     /// Takes one token.
     ///
     /// # Errors
@@ -48,6 +41,11 @@ impl Bucket {
         }
         let missing = TOKEN - self.tokens;
         Err(Duration::from_micros(missing.div_ceil(u64::from(self.per_second.max(1)))))
+    }
+
+    /// Puts back one that was taken for nothing.
+    pub fn put_back(&mut self) {
+        self.tokens = (self.tokens + TOKEN).min(u64::from(self.burst) * TOKEN);
     }
 
     /// Whether nothing has been taken lately: a bucket like this need not be kept.
@@ -66,15 +64,23 @@ mod tests {
     fn a_burst_then_the_rate() {
         let mut bucket = Bucket::new(Duration::ZERO, 2, 3);
         for _ in 0..3 {
-            assert!(bucket.has_one(Duration::ZERO));
             assert_eq!(bucket.take(Duration::ZERO), Ok(()));
         }
-        assert!(!bucket.has_one(Duration::ZERO));
         let wait = bucket.take(Duration::ZERO).unwrap_err();
         assert_eq!(wait, Duration::from_millis(500));
         assert_eq!(bucket.take(wait), Ok(()));
         assert!(bucket.take(wait).is_err());
         assert!(bucket.is_full(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_is_put_back_is_there_again_and_no_more_than_there_was() {
+        let mut bucket = Bucket::new(Duration::ZERO, 1, 1);
+        bucket.put_back();
+        assert_eq!(bucket.take(Duration::ZERO), Ok(()));
+        assert!(bucket.take(Duration::ZERO).is_err());
+        bucket.put_back();
+        assert_eq!(bucket.take(Duration::ZERO), Ok(()));
     }
 
     #[test]
