@@ -49,7 +49,7 @@ pub(super) async fn socket<B>(shared: &Shared, mut request: Request<B>) -> Resul
     match &identity {
         Some(_) => {
             handshake.is_known();
-            admission.is_used();
+            admission.keep();
         }
         // Whoever says who they are in the first frame is counted then.
         None => drop(admission),

@@ -17,8 +17,17 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Feeds {
     feeds: HashMap<ConversationId, Feed>,
-    /// Whose frames are to be written out.
-    due: Vec<Arc<Mailbox>>,
+    aftermath: Aftermath,
+}
+
+/// What is left to do when something was offered.
+#[derive(Debug, Default)]
+pub struct Aftermath {
+    /// Those who are not told of what they were offered: [`Mailbox::write_out`] of each is to be
+    /// called, when no lock is held.
+    pub due: Vec<Arc<Mailbox>>,
+    /// How many were not offered it for want of room, and are behind.
+    pub overflowed: u64,
 }
 
 #[derive(Debug)]
@@ -210,7 +219,7 @@ impl Feeds {
         feed.known = feed.known.max(seq);
         for listener in &mut feed.listeners {
             if seq > listener.from {
-                listener.offer(conversation, frame, before, &mut self.due);
+                listener.offer(conversation, frame, before, &mut self.aftermath);
             }
         }
         Published::Delivered(feed.listeners.len())
@@ -270,15 +279,14 @@ impl Feeds {
             if listener.from != BEHIND {
                 // It holds everything up to the head, or up to where it joined above it.
                 let delivered = feed.head.max(listener.from);
-                listener.offer(conversation, frame, delivered, &mut self.due);
+                listener.offer(conversation, frame, delivered, &mut self.aftermath);
             }
         }
     }
 
-    /// Those to whom something was offered since this was last asked, and who are not told of it:
-    /// whoever asks calls [`Mailbox::write_out`] of each, when no lock is held.
-    pub fn take_due(&mut self) -> Vec<Arc<Mailbox>> {
-        std::mem::take(&mut self.due)
+    /// Of all that was offered since this was last asked.
+    pub fn take_aftermath(&mut self) -> Aftermath {
+        std::mem::take(&mut self.aftermath)
     }
 
     /// Offers a signal to everybody but `except`; it is lost where there is no room.
@@ -322,20 +330,21 @@ impl Feeds {
 
 impl Listener {
     /// Offers a frame to one who is live and holds everything up to `delivered`: behind from there on
-    /// if there is no room, among the `due` if nobody was told.
+    /// if there is no room.
     fn offer(
         &mut self,
         conversation: ConversationId,
         frame: &Encoded,
         delivered: Seq,
-        due: &mut Vec<Arc<Mailbox>>,
+        aftermath: &mut Aftermath,
     ) {
         match self.mailbox.offer(frame) {
             Push::Queued => {}
-            Push::Due => due.push(self.mailbox.clone()),
+            Push::Due => aftermath.due.push(self.mailbox.clone()),
             Push::Full => {
                 self.from = BEHIND;
                 self.mailbox.fell_behind(conversation, delivered);
+                aftermath.overflowed += 1;
             }
         }
     }

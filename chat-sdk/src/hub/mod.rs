@@ -11,7 +11,7 @@ pub mod presence;
 
 pub use self::{
     balance::Balance,
-    feed::{Enrolled, Feeds, Followed, Hole, Published, Rejoin},
+    feed::{Aftermath, Enrolled, Feeds, Followed, Hole, Published, Rejoin},
     mailbox::{Mailbox, Outlet, Push, Taken},
     presence::{NodeId, Presence},
 };

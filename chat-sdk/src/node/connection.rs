@@ -543,7 +543,6 @@ impl<T: Transport> Connection<T> {
         self.partly_written |= partly_written;
         for (conversation, delivered) in behind {
             if !sabotage::on(Defect::DropSilently) {
-                metrics::counter!("chat_fell_behind_total").increment(1);
                 // A page that was on its way may have let it go live meanwhile.
                 self.node.shards.of(conversation).set_behind(conversation, &self.mailbox);
                 self.cursors.add(conversation, delivered);

@@ -48,7 +48,9 @@ use crate::{
     bus::Topic,
     conversation::Peers,
     erased::Ports,
-    hub::{Balance, Enrolled, Feeds, Followed, Hole, Mailbox, NodeId, Presence, Published},
+    hub::{
+        Aftermath, Balance, Enrolled, Feeds, Followed, Hole, Mailbox, NodeId, Presence, Published,
+    },
     limits::Limits,
     model::{Body, ConversationId, Epoch, Event, Identity, Marker, Seq, UserId},
     protocol::{Encoded, ServerFrame},
@@ -115,7 +117,7 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// A user came in by it.
-    pub(crate) fn is_used(mut self) {
+    pub(crate) fn keep(mut self) {
         self.node = None;
     }
 }
@@ -306,11 +308,14 @@ impl Node {
 
     /// Offers something to those who follow a conversation, and has it written to those who sleep.
     fn tell<T>(&self, conversation: ConversationId, offer: impl FnOnce(&mut Feeds) -> T) -> T {
-        let (told, due) = {
+        let (told, Aftermath { due, overflowed }) = {
             let mut feeds = self.shards.of(conversation);
-            (offer(&mut feeds), feeds.take_due())
+            (offer(&mut feeds), feeds.take_aftermath())
         };
         self.outgoing.add(due);
+        if overflowed > 0 {
+            metrics::counter!("chat_fell_behind_total").increment(overflowed);
+        }
         told
     }
 

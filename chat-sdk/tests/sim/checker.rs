@@ -414,6 +414,8 @@ fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found
                 // It may also have been behind already.
                 let told = history[device.hello..until].iter().any(|it| match &it.what {
                     What::FellBehind => true,
+                    // It may be cut off, and hears of that only when it reads again.
+                    What::Fault(_) => it.at >= entry.at,
                     What::Ended { device, .. }
                     | What::Asked { device, ask: Ask::Sync { .. }, .. } => device == name,
                     _ => false,

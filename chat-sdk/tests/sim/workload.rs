@@ -73,6 +73,8 @@ pub fn next(rng: &mut Rng, habits: &Habits, stranger: bool) -> Action {
         790..800 => Action::Members,
         800..830 => Action::Sync,
         830..860 => Action::Typing,
+        // Long enough to miss more than a node keeps.
+        860..890 if habits.crowded => Action::Pause(rng.between(4_000, 9_000)),
         860..890 if habits.restless => Action::Pause(rng.between(200, 4_500)),
         890..920 if habits.restless => Action::Disconnect,
         920..930 => Action::Group,
