@@ -20,7 +20,11 @@ use crate::{
 /// Frames that are given to one write.
 pub const SLICES: usize = 32;
 
+/// Frames for which an empty queue keeps its room, 128 bytes.
+const QUEUE_KEPT: usize = 4;
+
 /// The first frames, as one write takes them.
+#[inline]
 pub fn first<'a, 'b>(
     frames: &'a VecDeque<Bytes>,
     slices: &'b mut [IoSlice<'a>; SLICES],
@@ -254,7 +258,10 @@ impl Mailbox {
                 Ok(_) | Err(_) => return state.wake(),
             }
         }
-        state.queue = VecDeque::new();
+        // Room for a few stays: it is used again at the next message.
+        if state.queue.capacity() > QUEUE_KEPT {
+            state.queue = VecDeque::new();
+        }
     }
 
     /// These bytes have been written to the socket.
