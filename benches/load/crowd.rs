@@ -291,7 +291,7 @@ impl Play for Arrivals {
                 self.refused.push((who, why));
             }
             // Of somebody who is in already.
-            Heard::Delivered(_) | Heard::Acked(_) => {}
+            Heard::Delivered(_) | Heard::Acked(_) | Heard::Later(_) => {}
         }
     }
 }
@@ -360,7 +360,14 @@ impl<P: Play> Stage<'_, P> {
                 self.cast.ready -= 1;
                 sockets.reset(id);
             }
-            (Heard::Delivered(_) | Heard::Acked(_) | Heard::Refused(_) | Heard::Wrong(_), _) => {}
+            (
+                Heard::Delivered(_)
+                | Heard::Acked(_)
+                | Heard::Later(_)
+                | Heard::Refused(_)
+                | Heard::Wrong(_),
+                _,
+            ) => {}
         }
         self.play.heard(&mut Lines { sockets, cast: self.cast }, who, heard, now);
     }

@@ -245,7 +245,12 @@ mod tests {
         let answer = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\r\n{}";
         assert_eq!(talk.read(answer, &mut Vec::new(), &mut heard), answer.len());
         assert!(
-            matches!(&heard[..], [Heard::Refused(why), Heard::Closed(0)] if why.contains("503"))
+            matches!(
+                &heard[..],
+                [Heard::Later(after), Heard::Refused(why), Heard::Closed(0)]
+                    if *after == Duration::from_secs(1) && why.contains("503")
+            ),
+            "{heard:?}"
         );
     }
 

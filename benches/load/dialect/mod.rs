@@ -51,6 +51,8 @@ pub(crate) enum Heard {
     Delivered(Stamp),
     /// The server answers for a message of this connection.
     Acked(Stamp),
+    /// It has no room for the connection now, and says when to come back. What follows refuses it.
+    Later(Duration),
     /// It refused something, and says so; before [`Ready`](Self::Ready): the connection itself.
     Refused(String),
     /// It did what it must not, and this says what.

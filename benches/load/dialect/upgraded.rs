@@ -1,6 +1,8 @@
 //! A client's WebSocket: the upgrade over HTTP, then frames, of which only the
 //! messages are handed on. Knows nothing of what they say.
 
+use std::time::Duration;
+
 use super::Heard;
 use crate::websocket::{self, Kind};
 
@@ -55,6 +57,7 @@ impl Upgraded {
                 Some(end) if bytes.starts_with(SWITCHED) => taken = end + END_OF_HEAD.len(),
                 None if bytes.len() <= HEAD_BYTES_MAX => return 0,
                 Some(_) | None => {
+                    heard.extend(retry_after(bytes).map(Heard::Later));
                     refuse(bytes, heard);
                     return bytes.len();
                 }
@@ -85,6 +88,15 @@ impl Upgraded {
             }
         }
     }
+}
+
+/// What the head of an answer says about when to come back, in seconds as our server writes it.
+fn retry_after(answer: &[u8]) -> Option<Duration> {
+    let end = memchr::memmem::find(answer, END_OF_HEAD)?;
+    let mut fields =
+        str::from_utf8(&answer[..end]).ok()?.lines().filter_map(|it| it.split_once(':'));
+    let (_, seconds) = fields.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Says that the connection is refused with these words, which ends it.

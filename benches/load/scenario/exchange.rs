@@ -168,9 +168,11 @@ impl Exchange {
                 let complete = self.ledger.answered(who, *stamp)?;
                 self.complete(voice, stamp.source(), complete)
             }
-            Heard::Ready | Heard::Refused(_) | Heard::Wrong(_) | Heard::Closed(_) => {
-                undisturbed(who, heard)
-            }
+            Heard::Ready
+            | Heard::Later(_)
+            | Heard::Refused(_)
+            | Heard::Wrong(_)
+            | Heard::Closed(_) => undisturbed(who, heard),
         }
     }
 

@@ -491,6 +491,8 @@ struct Town {
     unanswered: Vec<u32>,
     /// Who went away, and is to come back after this; without: after as long as chance has it.
     gone: Vec<(usize, Option<Duration>)>,
+    /// What the one who is being refused was told.
+    later: Option<Duration>,
     arrived: Vec<usize>,
     /// Nobody comes back.
     closing_time: bool,
@@ -508,6 +510,7 @@ impl Town {
             ledger: Ledger::new(Answers::Awaited),
             unanswered: vec![0; people],
             gone: Vec::new(),
+            later: None,
             arrived: Vec::new(),
             closing_time: false,
             answered: 0,
@@ -559,7 +562,11 @@ impl Town {
             }
             (Heard::Closed(_), Presence::Coming) => {
                 self.states[who] = Presence::Away;
-                self.gone.push((who, Some(PAUSE)));
+                self.gone.push((who, Some(self.later.take().unwrap_or(PAUSE))));
+                Ok(())
+            }
+            (Heard::Later(after), _) => {
+                self.later = Some(*after);
                 Ok(())
             }
             // It closes as well.

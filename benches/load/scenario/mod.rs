@@ -81,7 +81,7 @@ fn undisturbed(who: usize, heard: &Heard) -> Result<(), String> {
         Heard::Refused(why) => Err(format!("{who} was refused: {why}")),
         Heard::Wrong(why) => Err(format!("{who} was told what is wrong: {why}")),
         Heard::Closed(code) => Err(format!("{who} was closed with {code}")),
-        Heard::Ready | Heard::Delivered(_) | Heard::Acked(_) => Ok(()),
+        Heard::Ready | Heard::Delivered(_) | Heard::Acked(_) | Heard::Later(_) => Ok(()),
     }
 }
 

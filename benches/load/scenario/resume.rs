@@ -3,7 +3,8 @@
 //! costs, and what those who talk notice of it.
 
 use std::{
-    collections::VecDeque,
+    cmp::Reverse,
+    collections::BinaryHeap,
     fmt::Write as _,
     fs,
     rc::Rc,
@@ -359,6 +360,7 @@ impl<'a> Scene<'a> {
             away: vec![false; resume.devices()],
             back: Vec::new(),
             refused: Vec::new(),
+            later: None,
             latency: Latency::new(),
             fault: None,
         };
@@ -454,7 +456,7 @@ impl<'a> Scene<'a> {
 /// Devices on their way back, a bounded number of them at a time.
 struct Queue {
     /// Who comes when.
-    waiting: VecDeque<(Instant, usize)>,
+    waiting: BinaryHeap<Reverse<(Instant, usize)>>,
     room: usize,
     back: usize,
     told_to_wait: u64,
@@ -463,7 +465,7 @@ struct Queue {
 impl Queue {
     fn new(devices: usize, room: usize) -> Self {
         let now = Instant::now();
-        let waiting = (0..devices).map(|who| (now, who)).collect();
+        let waiting = (0..devices).map(|who| Reverse((now, who))).collect();
         Self { waiting, room, back: 0, told_to_wait: 0 }
     }
 
@@ -479,16 +481,16 @@ impl Queue {
             self.back += 1;
             self.room += 1;
         }
-        for who in std::mem::take(&mut scene.play.refused) {
-            self.waiting.push_back((Instant::now() + PAUSE, who));
+        for (who, after) in std::mem::take(&mut scene.play.refused) {
+            self.waiting.push(Reverse((Instant::now() + after, who)));
             self.told_to_wait += 1;
             self.room += 1;
         }
         while self.room > 0
-            && let Some((from, who)) = self.waiting.front().copied()
+            && let Some(Reverse((from, who))) = self.waiting.peek().copied()
             && from <= Instant::now()
         {
-            self.waiting.pop_front();
+            self.waiting.pop();
             scene.play.away[who] = true;
             scene.crowd.come(who, chat, &guests[who])?;
             self.room -= 1;
@@ -510,7 +512,10 @@ struct Return {
     /// On the way in, and may be told to come later.
     away: Vec<bool>,
     back: Vec<usize>,
-    refused: Vec<usize>,
+    /// And when they were told to come back.
+    refused: Vec<(usize, Duration)>,
+    /// What the one who is being refused was told.
+    later: Option<Duration>,
     latency: Latency,
     fault: Option<String>,
 }
@@ -538,11 +543,15 @@ impl Return {
                 self.back.push(who);
                 Ok(())
             }
+            Heard::Later(after) => {
+                self.later = Some(*after);
+                Ok(())
+            }
             // It closes as well.
             Heard::Refused(_) if is_away => Ok(()),
             Heard::Closed(_) if is_away => {
                 self.away[who] = false;
-                self.refused.push(who);
+                self.refused.push((who, self.later.take().unwrap_or(PAUSE)));
                 Ok(())
             }
             Heard::Ready | Heard::Refused(_) | Heard::Wrong(_) | Heard::Closed(_) => {
