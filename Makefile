@@ -74,15 +74,15 @@ chart-docs: ## Writes the charts' README.md and schema from the comments in valu
 bench: ## Criterion benches; some minutes.
 	cargo bench --locked -p benches
 
-# In CI, too: the figures depend on the compiler, not on what else the machine does. Only the features
-# that they need, because everything is built optimised for it.
-INSTRUCTIONS := cargo bench --locked -p benches --no-default-features --bench instructions
 # LOAD= is what it is to measure: `make load LOAD="direct --store postgres"`; without it, its help.
 LOAD ?= --help
 load: ## The load generator, and a server of its own to measure; LOAD="fan-out --listeners 1000".
 	cargo build --release --locked -p chat-server -p benches --bin chat-server --bin chat-load
 	target/release/chat-load $(LOAD)
 
+# In CI, too: the figures depend on the compiler, not on what else the machine does. Only the features
+# that they need, because everything is built optimised for it.
+INSTRUCTIONS := cargo bench --locked -p benches --no-default-features --bench instructions
 instructions: needs ## Instructions a delivery, a send, a connection, against those accepted.
 	$(INSTRUCTIONS)
 
