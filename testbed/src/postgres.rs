@@ -165,7 +165,7 @@ impl Postgres {
         let Some(main) = self.pid() else { return };
         // The main one first: then it makes no more of them.
         pause(main);
-        children(main).for_each(pause);
+        children(main).into_iter().for_each(pause);
     }
 
     /// Lets them go on.
@@ -203,14 +203,10 @@ impl Postgres {
 }
 
 /// Those that this process started and did not hear the end of.
-fn children(pid: u32) -> impl Iterator<Item = u32> {
+fn children(pid: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let children: Vec<u32> = children
-        .iter()
-        .flat_map(|it| it.split_whitespace())
-        .filter_map(|it| it.parse().ok())
-        .collect();
-    children.into_iter()
+    let children = children.unwrap_or_default();
+    children.split_whitespace().filter_map(|it| it.parse().ok()).collect()
 }
 
 const HINT: &str = "install PostgreSQL 14 or newer (Debian: apt-get install postgresql)";
