@@ -8,7 +8,7 @@ use std::{num::NonZeroUsize, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, MutexGuard, mpsc, oneshot},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tracing::warn;
 
@@ -108,9 +108,9 @@ pub(super) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Unit>) {
         units.push(first);
         let turn = gather(&node, &mut queue, &mut units, last).await;
         let began = Instant::now();
-        let writes = units.iter().map(|unit| unit.writes.len()).sum();
+        last.writes = writes(&units);
         commit(&node, &mut units).await;
-        last = Last { writes, took: began.elapsed() };
+        last.took = began.elapsed();
         drop(turn);
     }
 }
@@ -134,34 +134,36 @@ async fn gather<'a>(
     units: &mut Vec<Unit>,
     last: Last,
 ) -> Option<MutexGuard<'a, ()>> {
-    let mut count: usize = units.iter().map(|unit| unit.writes.len()).sum();
     let most = node.limits.commit_writes_max;
     if (2..LARGE).contains(&last.writes) && last.took >= WORTH_WAITING_FOR {
-        let mut linger = pin!(tokio::time::sleep((last.took / 2).min(LINGER_MAX)));
-        while count < last.writes.min(most) {
-            let unit = tokio::select! {
-                biased;
-                unit = queue.recv() => unit,
-                () = &mut linger => break,
-            };
-            // `None`: the node stops.
-            let Some(unit) = unit else { break };
-            count += unit.writes.len();
-            units.push(unit);
-        }
+        let linger = (last.took / 2).min(LINGER_MAX);
+        // As many as came in this time are enough, too.
+        let _ = timeout(linger, add(queue, units, last.writes.min(most))).await;
     }
     let mut turn = pin!(node.writer.turn.lock());
-    while count < most {
-        let unit = tokio::select! {
-            biased;
-            unit = queue.recv() => unit,
-            held = &mut turn => return Some(held),
-        };
-        let Some(unit) = unit else { return Some(turn.await) };
+    tokio::select! {
+        biased;
+        () = add(queue, units, most) => {}
+        held = &mut turn => return Some(held),
+    }
+    // Fewer: the node stops, and these are the last.
+    if writes(units) < most { Some(turn.await) } else { None }
+}
+
+/// Adds what comes, until there are so many writes or the node stops. It can be dropped at any moment:
+/// what was taken from the queue is among the units.
+async fn add(queue: &mut mpsc::Receiver<Unit>, units: &mut Vec<Unit>, enough: usize) {
+    let mut count = writes(units);
+    while count < enough
+        && let Some(unit) = queue.recv().await
+    {
         count += unit.writes.len();
         units.push(unit);
     }
-    None
+}
+
+fn writes(units: &[Unit]) -> usize {
+    units.iter().map(|unit| unit.writes.len()).sum()
 }
 
 async fn commit(node: &Arc<Node>, units: &mut Vec<Unit>) {
