@@ -300,6 +300,17 @@ describe("resume", () => {
     expect(again(socket)).toEqual({ epoch: "e1", token: "10", positions: { [A]: 3, [B]: 8 } });
   });
 
+  it("keeps its token over the one that another connection begins with", () => {
+    const [socket, wire] = opened();
+    wire.says({ type: "synced", token: "10" });
+    socket.reached(A, 4);
+    expect(again(socket)).toMatchObject({ token: "10" });
+    network.last.says(welcome());
+    network.last.says({ type: "synced", token: "9" });
+    network.last.says({ type: "pong", token: "11" });
+    expect(again(socket)).toEqual({ epoch: "e1", token: "11", positions: { [A]: 4 } });
+  });
+
   it("forgets the positions at the second new token, but not a hole", () => {
     const [socket, wire] = opened();
     wire.says({ type: "synced", token: "10" });
@@ -452,7 +463,23 @@ describe("drain", () => {
     expect(old.closedWith).toBe(1000);
     expect(next.closedWith).toBeNull();
     expect(states).toHaveLength(shown);
-    expect(socket.resume()?.token).toBe("12");
+    expect(socket.resume()?.token).toBe("10");
+  });
+
+  it("takes no token while there are two connections", () => {
+    const [socket, old] = draining();
+    clock.advance(1_830);
+    const next = network.last;
+    next.opens();
+    next.says(welcome());
+    old.says({ type: "pong", token: "11" });
+    next.says({ type: "synced", token: "12" });
+    next.says({ type: "pong", token: "13" });
+    old.says({ type: "pong", token: "14" });
+    expect(socket.resume()).toEqual({ epoch: "e1", token: "10", positions: { [A]: 4 } });
+    next.says({ type: "pong", token: "15" });
+    next.says({ type: "pong", token: "16" });
+    expect(socket.resume()).toEqual({ epoch: "e1", token: "16", positions: {} });
   });
 
   it("hears both while they overlap", () => {

@@ -79,9 +79,11 @@ impl Device {
                 let resumed = memchr::memmem::find(frame, br#""resumed":true"#).is_some();
                 if self.resumes && !resumed { Err(Wrong::NotResumed) } else { Ok(()) }
             }
-            Some("synced" | "pong") => {
+            Some(kind @ ("synced" | "pong")) => {
                 let token = field(frame, br#""token":""#);
+                // Who has a token keeps it until a pong brings another.
                 if let Some(token) = token
+                    && (kind == "pong" || self.token.is_none())
                     && self.token.as_deref() != Some(token)
                 {
                     self.token = Some(token.to_owned());

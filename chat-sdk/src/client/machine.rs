@@ -759,7 +759,7 @@ impl Machine {
             ServerFrame::Synced { token } => {
                 link.synced();
                 if let Some(token) = token {
-                    self.places.token(token);
+                    self.places.first_token(token);
                 }
                 match role {
                     Role::Main => self.synced_due = true,
@@ -781,7 +781,10 @@ impl Machine {
                         self.places.miss(conversation, position, head);
                     }
                 }
-                if let Some(token) = token {
+                // Of two connections each knows only what it brought itself.
+                if let Some(token) = token
+                    && !self.has_two_links()
+                {
                     self.places.token(token);
                 }
                 if role == Role::Old {

@@ -125,6 +125,11 @@ impl Places {
         self.point.replace(token);
     }
 
+    /// The one that a connection begins with.
+    pub(super) fn first_token(&mut self, token: Checkpoint) {
+        self.point.begin(token);
+    }
+
     /// In how many conversations something is missing.
     pub(super) fn holes(&self) -> usize {
         self.holes.len()

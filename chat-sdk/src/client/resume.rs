@@ -50,8 +50,15 @@ impl ResumePoint {
         self.before.remove(&conversation);
     }
 
-    /// The token stands for the head of every conversation at a moment shortly before it was issued:
-    /// what was reached while the last one was current is kept once more, so that a resume is exact.
+    /// A connection begins with this token. Who has one keeps it: another node may have looked at the
+    /// heads before that one was issued, and what it covers is forgotten.
+    pub(super) fn begin(&mut self, token: Checkpoint) {
+        self.token.get_or_insert(token);
+    }
+
+    /// The token stands for the head of every conversation at a moment after the one before was issued
+    /// on the same connection: what was reached while the last one was current is kept once more, so
+    /// that a resume is exact.
     pub(super) fn replace(&mut self, token: Checkpoint) {
         // Said again, it speaks of the same moment.
         if self.token.as_ref() == Some(&token) {
@@ -118,6 +125,22 @@ mod tests {
         point.reached(conversation(2), Seq::new(7));
         point.replace(token(2));
         assert_eq!(named(&point), [(conversation(2), 7)]);
+    }
+
+    #[test]
+    fn who_has_a_token_keeps_it_when_a_connection_begins() {
+        let mut point = ResumePoint::default();
+        point.enter(&Epoch::new("e").unwrap());
+        point.begin(token(1));
+        point.reached(conversation(1), Seq::new(5));
+        point.begin(token(2));
+        point.replace(token(3));
+        let resume = point.resume(Positions::new(), 9).unwrap();
+        assert_eq!(resume.token, Some(token(3)));
+        assert_eq!(named(&point), [(conversation(1), 5)], "token 3 may be older than it");
+        point.enter(&Epoch::new("f").unwrap());
+        point.begin(token(4));
+        assert_eq!(point.resume(Positions::new(), 9).unwrap().token, Some(token(4)));
     }
 
     #[test]

@@ -509,6 +509,8 @@ struct Wire {
     /// An event was lost on it. A token says that everything before it has come, so there is none to be
     /// had on such a connection.
     lossy: bool,
+    /// How many looks there had been when it was given its last token.
+    looks: usize,
 }
 
 #[derive(Debug, Default)]
@@ -525,9 +527,20 @@ impl Server {
         self.logs.iter().map(|(conversation, log)| (*conversation, log.len() as u64)).collect()
     }
 
-    /// The last one: as old as the last look at the heads.
-    fn token(&self) -> Option<Checkpoint> {
-        Some(Checkpoint((self.tokens.len() - 1).to_string()))
+    /// For a connection that begins: of any look, its node may be behind all others.
+    fn first_token(&mut self, link: u64, mood: Mood) -> Option<Checkpoint> {
+        self.wires.get_mut(&link).unwrap().looks = self.tokens.len();
+        let look = if mood == Mood::Odd { 0 } else { self.tokens.len() - 1 };
+        Some(Checkpoint(look.to_string()))
+    }
+
+    /// Of one of the looks since the last was given.
+    fn next_token(&mut self, link: u64, mood: Mood) -> Option<Checkpoint> {
+        let looks = &mut self.wires.get_mut(&link).unwrap().looks;
+        let fresh = *looks..self.tokens.len();
+        let look = if mood == Mood::Odd { fresh.clone().next() } else { fresh.clone().last() }?;
+        *looks = fresh.end;
+        Some(Checkpoint(look.to_string()))
     }
 
     fn event(&self, conversation: ConversationId, seq: u64) -> ServerFrame {
@@ -580,7 +593,7 @@ impl Server {
                     let from = named.or(at_token).unwrap_or(head);
                     answers.extend((from + 1..=head).map(|seq| self.event(conversation, seq)));
                 }
-                let token = self.token();
+                let token = self.first_token(link, mood);
                 answers.push(ServerFrame::Synced { token });
                 self.wires.get_mut(&link).unwrap().welcomed = true;
             }
@@ -590,7 +603,7 @@ impl Server {
                     .into_keys()
                     .map(|it| (it, Seq::new(heads.get(&it).copied().unwrap_or(0))))
                     .collect();
-                let token = self.token();
+                let token = self.next_token(link, mood);
                 answers.push(ServerFrame::Pong { heads, token });
             }
             ClientFrame::Command(id, Command::Send { key, to, .. }) => {
@@ -619,7 +632,7 @@ impl Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mood {
     Well,
-    /// Refuses a send for now.
+    /// Refuses a send for now, and is late with its tokens.
     Odd,
 }
 

@@ -134,6 +134,8 @@ pub(crate) struct Connection<T> {
     admitted: bool,
     /// Nothing is written before its join is through, or this time.
     corked_until: Option<Duration>,
+    /// When it was given its last resume token, or caught up: who came with one keeps that.
+    token_at: Duration,
 
     sleep: Pin<Box<Sleep>>,
     wakes_at: Option<Duration>,
@@ -209,6 +211,7 @@ impl Node {
             handshake: Some(Box::new(handshake)),
             admitted,
             corked_until: None,
+            token_at: Duration::ZERO,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             wakes_at: None,
             state: State::Open,
@@ -356,8 +359,15 @@ impl<T: Transport> Connection<T> {
             }
             _ => None,
         };
+        // The device forgets what it reached before the last token came, so this one has to speak of a
+        // moment after that.
+        let early = sabotage::on(Defect::EarlyTokens);
+        let token = token.filter(|it| early || self.token_at < it.since);
         // Asked after the token was taken: whoever falls behind from here on does so above it.
-        let token = token.filter(|_| !self.mailbox.is_behind());
+        let token = token.filter(|_| !self.mailbox.is_behind()).map(|it| it.checkpoint);
+        if token.is_some() {
+            self.token_at = self.node.now();
+        }
         self.mailbox.put(Encoded::text(&ServerFrame::Pong { heads, token }));
     }
 
@@ -488,6 +498,7 @@ impl<T: Transport> Connection<T> {
             } else {
                 if let Sync::CatchingUp(token) = &mut self.sync {
                     let token = token.take();
+                    self.token_at = self.node.now();
                     self.mailbox.put(Encoded::text(&ServerFrame::Synced { token }));
                     self.sync = Sync::Done;
                     self.receipts_due = VecDeque::new();

@@ -15,7 +15,6 @@ use crate::{
     hub::{Mailbox, Presence},
     model::{CredentialId, Identity, UserId},
     protocol::CloseCode,
-    store::Checkpoint,
 };
 
 /// The open connections by user, and how many there are from each address.
@@ -48,7 +47,7 @@ struct Entry {
     follows_since: Option<Duration>,
     /// A moment up to which this connection was given everything that its user is a member of, or
     /// will have been when it is not behind.
-    vouched: Option<Checkpoint>,
+    vouched: Option<Position>,
 }
 
 /// A credential of a user, or all, that holds no longer since then.
@@ -172,13 +171,13 @@ impl Registry {
     pub(super) fn vouch(&mut self, user: &UserId, position: &Position) {
         for entry in self.users.get_mut(user).into_iter().flatten() {
             if entry.follows_since.is_some_and(|since| since < position.since) {
-                entry.vouched = Some(position.checkpoint.clone());
+                entry.vouched = Some(position.clone());
             }
         }
     }
 
     /// The resume token for a connection that is behind nowhere.
-    pub(super) fn vouched(&mut self, user: &UserId, mailbox: &Arc<Mailbox>) -> Option<Checkpoint> {
+    pub(super) fn vouched(&mut self, user: &UserId, mailbox: &Arc<Mailbox>) -> Option<Position> {
         self.entries_of(user, mailbox).find_map(|entry| entry.vouched.clone())
     }
 

@@ -17,6 +17,7 @@
 //! | V12 | nothing is left over: every question answered, every connection and task ended |
 //! | V13 | for a reader who stops, a node holds no more than it says |
 //! | V14 | a revoked credential brings nothing more |
+//! | V15 | a resume brings nothing that the device said it holds |
 //! | replies | replies come in the order of the commands |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -383,6 +384,9 @@ fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found
             }
             What::Hole { room, held, got, .. } => {
                 found.add("V5", place, format!("{name} got {room} {got} after {held}"));
+            }
+            What::Again { room, seq, .. } => {
+                found.add("V15", place, format!("{name} held {room} {seq}, and said so"));
             }
             What::Applied { room, event, .. } => {
                 check_applied(name, device, logs.0.get(room), room, event, place, found);
@@ -949,6 +953,15 @@ mod tests {
         story.add(What::Revoked { credential: "bob.1-0".to_owned() });
         story.said(1, 2).apply("bob.1", message(2, "ann", "k1"));
         assert_eq!(story.broken(), ["V14"]);
+    }
+
+    #[test]
+    fn what_the_device_said_it_holds_and_comes_again_is_v15() {
+        let mut story = Story::new();
+        story.said(1, 2).apply("bob.1", message(2, "ann", "k1"));
+        let (device, room) = ("bob.1".to_owned(), "g".to_owned());
+        story.add(What::Again { device, room, seq: 2 });
+        assert_eq!(story.broken(), ["V15"]);
     }
 
     #[test]

@@ -98,8 +98,16 @@ impl Memory {
         self.reached_before.remove(room);
     }
 
-    fn take_token(&mut self, token: &Value, careful: bool) {
-        let Some(token) = token.as_str() else { return };
+    fn first_token(&mut self, token: &Value) {
+        if self.token.is_none() {
+            self.token = token.as_str().map(ToOwned::to_owned);
+        }
+    }
+
+    fn next_token(&mut self, token: &Value, careful: bool) {
+        let Some(token) = token.as_str().filter(|it| self.token.as_deref() != Some(it)) else {
+            return;
+        };
         self.token = Some(token.to_owned());
         let reached = std::mem::take(&mut self.reached);
         self.reached_before = if careful { reached } else { BTreeSet::new() };
@@ -137,8 +145,11 @@ pub struct Device {
     keys: u64,
     credential: Rc<Cell<u32>>,
     under_way: Rc<Semaphore>,
-    /// Whether positions are kept for one token longer than PROTOCOL.md asks for.
+    /// Whether positions are kept for as long as PROTOCOL.md asks for. Who forgets them a token
+    /// earlier may be sent an event again, and misses none.
     careful: bool,
+    /// How many half heartbeats it lets pass between two pings; the server bears five.
+    patience: u32,
     audited: bool,
 }
 
@@ -152,6 +163,8 @@ struct Line {
     pinged: Instant,
     act: Instant,
     synced: bool,
+    /// What the hello said, by name or by token, that the device holds.
+    told: BTreeMap<Room, u64>,
     /// Asked to fill these holes, when.
     syncing: BTreeMap<Room, Instant>,
     move_at: Option<Instant>,
@@ -179,6 +192,7 @@ impl Device {
     pub fn new(name: &str, town: Rc<Town>, seed: u64) -> Self {
         let mut rng = Rng::new(seed, name);
         let careful = rng.chance(500);
+        let patience = *rng.pick(&[1, 2, 2, 3]);
         Self {
             name: name.to_owned(),
             town,
@@ -191,6 +205,7 @@ impl Device {
             credential: Rc::default(),
             under_way: Rc::new(Semaphore::new(3)),
             careful,
+            patience,
             audited: false,
         }
     }
@@ -264,10 +279,14 @@ impl Device {
             pinged: now,
             act: now + Duration::from_millis(self.rng.between(50, 500)),
             synced: false,
+            told: BTreeMap::new(),
             syncing: BTreeMap::new(),
             move_at: None,
         };
         let hello = self.hello(node);
+        if self.careful {
+            line.told.clone_from(&self.memory.positions);
+        }
         if line.socket.send(Message::text(hello.to_string())).await.is_err() {
             self.note(What::Ended { device: self.name.clone(), why: "no hello".to_owned() });
             return None;
@@ -388,10 +407,13 @@ impl Device {
         match frame["type"].as_str().unwrap_or_default() {
             "welcome" => {
                 self.memory.epoch = frame["epoch"].as_str().map(ToOwned::to_owned);
+                if frame["resumed"] == false {
+                    line.told.clear();
+                }
                 line.heartbeat = Duration::from_millis(number("heartbeat_ms"));
             }
             "synced" => {
-                self.memory.take_token(&frame["token"], self.careful);
+                self.memory.first_token(&frame["token"]);
                 line.synced = true;
                 let token = frame["token"].to_string();
                 self.note(What::Synced { device, token });
@@ -414,7 +436,7 @@ impl Device {
                 if let Some(token) = frame["token"].as_str() {
                     self.note(What::Token { device, token: token.to_owned() });
                 }
-                self.memory.take_token(&frame["token"], self.careful);
+                self.memory.next_token(&frame["token"], self.careful);
                 for (room, head) in frame["heads"].as_object().into_iter().flatten() {
                     let held = self.memory.positions.get(room).copied();
                     if let Some(held) = held
@@ -448,7 +470,14 @@ impl Device {
         let device = self.name.clone();
         self.town.rooms.borrow_mut().insert(room.clone());
         match self.memory.positions.get(&room).copied() {
-            Some(held) if event.seq <= held => return Ok(()),
+            Some(held) if event.seq <= held => {
+                let seq = event.seq;
+                let told = line.told.get(&room).is_some_and(|told| seq <= *told);
+                if told && !line.synced && !line.syncing.contains_key(&room) {
+                    self.note(What::Again { device, room, seq });
+                }
+                return Ok(());
+            }
             Some(held) if event.seq > held + 1 => {
                 let got = event.seq;
                 self.note(What::Hole { device, room: room.clone(), held, got });
@@ -512,7 +541,7 @@ impl Device {
         if line.move_at.is_some_and(|at| now >= at) && self.town.phase.get() < Phase::Quiet {
             return Err(End::Own);
         }
-        if now >= line.pinged + line.heartbeat / 2 {
+        if now >= line.pinged + line.heartbeat * self.patience / 2 {
             line.pinged = now;
             let frame = json!({"type": "ping", "positions": self.memory.positions});
             self.send(line, &frame).await?;

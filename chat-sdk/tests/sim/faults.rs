@@ -70,6 +70,8 @@ pub struct Plan {
     pub commit_writes: usize,
     /// Batches that a node commits at the same time.
     pub lanes: usize,
+    /// Milliseconds between two looks at all heads.
+    pub position_check: u64,
     /// Everybody talks much and there is little room, so that whoever stops reading has soon missed
     /// more than a node keeps.
     pub crowded: bool,
@@ -123,6 +125,7 @@ impl Plan {
             tcp_capacity: *rng.pick(&capacities),
             commit_writes: *rng.pick(&[2, 256]),
             lanes: *rng.pick(&[1, 3]),
+            position_check: *rng.pick(&[500, 1_000, 2_500]),
             crowded,
             faults,
         }

@@ -143,6 +143,12 @@ pub enum What {
         held: u64,
         got: u64,
     },
+    /// Before `synced`, and the hello had said that the device holds it.
+    Again {
+        device: String,
+        room: Room,
+        seq: u64,
+    },
     Left {
         device: String,
         room: Room,
@@ -211,6 +217,7 @@ impl What {
             | Self::Applied { device, .. }
             | Self::Paused { device, .. }
             | Self::Hole { device, .. }
+            | Self::Again { device, .. }
             | Self::Left { device, .. }
             | Self::Receipt { device, .. }
             | Self::Typing { device, .. }

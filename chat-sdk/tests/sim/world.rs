@@ -138,8 +138,8 @@ impl City {
         Limits {
             heartbeat: Duration::from_secs(2),
             hello_timeout: Duration::from_secs(3),
-            position_check: Duration::from_secs(1),
-            membership_check: Duration::from_secs(3),
+            position_check: Duration::from_millis(self.plan.position_check),
+            membership_check: Duration::from_secs(2),
             credential_check: Duration::from_secs(2),
             presence_grace: Duration::from_secs(1),
             store_timeout: Duration::from_secs(2),

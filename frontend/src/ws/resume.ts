@@ -36,8 +36,17 @@ export class ResumePoint {
   }
 
   /**
-   * The token stands for the head of every conversation at a moment shortly before it was issued:
-   * what was reached while the last one was current is kept once more, so that a resume is exact.
+   * A connection begins with this token. Who has one keeps it: another node may have looked at the
+   * heads before that one was issued, and what it covers is forgotten.
+   */
+  begin(token: string): void {
+    this.token ??= token;
+  }
+
+  /**
+   * The token stands for the head of every conversation at a moment after the one before was issued
+   * on the same connection: what was reached while the last one was current is kept once more, so
+   * that a resume is exact.
    */
   replace(token: string): void {
     // Said again, it speaks of the same moment.
