@@ -89,17 +89,12 @@ instructions: needs ## Instructions a delivery, a send, a connection, against th
 instructions-baseline: needs ## Accepts the figures as they are now; the commit says why.
 	$(INSTRUCTIONS) -- --accept
 
-measure: ## Memory of idle connections, and what a reader does who does not read; some minutes.
-	cargo bench --locked -p chat-server --bench measure -- idle
-	cargo bench --locked -p chat-server --bench measure -- idle --conversations 1
-	cargo bench --locked -p chat-server --bench measure -- idle --conversations 20
+measure: ## What a reader does who does not read; two minutes.
 	cargo bench --locked -p chat-server --bench measure -- slow-reader
 
-measure-nodes: needs ## Several servers: rolling restart, storm of reconnects, saturation, crossing; some minutes.
+measure-nodes: needs ## Several servers: rolling restart, storm of reconnects; some minutes.
 	cargo bench --locked -p chat-server --bench cluster -- rolling
 	cargo bench --locked -p chat-server --bench cluster -- storm
-	cargo bench --locked -p chat-server --bench cluster -- sends
-	cargo bench --locked -p chat-server --bench cluster -- across
 
 # The server is built like for people, because what is measured here is told them; SEED= for another
 # run than the next one, TORTURE= for further options (torture --help).

@@ -37,19 +37,3 @@ impl Delays {
         )
     }
 }
-
-/// CPU that a process and its children used so far, in seconds.
-pub(crate) fn cpu_seconds(pid: u32) -> f64 {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let children = children.unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-    own_cpu_seconds(pid) + children.map(cpu_seconds).sum::<f64>()
-}
-
-fn own_cpu_seconds(pid: u32) -> f64 {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0.0 };
-    let Some((_, numbers)) = stat.rsplit_once(") ") else { return 0.0 };
-    // User and system time of the process and of its dead children, in ticks of 10 ms.
-    let ticks = numbers.split(' ').skip(11).take(4).filter_map(|it| it.parse::<f64>().ok());
-    ticks.sum::<f64>() / 100.0
-}

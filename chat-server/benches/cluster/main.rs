@@ -1,18 +1,13 @@
 //! Measures several real servers on a PostgreSQL that waits for its disk, and a Redis: what a rolling
-//! restart, a storm of reconnects, saturation and crossing from server to server cost. Loopback only;
-//! each ends by itself.
+//! restart and a storm of reconnects cost. Loopback only; each ends by itself.
 //!
 //! `cargo bench -p chat-server --bench cluster -- rolling [--clients N] [--rate N]`
 //! `cargo bench -p chat-server --bench cluster -- storm [--clients N]`
-//! `cargo bench -p chat-server --bench cluster -- sends [--seconds N]`
-//! `cargo bench -p chat-server --bench cluster -- across [--listeners N] [--seconds N]`
 
 #![allow(clippy::unwrap_used)]
 
-mod across;
 mod figures;
 mod rolling;
-mod sends;
 mod storm;
 mod town;
 
@@ -32,13 +27,8 @@ fn main() -> ExitCode {
                 rolling::run(number("--clients", 2_000).min(8_000), number("--rate", 100)).await;
             }
             Some("storm") => storm::run(number("--clients", 2_000).min(8_000)).await,
-            Some("sends") => sends::run(number("--seconds", 10).min(120)).await,
-            Some("across") => {
-                let listeners = number("--listeners", 1_000).min(8_000);
-                across::run(listeners, number("--seconds", 10).min(120)).await;
-            }
             other => {
-                eprintln!("cluster rolling | storm | sends | across, not {other:?}");
+                eprintln!("cluster rolling | storm, not {other:?}");
                 return ExitCode::from(2);
             }
         }

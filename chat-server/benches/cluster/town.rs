@@ -23,18 +23,17 @@ use chat_sdk::{
 };
 use testbed::{Postgres, PostgresOptions, Redis};
 
-use crate::figures::cpu_seconds;
-
 const SECRET: &str = "thirty-two bytes and more, for a measurement";
 /// A sign of life of a healthy run, for whatever is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Town {
-    pub(crate) postgres: Postgres,
-    pub(crate) redis: Redis,
+    postgres: Postgres,
+    /// Ends with the town.
+    _redis: Redis,
     pub(crate) servers: Vec<Server>,
     pub(crate) store: PostgresStore,
-    pub(crate) database: String,
+    database: String,
     issuer: JwtIssuer,
 }
 
@@ -80,7 +79,7 @@ impl Town {
         let servers = (0..servers)
             .map(|_| Server::start(testbed::free_port(), &url, &redis.url(), settings))
             .collect();
-        Self { postgres, redis, servers, store, database, issuer }
+        Self { postgres, _redis: redis, servers, store, database, issuer }
     }
 
     /// Makes accounts; their users.
@@ -155,15 +154,6 @@ impl Town {
         );
         count.trim().parse().unwrap()
     }
-
-    /// CPU used so far by servers, PostgreSQL and Redis, in seconds.
-    pub(crate) fn cpu(&self) -> Cpu {
-        Cpu {
-            servers: self.servers.iter().map(|server| cpu_seconds(server.child.id())).sum(),
-            postgres: cpu_seconds(self.postgres.pid().unwrap()),
-            redis: cpu_seconds(self.redis.pid().unwrap()),
-        }
-    }
 }
 
 /// Until everybody is connected and has everything.
@@ -176,28 +166,6 @@ pub(crate) async fn wait_for_all(clients: &[Client]) {
         }
     };
     tokio::time::timeout(PATIENCE, all).await.expect("everybody connects");
-}
-
-/// Seconds of CPU.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cpu {
-    pub(crate) servers: f64,
-    pub(crate) postgres: f64,
-    pub(crate) redis: f64,
-}
-
-impl Cpu {
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            servers: self.servers - before.servers,
-            postgres: self.postgres - before.postgres,
-            redis: self.redis - before.redis,
-        }
-    }
-
-    pub(crate) fn total(self) -> f64 {
-        self.servers + self.postgres + self.redis
-    }
 }
 
 impl Server {
