@@ -88,9 +88,13 @@ pub(crate) struct Mixed {
     /// somebody reads, 8 times types, 2 go away with a goodbye and 2 without
     #[arg(long, value_name = "PER_SECOND", default_value = "200", value_parser = rate)]
     rate: f64,
-    /// How long; before it, the same crowd plays at most one minute to warm the server up
+    /// How long
     #[arg(long, default_value = "1", value_parser = minutes)]
     minutes: f64,
+    /// How long the same crowd plays before it, to warm the server up; a log that was just begun fills
+    /// a store's cache for some time, which is no leak. At most as long as what is measured
+    #[arg(long, value_name = "MINUTES", default_value = "1", value_parser = minutes)]
+    warm_up_minutes: f64,
     #[command(flatten)]
     common: Common,
 }
@@ -116,7 +120,8 @@ impl Mixed {
         println!("{}", self.scenario());
         println!("warm-up");
         let mut periods = Vec::new();
-        self.round(&subject, &groups, length.min(MINUTE), &mut Vec::new())?;
+        let warm_up = MINUTE.mul_f64(self.warm_up_minutes.min(self.minutes));
+        self.round(&subject, &groups, warm_up, &mut Vec::new())?;
         let first = self.left(&subject, None)?;
         println!("after it: {}", first.text());
         self.round(&subject, &groups, length, &mut periods)?;
