@@ -270,15 +270,14 @@ export class ChatSocket {
   private arrived(link: Link, frame: ServerFrame): void {
     const role = this.roleOf(link);
     if (role === "stranger") return;
+    if (frame.type === "synced" && frame.token !== null) this.point.begin(frame.token);
     // Of two connections each knows only what it brought itself.
-    const two = this.hasTwoLinks();
+    if (frame.type === "pong" && frame.token !== null && !this.hasTwoLinks()) this.point.replace(frame.token);
     if (frame.type === "welcome") this.welcomed(link, frame);
     if (frame.type === "drain" && role === "main") this.drain(frame.afterMs);
     if (frame.type === "expiring" && role !== "old") this.renewLive(link);
     if (frame.type === "synced" && role === "next") this.moved(link);
     if (frame.type === "pong" && role === "old") this.leave();
-    if (frame.type === "synced" && frame.token !== null) this.point.begin(frame.token);
-    if (frame.type === "pong" && frame.token !== null && !two) this.point.replace(frame.token);
     for (const listener of [...this.listeners]) listener(frame);
   }
 
