@@ -6,6 +6,7 @@ mod device;
 mod floor;
 mod nats;
 mod socket_io;
+mod tinode;
 mod unanswered;
 mod upgraded;
 mod way_in;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     floor::{Floor, MARKS},
     nats::Nats,
     socket_io::SocketIo,
+    tinode::{Tinode, VERSION},
     ws::Ws,
 };
 use crate::stamp::Stamp;
@@ -79,6 +81,12 @@ pub(crate) trait Dialect {
     /// How often [`Talk::beat`] is to be called on each ready connection; `None`: never.
     fn heartbeat(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether a client has to say of people as well as of groups that it wants to hear them: what
+    /// somebody says to one person is then heard on connections that follow the speaker's id.
+    fn follows_people(&self) -> bool {
+        false
     }
 }
 

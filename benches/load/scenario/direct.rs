@@ -45,6 +45,7 @@ impl Direct {
     pub(crate) fn run(&self, cores: Cores) -> anyhow::Result<()> {
         let people = self.pairs as usize * 2;
         let mut subjects = self.compared.subjects(&self.common, cores, people, &[])?;
+        subjects.iter_mut().for_each(Subject::follow_partners);
         if !self.compared.no_floors {
             subjects.push(bare(SOCKETS, Floor::Direct, cores, people)?);
         }

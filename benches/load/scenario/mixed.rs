@@ -92,9 +92,9 @@ pub(crate) struct Mixed {
     #[arg(long, default_value = "1", value_parser = minutes)]
     minutes: f64,
     /// How long the same crowd plays before it, to warm the server up; a log that was just begun fills
-    /// a store's cache for some time, which is no leak. At most as long as what is measured
-    #[arg(long, value_name = "MINUTES", default_value = "1", value_parser = minutes)]
-    warm_up_minutes: f64,
+    /// a store's cache for some time, which is no leak. One minute, or `--minutes` if that is less
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    warm_up_minutes: Option<f64>,
     #[command(flatten)]
     common: Common,
 }
@@ -120,7 +120,7 @@ impl Mixed {
         println!("{}", self.scenario());
         println!("warm-up");
         let mut periods = Vec::new();
-        let warm_up = MINUTE.mul_f64(self.warm_up_minutes.min(self.minutes));
+        let warm_up = MINUTE.mul_f64(self.warm_up_minutes.unwrap_or(self.minutes.min(1.0)));
         self.round(&subject, &groups, warm_up, &mut Vec::new())?;
         let first = self.left(&subject, None)?;
         println!("after it: {}", first.text());

@@ -61,6 +61,10 @@ pub(crate) struct Compared {
     /// The program that `--beside centrifugo` starts, version 6
     #[arg(long, value_name = "FILE", requires = "beside")]
     centrifugo: Option<PathBuf>,
+    /// The folder of what `--beside tinode` starts, version 0.25: the programs `tinode` and
+    /// `tinode-db`, both with Tinode's adapter for PostgreSQL
+    #[arg(long, value_name = "FOLDER", requires = "beside")]
+    tinode: Option<PathBuf>,
 }
 
 /// What those are told whose work is counted in a window of time.
@@ -199,8 +203,8 @@ impl Compared {
         people: usize,
         groups: &[Vec<usize>],
     ) -> anyhow::Result<Subject> {
-        let centrifugo = self.centrifugo.as_deref();
-        subject::peer(&Beside { peer, centrifugo, nodes, people, groups }, cores)
+        let (centrifugo, tinode) = (self.centrifugo.as_deref(), self.tinode.as_deref());
+        subject::peer(&Beside { peer, centrifugo, tinode, nodes, people, groups }, cores)
     }
 
     /// The inserts that this server's log cannot do without, if it is known where it lies, and what
@@ -255,9 +259,10 @@ mod tests {
                 "--no-floors",
                 "--beside=ws",
                 "--centrifugo=x",
+                "--tinode=x",
             ],
         ),
-        (&["idle"], &["--runs=1", "--no-floors", "--beside=ws", "--centrifugo=x"]),
+        (&["idle"], &["--runs=1", "--no-floors", "--beside=ws", "--centrifugo=x", "--tinode=x"]),
         (&["resume"], &["--runs=1", "--seconds=1"]),
         (&["mixed"], &[]),
     ];
@@ -284,8 +289,10 @@ mod tests {
             parsed.map(|_| ()).unwrap_err().kind()
         };
         for scenario in ["fan-out", "idle", "suite --out x"] {
-            let alone = refused(&format!("chat-load {scenario} --centrifugo x"));
-            assert_eq!(alone, ErrorKind::MissingRequiredArgument, "{scenario}");
+            for programs in ["--centrifugo", "--tinode"] {
+                let alone = refused(&format!("chat-load {scenario} {programs} x"));
+                assert_eq!(alone, ErrorKind::MissingRequiredArgument, "{scenario} {programs}");
+            }
         }
         let running = "--url http://127.0.0.1 --people x";
         for own in ["--server x", "--store sqlite", "--admissions 9"] {

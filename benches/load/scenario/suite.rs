@@ -29,6 +29,9 @@ pub(crate) struct Suite {
     /// The program that `--beside centrifugo` starts
     #[arg(long, value_name = "FILE", requires = "beside")]
     centrifugo: Option<PathBuf>,
+    /// The folder of what `--beside tinode` starts
+    #[arg(long, value_name = "FOLDER", requires = "beside")]
+    tinode: Option<PathBuf>,
     /// The chat-server to start; by default the one beside this program
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
@@ -44,13 +47,22 @@ struct Line {
     /// For how long.
     times: &'static [Scaled],
     pace: Pace,
-    /// Whether servers of others do the same.
-    peers: bool,
+    others: Others,
     goals: &'static [Goal],
 }
 
 /// An option with its value, and with that of a quick run.
 type Scaled = [&'static str; 3];
+
+/// Whether servers of others do the same.
+enum Others {
+    /// Only this chat has a goal there.
+    Nobody,
+    Everybody,
+    /// Those without a log. Tinode is not measured on two servers, and where everybody is in many
+    /// groups they join those one by one each time that they connect.
+    WithoutLog,
+}
 
 enum Pace {
     AsItGoes,
@@ -120,33 +132,33 @@ const fn line(
     size: Scaled,
     times: &'static [Scaled],
     pace: Pace,
-    peers: bool,
+    others: Others,
     goals: &'static [Goal],
 ) -> Line {
-    Line { row, arguments, size, times, pace, peers, goals }
+    Line { row, arguments, size, times, pace, others, goals }
 }
 
 #[rustfmt::skip]
 const LINES: &[Line] = &[
-    line(1, &["fan-out"], ["--listeners", "100", "10"], WINDOW, Pace::AsItGoes, true, FAN_OUT),
-    line(1, &["fan-out"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, true, FAN_OUT),
-    line(1, &["fan-out"], ["--listeners", "5000", "200"], WINDOW, Pace::AsItGoes, true, FAN_OUT),
-    line(1, &["fan-out", "--bytes", "1024"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, true, FAN_OUT),
-    line(2, &["fan-out"], ["--listeners", "1000", "100"], WINDOW, Pace::HalfOf(1), false, AT_HALF),
-    line(3, &["direct", "--store", "postgres"], ["--pairs", "500", "50"], WINDOW, Pace::AsItGoes, true,
+    line(1, &["fan-out"], ["--listeners", "100", "10"], WINDOW, Pace::AsItGoes, Others::Everybody, FAN_OUT),
+    line(1, &["fan-out"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, Others::Everybody, FAN_OUT),
+    line(1, &["fan-out"], ["--listeners", "5000", "200"], WINDOW, Pace::AsItGoes, Others::Everybody, FAN_OUT),
+    line(1, &["fan-out", "--bytes", "1024"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, Others::Everybody, FAN_OUT),
+    line(2, &["fan-out"], ["--listeners", "1000", "100"], WINDOW, Pace::HalfOf(1), Others::Nobody, AT_HALF),
+    line(3, &["direct", "--store", "postgres"], ["--pairs", "500", "50"], WINDOW, Pace::AsItGoes, Others::Everybody,
         &[least(Figure::OfFloor(BOTH), 0.5), least(Figure::OfPeer(HISTORY), 1.0)]),
-    line(4, &["direct", "--store", "sqlite"], ["--pairs", "500", "50"], WINDOW, Pace::AsItGoes, false,
+    line(4, &["direct", "--store", "sqlite"], ["--pairs", "500", "50"], WINDOW, Pace::AsItGoes, Others::Nobody,
         &[least(Figure::OfFloor(BOTH), 0.5)]),
-    line(5, &["hot", "--store", "postgres"], ["--senders", "16", "4"], WINDOW, Pace::AsItGoes, false,
+    line(5, &["hot", "--store", "postgres"], ["--senders", "16", "4"], WINDOW, Pace::AsItGoes, Others::Nobody,
         &[least(Figure::OfLine(5), 0.5)]),
-    line(6, &["idle"], ["--connections", "10000", "500"], UNTIMED, Pace::AsItGoes, true,
+    line(6, &["idle"], ["--connections", "10000", "500"], UNTIMED, Pace::AsItGoes, Others::WithoutLog,
         &[most(Figure::Bytes, 6.0 * 1024.0)]),
-    line(7, &["connect"], ["--users", "1000", "100"], WINDOW, Pace::AsItGoes, true,
+    line(7, &["connect"], ["--users", "1000", "100"], WINDOW, Pace::AsItGoes, Others::Everybody,
         &[least(Figure::OfFloor(UPGRADE), 0.5), least(Figure::OfPeer("Centrifugo"), 2.5)]),
-    line(8, &["across"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, true,
+    line(8, &["across"], ["--listeners", "1000", "100"], WINDOW, Pace::AsItGoes, Others::WithoutLog,
         &[least(Figure::OfFloor("one chat-server"), 0.8), least(Figure::OfPeer("Centrifugo"), 1.8),
           least(Figure::OfPeer("Socket.IO"), 3.0)]),
-    line(9, &["resume"], ["--devices", "5000", "200"], TALK, Pace::AsItGoes, false,
+    line(9, &["resume"], ["--devices", "5000", "200"], TALK, Pace::AsItGoes, Others::Nobody,
         &[most(Figure::StatementGrowth, 1.1), most(Figure::LiveLatency, 2.0)]),
 ];
 
@@ -199,13 +211,24 @@ impl Suite {
         for scaled in std::iter::once(&RUNS).chain(line.times) {
             options.extend(self.scaled(*scaled).map(OsString::from));
         }
-        if line.peers {
-            for peer in &self.beside {
-                let value = peer.to_possible_value().expect("no peer is hidden");
-                options.extend(["--beside", value.get_name()].map(OsString::from));
+        let beside: Vec<Peer> = match line.others {
+            Others::Nobody => Vec::new(),
+            Others::Everybody => self.beside.clone(),
+            Others::WithoutLog => {
+                self.beside.iter().copied().filter(|peer| *peer != Peer::Tinode).collect()
             }
-            if let Some(centrifugo) = &self.centrifugo {
-                options.extend(["--centrifugo".into(), centrifugo.into()]);
+        };
+        for peer in &beside {
+            let value = peer.to_possible_value().expect("no peer is hidden");
+            options.extend(["--beside", value.get_name()].map(OsString::from));
+        }
+        if !beside.is_empty() {
+            for (option, programs) in
+                [("--centrifugo", &self.centrifugo), ("--tinode", &self.tinode)]
+            {
+                if let Some(programs) = programs {
+                    options.extend([option.into(), programs.into()]);
+                }
             }
         }
         if let Some(server) = &self.server {
@@ -350,7 +373,8 @@ mod tests {
 
     #[test]
     fn every_line_is_a_command() {
-        let suite = "suite --out x --beside ws,centrifugo --centrifugo x --server x";
+        let suite =
+            "suite --out x --beside ws,centrifugo,tinode --centrifugo x --tinode x --server x";
         let report = json!({ "rows": [{ "runs": [{ "work_per_second": 1e6 }] }] });
         let reports = vec![report; LINES.len()];
         for more in [None, Some("--quick")] {
@@ -363,6 +387,24 @@ mod tests {
                 let parsed = parse(all);
                 assert!(parsed.is_ok(), "{arguments:?} {options:?}: {}", parsed.unwrap_err());
             }
+        }
+    }
+
+    #[test]
+    fn others_are_asked_for_what_they_do() {
+        let suite = "suite --out x --beside ws,tinode --tinode x".split(' ').map(OsString::from);
+        let crate::Command::Suite(suite) = parse(suite).unwrap().command else {
+            panic!("no suite")
+        };
+        for line in LINES {
+            let options = suite.options(line);
+            let has = |peer: &str| options.iter().any(|it| it == peer);
+            let expected = match line.row {
+                1 | 3 | 7 => (true, true),
+                6 | 8 => (true, false),
+                _ => (false, false),
+            };
+            assert_eq!((has("ws"), has("tinode")), expected, "{options:?}");
         }
     }
 

@@ -7,13 +7,16 @@ mod foreign;
 mod http;
 mod own;
 mod peer;
+mod tinode;
 mod vitals;
 
 use std::{
     any::Any,
     io::{BufRead, BufReader},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -40,6 +43,9 @@ pub(crate) enum Role {
     Floor,
 }
 
+/// For a server to listen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What the share of the database is called.
 pub(crate) const POSTGRES: &str = "PostgreSQL";
 
@@ -53,7 +59,8 @@ pub(crate) struct Subject {
     pub(crate) people: Vec<Person>,
     /// Ids of the groups that were asked for, in that order.
     pub(crate) groups: Vec<String>,
-    /// Groups that each person has to say they want to hear; of nobody where the server knows.
+    /// Groups, and people where the dialect wants that, that each person has to say they want to
+    /// hear; of nobody where the server knows.
     pub(crate) follows: Vec<Vec<String>>,
     /// Whose CPU and memory counts, with what the share of each is called. Empty when it runs
     /// elsewhere.
@@ -70,6 +77,18 @@ pub(crate) struct Subject {
 pub(crate) type Cpu = Vec<(String, f64)>;
 
 impl Subject {
+    /// Has each two people hear one another, person 2n and person 2n + 1, where they have to say so.
+    pub(crate) fn follow_partners(&mut self) {
+        if !self.dialect.follows_people() {
+            return;
+        }
+        self.follows.resize(self.people.len(), Vec::new());
+        for (pair, follows) in self.people.chunks_exact(2).zip(self.follows.chunks_exact_mut(2)) {
+            follows[0].push(pair[1].user.clone());
+            follows[1].push(pair[0].user.clone());
+        }
+    }
+
     /// CPU that it used so far.
     pub(crate) fn cpu(&self) -> Cpu {
         let each = self.processes.iter();
@@ -131,6 +150,23 @@ impl Process {
         Ok(Self { _stdin: child.stdin.take(), child })
     }
 
+    /// Starts it and waits until it listens there.
+    fn start_listening(command: &mut Command, port: u16) -> anyhow::Result<Self> {
+        let program = command.get_program().to_owned();
+        let mut process = Self::spawn(command)?;
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = process.ended()? {
+                bail!("{} ended before it listened: {status}", program.display());
+            }
+            if Instant::now() > deadline {
+                bail!("{} does not listen within {PATIENCE:?}", program.display());
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(process)
+    }
+
     fn id(&self) -> u32 {
         self.child.id()
     }
@@ -146,5 +182,38 @@ impl Drop for Process {
         // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{Tinode, Ws};
+
+    fn subject(dialect: Box<dyn Dialect>) -> Subject {
+        let person = |n: u32| Person { user: format!("usr{n}"), token: String::new() };
+        Subject {
+            name: "one".to_owned(),
+            role: Role::Measured,
+            dialect,
+            addresses: Vec::new(),
+            people: (0..4).map(person).collect(),
+            groups: Vec::new(),
+            follows: Vec::new(),
+            processes: Vec::new(),
+            metrics: None,
+            database: None,
+            _keep: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn partners_follow_one_another_only_where_they_have_to() {
+        let mut tinode = subject(Box::new(Tinode::new("peer.test", "key")));
+        tinode.follow_partners();
+        assert_eq!(tinode.follows, [["usr1"], ["usr0"], ["usr3"], ["usr2"]]);
+        let mut ws = subject(Box::new(Ws::new("peer.test")));
+        ws.follow_partners();
+        assert_eq!(ws.follows, [[""; 0]; 0]);
     }
 }

@@ -181,14 +181,14 @@ pub(crate) fn waiting_for_disk() -> PostgresOptions {
 }
 
 /// Ends a server whose owner was killed before it could.
-struct Leash {
+pub(super) struct Leash {
     pid: PathBuf,
     _watchdog: Watchdog,
 }
 
 impl Leash {
     /// The file of the pid lies in the folder that goes with the server.
-    fn new(file: &Path, pid: u32) -> anyhow::Result<Self> {
+    pub(super) fn new(file: &Path, pid: u32) -> anyhow::Result<Self> {
         let folder = file.parent().context("a pid file lies in a folder")?;
         fs::write(file, pid.to_string()).context("a pid file")?;
         Ok(Self { _watchdog: Watchdog::new(file, folder), pid: file.to_owned() })

@@ -1,15 +1,14 @@
 //! Servers of others as subjects, started for the measurement: those of `benches/peers` by its
-//! script, Centrifugo from a program that the user has. None of them stores anything, unless its
-//! name says so; they are told who somebody is by a signed token, as ours is.
+//! script, Centrifugo and Tinode from programs that the user has. None of them stores anything, unless
+//! its name says so; they are told who somebody is by a signed token, as ours is.
 
 use std::{
     any::Any,
     fs,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -18,17 +17,16 @@ use serde_json::{Value, json};
 use testbed::{Redis, free_port};
 
 use super::{
-    Process, Role, SECRET, Subject,
+    POSTGRES, Process, Role, SECRET, Subject,
     own::{ACQUAINTANCE, users, with_tokens},
+    tinode,
 };
 use crate::{
-    dialect::{Centrifugo, Dialect, Nats, SocketIo, Ws},
+    dialect::{Centrifugo, Dialect, Nats, SocketIo, Tinode, Ws},
     machine::Cores,
 };
 
 const START: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/start");
-/// For a server to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Of a channel, as much as a client that was away for a while wants to have again.
 const HISTORY: (u32, &str) = (100, "300s");
 
@@ -45,6 +43,8 @@ pub(crate) enum Peer {
     Centrifugo,
     /// The same with its history in Redis: what comes nearest to a log that outlives the server
     CentrifugoHistory,
+    /// Tinode, over its JSON protocol, with its log in PostgreSQL; needs --tinode
+    Tinode,
 }
 
 /// What to start.
@@ -52,6 +52,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) peer: Peer,
     /// The program, for those that need it.
     pub(crate) centrifugo: Option<&'a Path>,
+    /// The folder of its programs, for the same reason.
+    pub(crate) tinode: Option<&'a Path>,
     pub(crate) nodes: Nodes,
     pub(crate) people: usize,
     /// Who is in them, by number.
@@ -74,6 +76,7 @@ impl Peer {
             Self::SocketIo => "Socket.IO",
             Self::Centrifugo => "Centrifugo",
             Self::CentrifugoHistory => "Centrifugo, history in Redis",
+            Self::Tinode => "Tinode, PostgreSQL",
         }
     }
 
@@ -84,12 +87,13 @@ impl Peer {
             Self::Ws => Box::new(Ws::new(host)),
             Self::SocketIo => Box::new(SocketIo::new(host)),
             Self::Centrifugo | Self::CentrifugoHistory => Box::new(Centrifugo::new(host)),
+            Self::Tinode => Box::new(Tinode::new(host, tinode::KEY)),
         }
     }
 
     fn needs_redis(self, nodes: Nodes) -> bool {
         match self {
-            Self::Nats => false,
+            Self::Nats | Self::Tinode => false,
             Self::Ws | Self::SocketIo | Self::Centrifugo => nodes == Nodes::Two,
             Self::CentrifugoHistory => true,
         }
@@ -114,6 +118,7 @@ pub(crate) fn peer(beside: &Beside<'_>, cores: Cores) -> anyhow::Result<Subject>
     };
     let ports: Vec<u16> = (0..count * 2).map(|_| free_port()).collect();
     let (ports, routes) = ports.split_at(count);
+    let mut settled = None;
     for (n, port) in ports.iter().enumerate() {
         let node = Node {
             port: *port,
@@ -133,6 +138,17 @@ pub(crate) fn peer(beside: &Beside<'_>, cores: Cores) -> anyhow::Result<Subject>
                 keep.push(Box::new(folder));
                 process
             }
+            Peer::Tinode => {
+                if beside.nodes == Nodes::Two {
+                    bail!("two servers of Tinode are not measured");
+                }
+                let programs = beside.tinode.context("Tinode needs --tinode FOLDER")?;
+                let running = tinode::start(programs, *port, beside.people, beside.groups, cores)?;
+                processes.push((POSTGRES.to_owned(), running.postgres));
+                keep.extend(running.keep);
+                settled = Some((running.people, running.groups));
+                running.server
+            }
         };
         let what = if count > 1 { format!("node {}", n + 1) } else { "server".to_owned() };
         processes.insert(n, (what, started.id()));
@@ -147,7 +163,14 @@ pub(crate) fn peer(beside: &Beside<'_>, cores: Cores) -> anyhow::Result<Subject>
     }
     let addresses: Vec<SocketAddr> =
         ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect();
-    let groups: Vec<String> = (0..beside.groups.len()).map(|n| format!("group{n}")).collect();
+    let (people, groups) = match settled {
+        Some(settled) => settled,
+        // The others know nobody before somebody comes, and no group that nobody is in.
+        None => {
+            let groups = (0..beside.groups.len()).map(|n| format!("group{n}"));
+            (with_tokens(&users(beside.people))?, groups.collect())
+        }
+    };
     let mut follows = vec![Vec::new(); beside.people];
     for (group, members) in groups.iter().zip(beside.groups) {
         for who in members {
@@ -159,7 +182,7 @@ pub(crate) fn peer(beside: &Beside<'_>, cores: Cores) -> anyhow::Result<Subject>
         role: Role::Measured,
         dialect: beside.peer.dialect(addresses[0]),
         addresses,
-        people: with_tokens(&users(beside.people))?,
+        people,
         groups,
         follows,
         processes,
@@ -218,17 +241,7 @@ fn centrifugo(
         .context("Centrifugo's configuration")?;
     let mut command = Command::new(program);
     command.arg("--config").arg(&file).current_dir(folder.path()).stdout(Stdio::null());
-    let mut process = cores.as_subject(|| Process::spawn(&mut command))?;
-    let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(("127.0.0.1", node.port)).is_err() {
-        if let Some(status) = process.ended()? {
-            bail!("{} ended before it listened: {status}", program.display());
-        }
-        if Instant::now() > deadline {
-            bail!("{} does not listen within {PATIENCE:?}", program.display());
-        }
-        sleep(Duration::from_millis(20));
-    }
+    let process = cores.as_subject(|| Process::start_listening(&mut command, node.port))?;
     Ok((process, folder))
 }
 
@@ -288,6 +301,17 @@ mod tests {
         for n in 0..2 {
             assert_eq!(plain["channel"]["namespaces"][n]["history_size"], Value::Null);
             assert_eq!(kept["channel"]["namespaces"][n]["history_size"], 100);
+        }
+    }
+
+    #[test]
+    fn tinode_is_one_server_whose_programs_are_named() {
+        for (nodes, words) in [(Nodes::One, "needs --tinode"), (Nodes::Two, "not measured")] {
+            let peer = Peer::Tinode;
+            let beside =
+                Beside { peer, centrifugo: None, tinode: None, nodes, people: 1, groups: &[] };
+            let refused = super::peer(&beside, Cores::Shared).err().map(|why| why.to_string());
+            assert!(refused.as_ref().is_some_and(|it| it.contains(words)), "{refused:?}");
         }
     }
 }
