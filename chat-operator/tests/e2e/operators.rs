@@ -734,17 +734,18 @@ fn writes(lab: &Lab) -> Result<usize> {
 
 async fn denied(lab: Arc<Lab>) -> Result<()> {
     let events = lab.plane.audit().events()?;
-    // Helm takes the roles away while the pod is still leaving: that it cannot release its lease then
-    // is meant. Whoever comes next waits for it to run out.
+    // Helm takes the roles away while the pod is still leaving: that it cannot release its lease then,
+    // or end the pass that it is in, is meant. Whoever comes next waits for the lease to run out.
     let uninstalled = |denied: &AuditEvent| {
         let bound = |it: &&AuditEvent| {
-            it.resource == "rolebindings"
-                && it.namespace == denied.namespace
-                && it.is_write()
-                && it.at < denied.at
+            let its = match denied.resource.as_str() {
+                "leases" => it.resource == "rolebindings" && it.namespace == denied.namespace,
+                _ => it.resource == "clusterrolebindings" && it.name == NAME,
+            };
+            its && it.is_write() && it.at < denied.at
         };
         let last = events.iter().filter(bound).max_by(|a, b| a.at.cmp(&b.at));
-        denied.resource == "leases" && last.is_some_and(|it| it.verb == "delete")
+        last.is_some_and(|it| it.verb == "delete")
     };
     let mut denied = lab.plane.audit().denied()?;
     // The one in a namespace of its own was denied something on purpose.
