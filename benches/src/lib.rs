@@ -4,7 +4,7 @@ pub mod host;
 pub mod peer;
 
 use chat_sdk::{
-    Body, ClientKey, ConversationId, Event, Kind, Role, Seq, Text, Timestamp, UserId,
+    Body, ClientKey, ConversationId, Event, Kind, Message, Role, Seq, Text, Timestamp, UserId,
     protocol::{ClientFrame, Command, SendTo, codec::encode_client},
     store::{Append, Open, Write},
 };
@@ -40,7 +40,7 @@ pub fn event(seq: u64, bytes: usize) -> Event {
         at: NOW,
         from: Some(user(0)),
         key: Some(key(seq)),
-        body: Body::Message { text: text(bytes) },
+        body: Body::Message(Message::new(text(bytes))),
     }
 }
 
@@ -54,7 +54,7 @@ pub fn key(n: u64) -> ClientKey {
 #[must_use]
 pub fn send_frame(bytes: usize) -> String {
     let to = SendTo::Conversation(conversation(0));
-    let command = Command::Send { key: key(1), to, text: text(bytes) };
+    let command = Command::Send { key: key(1), to, message: text(bytes).into() };
     encode_client(&ClientFrame::Command(None, command))
 }
 
@@ -81,7 +81,7 @@ pub fn append(n: usize, k: u64) -> Write {
         requires: Role::Member,
         key: Some(key(k)),
         at: NOW,
-        body: Body::Message { text: text(128) },
+        body: Body::Message(Message::new(text(128))),
     })
 }
 
@@ -110,7 +110,7 @@ pub fn append_with(user: &UserId, n: usize, k: u64) -> Write {
         requires: Role::Member,
         key: Some(key(k)),
         at: NOW,
-        body: Body::Message { text: text(128) },
+        body: Body::Message(Message::new(text(128))),
     })
 }
 

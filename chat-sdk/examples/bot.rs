@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chat_sdk::{
-    Body, Chat, ClientKey, Draft, Event, Events, FromExtension, Text, To, UserId, events::Heard,
-    store::Page,
+    Body, Chat, ClientKey, Draft, Event, Events, FromExtension, Message, Text, To, UserId,
+    events::Heard, store::Page,
 };
 
 #[tokio::main]
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let history = chat.history(&ann, sent.event.conversation, Page::Newest, 10).await?;
     for event in history.events {
-        if let (Body::Message { text }, Some(from)) = (event.body, event.from) {
+        if let (Body::Message(Message { text, .. }), Some(from)) = (event.body, event.from) {
             println!("{from}: {}", text.as_str());
         }
     }
@@ -43,7 +43,7 @@ async fn answer(chat: Chat, mut events: Events, me: UserId) {
         let Heard::Event(Event { conversation, seq, from: Some(from), body, .. }) = heard else {
             continue;
         };
-        let Body::Message { text } = body else { continue };
+        let Body::Message(Message { text, .. }) = body else { continue };
         if from == me {
             continue;
         }

@@ -11,7 +11,7 @@
 use std::{env, error::Error, fs, io, path::Path};
 
 use chat_sdk::{
-    Body, ClientKey, Event, Text,
+    Body, ClientKey, Event, Message, Text,
     client::{Client, ClientEvent, LogIn, SendError, TokenError, TokenSource},
     protocol::{Resume, SendTo},
 };
@@ -76,7 +76,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Answers what others say. The key is made of the question's place, so a question that is seen
 /// twice is answered once.
 async fn answer(client: &Client, event: Event) -> Result<(), SendError> {
-    let Body::Message { text } = event.body else { return Ok(()) };
+    let Body::Message(Message { text, .. }) = event.body else { return Ok(()) };
     if event.from.is_none() || event.from == client.me() {
         return Ok(());
     }

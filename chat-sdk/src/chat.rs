@@ -7,7 +7,7 @@ use tracing::warn;
 use crate::{
     auth::Authenticator,
     bus::{Bus, LocalBus},
-    conversation::{ChangeError, OpenError, ReadError, SendError},
+    conversation::{AmendError, ChangeError, OpenError, ReadError, SendError},
     directory::{Anybody, Directory},
     env::{Clock, Random, SystemClock, SystemRandom},
     erased::{DynDirectory, Ports},
@@ -21,6 +21,7 @@ use crate::{
 };
 pub use crate::{
     conversation::{
+        amend::Amend,
         members::Change,
         open::NewGroup,
         send::{Draft, Sent, To},
@@ -211,6 +212,15 @@ impl Chat {
         change: Change,
     ) -> Result<Option<Event>, ChangeError> {
         self.node().change(by, conversation, change).await
+    }
+
+    /// Changes a message. The event that was written, now or the first time that it was asked for
+    /// with this key; `None`: it was so already.
+    ///
+    /// # Errors
+    /// See [`AmendError`].
+    pub async fn amend(&self, amend: Amend) -> Result<Option<Event>, AmendError> {
+        self.node().begin_amend(amend).await?.await
     }
 
     /// Moves a member's marker; what it is afterwards.

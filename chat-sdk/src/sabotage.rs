@@ -46,8 +46,6 @@ pub enum Defect {
     UnreadDrifts = 1 << 17,
     /// A revocation does not reach the other nodes, neither at once nor later.
     LoseRevocation = 1 << 18,
-    /// A resume token speaks of a moment before the last one was given.
-    EarlyTokens = 1 << 19,
 }
 
 #[cfg(feature = "sabotage")]
@@ -76,7 +74,6 @@ impl Defect {
             PushOvertakesResume,
             UnreadDrifts,
             LoseRevocation,
-            EarlyTokens,
         ];
         all.into_iter().find(|defect| format!("{defect:?}") == name)
     }

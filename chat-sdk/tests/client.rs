@@ -13,8 +13,9 @@ use std::{
 };
 
 use chat_sdk::{
-    AuthError, Authenticator, Body, Chat, ConversationId, CredentialId, Credentials, Event,
-    Identity, Limits, LocalBus, Marker, MemoryStore, Seq, Text, Timestamp, TlsRoots, To,
+    Amendment, AuthError, Authenticator, Body, Chat, ConversationId, CredentialId, Credentials,
+    Emoji, Event, Identity, Limits, LocalBus, Marker, MemoryStore, Message, Seq, Text, Timestamp,
+    TlsRoots, To,
     auth::{Accounts, accounts::AccountRole},
     client::{
         Client, ClientBuilder, ClientEvent, ClientEvents, ClientLimits, Closed, Ending, History,
@@ -98,7 +99,7 @@ impl Device {
     async fn message(&mut self) -> (Event, String) {
         loop {
             if let ClientEvent::Event(event) = self.next().await
-                && let Body::Message { text } = &event.body
+                && let Body::Message(Message { text, .. }) = &event.body
             {
                 let text = text.as_str().to_owned();
                 return (event, text);
@@ -250,6 +251,37 @@ async fn two_clients_talk() {
     assert!(bob.client.typing(event.conversation, true), "too often is said once");
     let typing = |it: &ClientEvent| matches!(it, ClientEvent::Typing { user: who, on: true, .. } if *who == user("bob"));
     ann.until(typing).await;
+
+    // What becomes of it, in the order in which it was asked for.
+    let change = |amendment| ann.client.amend(event.conversation, event.seq, amendment).unwrap();
+    let changes = [
+        change(Amendment::Edit(text("hi, bob"))),
+        change(Amendment::React(Emoji::new("👋").unwrap(), true)),
+        change(Amendment::Pin(true)),
+    ];
+    for change in changes {
+        change.await.unwrap();
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        if let ClientEvent::Event(event) = bob.next().await {
+            seen.push(event.body);
+        }
+    }
+    let message = event.seq;
+    assert_eq!(
+        seen,
+        [
+            Body::Edited { message, text: text("hi, bob") },
+            Body::Reacted { message, emoji: Emoji::new("👋").unwrap() },
+            Body::Pinned { message },
+        ]
+    );
+    let foreign = bob.client.amend(event.conversation, message, Amendment::Delete).unwrap();
+    let refused = foreign.await.unwrap_err();
+    assert!(
+        matches!(refused, SendError::Refused { problem, .. } if problem.code == Code::Forbidden)
+    );
 
     // A message that the server will not have.
     let refused = ann.client.send(to("bob"), text("x".repeat(9_000))).unwrap().await.unwrap_err();
@@ -434,7 +466,7 @@ async fn a_drain_moves_the_client_without_a_failed_send_and_without_a_gap() {
     let (mut moved, mut lost) = (false, false);
     while said < written || !moved {
         match bob.next().await {
-            ClientEvent::Event(event) if matches!(event.body, Body::Message { .. }) => said += 1,
+            ClientEvent::Event(event) if matches!(event.body, Body::Message(_)) => said += 1,
             ClientEvent::Moved => moved = true,
             ClientEvent::Disconnected { .. } => lost = true,
             _ => {}
@@ -501,7 +533,7 @@ async fn a_node_that_is_added_gets_its_share_and_nobody_misses_a_thing() {
                 while last != "end" {
                     match device.next().await {
                         ClientEvent::Event(event) => {
-                            if let Body::Message { text } = &event.body {
+                            if let Body::Message(Message { text, .. }) = &event.body {
                                 last = text.as_str().to_owned();
                             }
                         }

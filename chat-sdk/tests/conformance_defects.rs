@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use chat_sdk::{
     Body, Bus, ClientKey, ConversationId, Epoch, Event, LocalBus, Marker, Member, Memberships,
-    MemoryStore, Role, Seq, Summary, Text, Timestamp, UserId,
+    MemoryStore, Message, Role, Seq, Summary, Text, Timestamp, UserId,
     bus::{BusError, Heard, Topic},
     conformance::{BusFactory, Report, Restore, StoreFactory, bus_cases, store_cases},
     store::{
@@ -175,13 +175,13 @@ impl Broken {
             if self.is(Defect::RoleIgnored) {
                 append.requires = Role::Member;
             }
-            if let Body::Message { text } = &append.body {
+            if let Body::Message(Message { text, .. }) = &append.body {
                 let text = match self.defect {
                     Defect::TextTrimmed => text.as_str().trim().to_owned(),
                     Defect::TextInLowerCase => text.as_str().to_lowercase(),
                     _ => return,
                 };
-                append.body = Body::Message { text: Text::new(text).unwrap() };
+                append.body = Body::Message(Message::new(Text::new(text).unwrap()));
             }
         }
     }
@@ -191,7 +191,7 @@ impl Broken {
             (Defect::NumberForARefusal, Write::Append(append), refused @ Written::Refused(_)) => {
                 let mut burnt = append.clone();
                 (burnt.by, burnt.key) = (None, None);
-                burnt.body = Body::Message { text: Text::new("burnt").unwrap() };
+                burnt.body = Body::Message(Message::new(Text::new("burnt").unwrap()));
                 self.store.write(vec![Write::Append(burnt)]).await.unwrap();
                 refused
             }

@@ -14,8 +14,8 @@ use std::{
 };
 
 use chat_sdk::{
-    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Role, Seq, Store, Text, Timestamp,
-    TlsRoots, UserId,
+    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Message, Role, Seq, Store, Text,
+    Timestamp, TlsRoots, UserId,
     store::{
         Append, Checkpoint, Mark, Open, PostgresOptions, PostgresStore, Reader, StoreError, Write,
         Written,
@@ -60,7 +60,7 @@ fn say(conversation: ConversationId, key: &str) -> Write {
         requires: Role::Member,
         key: Some(ClientKey::new(key).unwrap()),
         at: Timestamp::from_millis(2_000),
-        body: Body::Message { text: Text::new(key).unwrap() },
+        body: Body::Message(Message::new(Text::new(key).unwrap())),
     })
 }
 

@@ -48,7 +48,9 @@ impl Shop {
         let conversation = self.here.chat.open(&shop, &buyer).await.unwrap();
         let page = self.here.chat.history(&buyer, conversation, Page::Newest, 100).await.unwrap();
         let texts = page.events.into_iter().filter_map(|event| match event.body {
-            chat_sdk::Body::Message { text } => Some((event.seq.get(), text.as_str().to_owned())),
+            chat_sdk::Body::Message(chat_sdk::Message { text, .. }) => {
+                Some((event.seq.get(), text.as_str().to_owned()))
+            }
             _ => None,
         });
         texts.collect()

@@ -1,12 +1,14 @@
 //! Everything of a store arrives in another, whatever was in it, and whatever happens on the way.
 #![allow(clippy::unwrap_used)]
 
+use std::num::NonZeroU16;
+
 use chat_sdk::{
-    Body, ClientKey, ConversationId, CredentialId, Epoch, Kind, Marker, Role, Seq, SqliteStore,
-    Store, Text, Timestamp, Title, UserId,
+    Body, ClientKey, ConversationId, CredentialId, Emoji, Epoch, Event, Kind, Marker, Message,
+    Role, Seq, SqliteStore, Store, Text, Timestamp, Title, UserId,
     auth::accounts::{Account, AccountRole, AccountStore, CreateWhen},
     store::{
-        Append, Mark, Open, Write, Written,
+        Append, Events, Mark, Only, Open, Page, Reader, Write, Written,
         transfer::{Export, Import, ImportError, Imported, Record},
     },
 };
@@ -70,17 +72,24 @@ async fn fill(store: &(impl Store + AccountStore), seed: u64) {
             at: Timestamp::from_millis(1_700_000_000_000),
         };
         store.write(vec![Write::Open(open)]).await.unwrap();
-        for step in 0..120u64 {
+        for step in 0..160u64 {
             let by = user(dice.below(5));
             let other = user(dice.below(5));
-            let body = match dice.below(12) {
+            let message = Seq::new(dice.below(step + 2));
+            let emoji = Emoji::new("👍").unwrap();
+            let body = match dice.below(24) {
                 0 => Body::Added { users: vec![other.clone()] },
                 1 => Body::Removed { user: other.clone() },
                 2 => Body::Left,
                 3 => Body::Role { user: other.clone(), role: Role::Owner },
                 4 => Body::Title { title: Title::new(format!("title {step}")).unwrap() },
                 5 => serde_json::from_str(r#"{"type":"poll","question":"ä?"}"#).unwrap(),
-                _ => Body::Message { text: Text::new(format!("n° {step} 🙂\n")).unwrap() },
+                6 | 7 => Body::Edited { message, text: Text::new(format!("no, {step}")).unwrap() },
+                8 if step % 2 == 0 => Body::Deleted { message },
+                9..=15 => Body::Reacted { message, emoji },
+                16 => Body::Unreacted { message, emoji },
+                17 | 18 => Body::Pinned { message },
+                _ => Body::Message(Message::new(Text::new(format!("n° {step} 🙂\n")).unwrap())),
             };
             let append = Append {
                 conversation,
@@ -132,8 +141,23 @@ fn assert_same(one: &[Record], other: &[Record]) {
     assert_eq!(one.len(), other.len());
 }
 
+/// What has become of the messages of each log.
+async fn pages(store: &SqliteStore, exported: &[Record]) -> Vec<Events> {
+    let mut pages = Vec::new();
+    for record in exported {
+        let Record::Event(Event { conversation, seq, .. }) = record else { continue };
+        if *seq == Seq::new(1) {
+            let all = NonZeroU16::new(1_000).unwrap();
+            let page = store.page(Reader::System, *conversation, Page::Newest, Only::Messages, all);
+            pages.push(page.await.unwrap().unwrap());
+        }
+    }
+    pages
+}
+
 #[tokio::test]
 async fn everything_arrives_as_it_was() {
+    let mut states = Vec::new();
     for seed in 1..=5 {
         let (old, new) = (SqliteStore::in_memory().unwrap(), SqliteStore::in_memory().unwrap());
         fill(&old, seed).await;
@@ -145,6 +169,9 @@ async fn everything_arrives_as_it_was() {
         assert_eq!((counts.accounts, counts.conversations, counts.known), (5, 4, 0));
         assert_eq!(counts.events, events as u64);
         assert_same(&exported, &records(new.export().await.unwrap()).await);
+        let there = pages(&new, &exported).await;
+        assert_eq!(there, pages(&old, &exported).await);
+        states.extend(there.into_iter().flat_map(|page| page.states));
 
         // Twice is once.
         let again = import(&new, &exported).await.unwrap();
@@ -171,6 +198,8 @@ async fn everything_arrives_as_it_was() {
             other => panic!("{other:?}"),
         }
     }
+    assert!(states.iter().any(|it| it.pinned) && states.iter().any(|it| it.edit.is_some()));
+    assert!(states.iter().any(|it| !it.reactions.is_empty()));
 }
 
 #[tokio::test]

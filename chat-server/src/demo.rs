@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use chat_sdk::{
-    Body, ClientKey, ConversationId, Kind, Marker, Role, Seq, Store, Text, Timestamp, Title,
-    UserId,
+    Body, ClientKey, ConversationId, Kind, Marker, Message, Role, Seq, Store, Text, Timestamp,
+    Title, UserId,
     auth::accounts::AccountRole,
     env::{Clock, Random, SystemClock, SystemRandom},
     store::{Append, Mark, Open, Write, Written},
@@ -176,7 +176,7 @@ async fn tell(
             requires: Role::Member,
             key: Some(ClientKey::new(format!("demo-{number}"))?),
             at: before(line.ago),
-            body: Body::Message { text: Text::new(&line.text)? },
+            body: Body::Message(Message::new(Text::new(&line.text)?)),
         }));
     }
     let head = Seq::new(writes.len() as u64);

@@ -68,7 +68,7 @@ describe("what is answered", () => {
     const lines = examples("rest");
     answer = async () => new Response(`[${lines[3]}]`);
     expect(await api.events(A)).toMatchObject({ ok: true, value: [{ seq: 13, from: "u_7" }] });
-    answer = async () => new Response(lines[4]);
+    answer = async () => new Response(lines[5]);
     expect(await api.conversation(A)).toMatchObject({ ok: true, value: { kind: "direct", unread: 1 } });
     answer = async () => new Response(null, { status: 204 });
     expect(await api.setTitle(A, "x")).toEqual({ ok: true, value: null });

@@ -34,8 +34,11 @@ describe("the examples of PROTOCOL.md", () => {
       return frame.type === "event" ? [frame.logged.event] : [];
     });
     expect(bodies.map((body) => body.type)).toEqual(
-      ["created", "message", "added", "role", "removed", "left", "title", "message"],
+      ("created message added role removed left title message message edited reacted unreacted pinned " +
+        "unpinned deleted erased").split(" "),
     );
+    expect(bodies[8]).toEqual({ type: "message", text: "me too", replyTo: 2 });
+    expect(bodies[10]).toEqual({ type: "reacted", message: 9, emoji: "👍" });
     expect(bodies[0]).toEqual({ type: "created", kind: "group", title: "Boats", members: ["u_7", "u_42"] });
   });
 
@@ -47,11 +50,11 @@ describe("the examples of PROTOCOL.md", () => {
       expect(frame.type).toBe(JSON.parse(line).type);
       expect(JSON.parse(encode(frame))).toEqual(JSON.parse(line));
     }
-    expect(new Set(lines.map((line) => decodeClient(line).type)).size).toBe(8);
+    expect(new Set(lines.map((line) => decodeClient(line).type)).size).toBe(12);
   });
 
   it("has every body over HTTP read in full", () => {
-    const [token, profile, message, event, conversation, marker, member, ...more] = examples("rest").map(
+    const [token, profile, message, event, page, conversation, marker, member, ...more] = examples("rest").map(
       (line) => JSON.parse(line) as unknown,
     );
     expect(more).toEqual([]);
@@ -70,6 +73,10 @@ describe("the examples of PROTOCOL.md", () => {
       key: "k-1",
       event: { type: "message", text: "hi" },
     });
+    const [paged] = (page as { messages: unknown[] }).messages;
+    expect(loggedEvent(paged)).toMatchObject({ seq: 13, event: { type: "message", text: "hi" } });
+    const edited = { ...(conversation as object), last: paged };
+    expect(conversationBody(edited)?.last?.event).toEqual({ type: "message", text: "hi all" });
     expect(conversationBody(conversation)).toMatchObject({ id: BOATS, kind: "direct", peer: "u_42", title: null, unread: 1 });
     expect(conversationBody(conversation)?.last?.event).toEqual({ type: "message", text: "hi" });
     expect(conversationBody(conversation)?.markers).toHaveLength(2);

@@ -29,7 +29,13 @@ export type Role = "owner" | "member";
 export type ConversationKind = "direct" | "group";
 
 export type EventBody =
-  | { type: "message"; text: string }
+  | { type: "message"; text: string; replyTo?: Seq }
+  | { type: "edited"; message: Seq; text: string }
+  /** The message and its edits are `erased` from here on. */
+  | { type: "deleted"; message: Seq }
+  | { type: "erased" }
+  | { type: "reacted" | "unreacted"; message: Seq; emoji: string }
+  | { type: "pinned" | "unpinned"; message: Seq }
   | { type: "created"; kind: ConversationKind; title: string | null; members: UserId[] }
   | { type: "added"; users: UserId[] }
   | { type: "removed"; user: UserId }
@@ -86,8 +92,12 @@ export interface Resume {
 
 export type ClientFrame =
   | { type: "hello"; version: number; token?: string; resume?: Resume }
-  | { type: "send"; id: string; key: ClientKey; to: UserId; text: string }
-  | { type: "send"; id: string; key: ClientKey; conversation: ConversationId; text: string }
+  | { type: "send"; id: string; key: ClientKey; to: UserId; text: string; reply_to?: Seq }
+  | { type: "send"; id: string; key: ClientKey; conversation: ConversationId; text: string; reply_to?: Seq }
+  | { type: "edit"; id?: string; key?: ClientKey; conversation: ConversationId; message: Seq; text: string }
+  | { type: "delete"; id?: string; key?: ClientKey; conversation: ConversationId; message: Seq }
+  | { type: "react"; id?: string; key?: ClientKey; conversation: ConversationId; message: Seq; emoji: string; on: boolean }
+  | { type: "pin"; id?: string; key?: ClientKey; conversation: ConversationId; message: Seq; on: boolean }
   | { type: "mark"; id?: string; conversation: ConversationId; received?: Seq; read?: Seq }
   | { type: "typing"; conversation: ConversationId; on: boolean }
   | { type: "watch"; id?: string; users: UserId[] }
@@ -312,7 +322,28 @@ function knownBody(name: string, value: Json): EventBody | null {
   switch (name) {
     case "message": {
       const said = text(value["text"]);
-      return said === null ? null : { type: "message", text: said };
+      const replyTo = count(value["reply_to"]);
+      if (said === null) return null;
+      return { type: "message", text: said, ...(replyTo === null ? {} : { replyTo }) };
+    }
+    case "edited": {
+      const message = count(value["message"]);
+      const said = text(value["text"]);
+      return message === null || said === null ? null : { type: "edited", message, text: said };
+    }
+    case "erased":
+      return { type: "erased" };
+    case "reacted":
+    case "unreacted": {
+      const message = count(value["message"]);
+      const emoji = text(value["emoji"]);
+      return message === null || emoji === null ? null : { type: name, message, emoji };
+    }
+    case "deleted":
+    case "pinned":
+    case "unpinned": {
+      const message = count(value["message"]);
+      return message === null ? null : { type: name, message };
     }
     case "created": {
       const kind = conversationKind(value["kind"]);
@@ -432,8 +463,16 @@ export function conversationBody(value: unknown): Conversation | null {
   if (id === null || kind === null || role === null || memberCount === null || head === null) return null;
   if (received === null || read === null || unread === null || updatedAt === null || markers === null) return null;
   const peer = userId(value["user"]);
-  const last = loggedEvent(value["last"]);
+  const last = saidLast(value["last"]);
   return { id, kind, title: text(value["title"]), peer, role, memberCount, head, received, read, unread, updatedAt, last, markers };
+}
+
+/** With what it says now in place of what it said. */
+function saidLast(value: unknown): LoggedEvent | null {
+  const last = loggedEvent(value);
+  if (last === null || last.event.type !== "message" || !isObject(value) || !isObject(value["edit"])) return last;
+  const now = text(value["edit"]["text"]);
+  return now === null ? last : { ...last, event: { ...last.event, text: now } };
 }
 
 export function markerOf(value: unknown): MarkerOf | null {

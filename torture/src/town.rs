@@ -212,6 +212,8 @@ pub fn log_event(book: &Book, frame: &Value) -> Option<LogEvent> {
             "role" => Body::Role(book.user(event["user"].as_str()?), event["role"] == "owner"),
             "title" => Body::Title(text(&event["title"])?),
             "message" => Body::Message,
+            "deleted" => Body::Deleted(event["message"].as_u64()?),
+            "erased" => Body::Erased,
             _ => Body::Other,
         },
     })

@@ -27,6 +27,8 @@ pub enum Action {
     Disconnect,
     /// Opens a group.
     Open,
+    /// Edits, deletes, reacts to or pins a message.
+    Amend,
     /// Adds somebody, removes somebody, leaves, renames, makes an owner.
     Change,
     /// Logs out; what comes over the connection afterwards is counted.
@@ -36,7 +38,8 @@ pub enum Action {
 /// What a member does: 60 % writing, and everything else often enough to meet a fault.
 pub fn next(dice: &mut Random) -> Action {
     match dice.below(1000) {
-        0..560 => Action::Send,
+        0..510 => Action::Send,
+        510..560 => Action::Amend,
         560..600 => Action::Burst,
         600..605 => Action::SendBad,
         605..765 => Action::Mark,
@@ -61,6 +64,7 @@ pub fn next_of_stranger(dice: &mut Random) -> Action {
         Action::Page,
         Action::Members,
         Action::Sync,
+        Action::Amend,
         Action::Change,
         Action::Disconnect,
     ];

@@ -18,9 +18,9 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    Attempt, ClientEvent, ClientLimits, Ending, LinkId, SendError, SentPlace, TokenError,
+    Attempt, ClientEvent, ClientLimits, Ending, LinkId, SendError, TokenError,
     dial::{Dialler, Target},
-    machine::{Input, Machine, Output},
+    machine::{Input, Machine, Output, Settled},
     outbox::EntryId,
     socket::Socket,
     token::{Asking, DynTokenSource},
@@ -34,7 +34,7 @@ const BACKLOG_BYTES_MAX: usize = 1024 * 1024;
 const FRAMES_AT_ONCE: usize = 32;
 
 /// Who waits for a message's place.
-pub(super) type Waiter = oneshot::Sender<Result<SentPlace, SendError>>;
+pub(super) type Waiter = oneshot::Sender<Result<Settled, SendError>>;
 
 /// Chooses the address of each connection.
 pub(super) type Route = Box<dyn FnMut(Attempt) -> String + Send>;

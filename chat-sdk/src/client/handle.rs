@@ -20,12 +20,13 @@ use super::{
     TokenSource, WatchError,
     dial::Dialler,
     driver::{Driver, Route, Shared},
-    machine::Machine,
+    machine::{Machine, Settled},
+    outbox::Deed,
     token::DynTokenSource,
 };
 use crate::{
     env::{Random, SystemRandom},
-    model::{ClientKey, ConversationId, Marker, Seq, Text, UserId},
+    model::{Amendment, ClientKey, ConversationId, Marker, Message, Seq, UserId},
     protocol::{Resume, SendTo},
     tls::{TlsError, TlsRoots},
 };
@@ -159,11 +160,8 @@ impl Client {
     ///
     /// # Errors
     /// [`SendError::Full`] or [`SendError::Closed`] at once; the others come later.
-    pub fn send(&self, to: SendTo, text: Text) -> Result<Sending, SendError> {
-        let number = self.0.keys.fetch_add(1, Ordering::Relaxed);
-        let key = format!("{}-{number}", self.0.name);
-        let key = ClientKey::new(key).expect("16 digits and a number are a key");
-        self.send_with_key(key, to, text)
+    pub fn send(&self, to: SendTo, message: impl Into<Message>) -> Result<Sending, SendError> {
+        self.send_with_key(self.next_key(), to, message)
     }
 
     /// The same under a key of the host's, so that it is written once although the host may send it
@@ -175,19 +173,44 @@ impl Client {
         &self,
         key: ClientKey,
         to: SendTo,
-        text: Text,
+        message: impl Into<Message>,
     ) -> Result<Sending, SendError> {
-        let (waiter, place) = oneshot::channel();
+        self.write(key, Deed::Send { to, message: message.into() }).map(Sending)
+    }
+
+    /// Changes a message, under a key of its own: kept and repeated as a message is, and made in the
+    /// order in which messages and changes of this conversation were given.
+    ///
+    /// # Errors
+    /// As [`send`](Client::send).
+    pub fn amend(
+        &self,
+        conversation: ConversationId,
+        message: Seq,
+        amendment: Amendment,
+    ) -> Result<Amending, SendError> {
+        let deed = Deed::Amend { conversation, message, amendment };
+        self.write(self.next_key(), deed).map(Amending)
+    }
+
+    fn next_key(&self) -> ClientKey {
+        let number = self.0.keys.fetch_add(1, Ordering::Relaxed);
+        let key = format!("{}-{number}", self.0.name);
+        ClientKey::new(key).expect("16 digits and a number are a key")
+    }
+
+    fn write(&self, key: ClientKey, deed: Deed) -> Result<Waiting, SendError> {
+        let (waiter, settled) = oneshot::channel();
         let of = key.clone();
         self.0.shared.with(|now, core| {
-            let id = core.machine.send(now, key, to, text)?;
+            let id = core.machine.write(now, key, deed)?;
             match core.waiters.entry(id) {
                 Entry::Vacant(vacant) => vacant.insert(waiter),
-                Entry::Occupied(_) => unreachable!("every message has an id of its own"),
+                Entry::Occupied(_) => unreachable!("every deed has an id of its own"),
             };
             Ok(())
         })?;
-        Ok(Sending { key: of, place })
+        Ok(Waiting { key: of, settled })
     }
 
     /// Moves the user's own marker: everything up to here was received. Kept until the server has
@@ -261,19 +284,33 @@ impl Client {
     }
 }
 
+/// Something on its way.
+#[derive(Debug)]
+struct Waiting {
+    key: ClientKey,
+    settled: oneshot::Receiver<Result<Settled, SendError>>,
+}
+
+impl Waiting {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Settled, SendError>> {
+        let settled = ready!(Pin::new(&mut self.settled).poll(cx));
+        // The runtime may end before the client does.
+        Poll::Ready(settled.unwrap_or_else(|_| {
+            Err(SendError::Closed { key: self.key.clone(), because: Closed::ByHost })
+        }))
+    }
+}
+
 /// A message on its way: resolves to its place in the log. Dropping it takes nothing back.
 #[derive(Debug)]
 #[must_use = "whether it was written is known when this resolves"]
-pub struct Sending {
-    key: ClientKey,
-    place: oneshot::Receiver<Result<SentPlace, SendError>>,
-}
+pub struct Sending(Waiting);
 
 impl Sending {
     /// The key under which it is sent.
     #[must_use]
     pub const fn key(&self) -> &ClientKey {
-        &self.key
+        &self.0.key
     }
 }
 
@@ -281,11 +318,32 @@ impl Future for Sending {
     type Output = Result<SentPlace, SendError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let place = ready!(Pin::new(&mut self.place).poll(cx));
-        // The runtime may end before the client does.
-        Poll::Ready(place.unwrap_or_else(|_| {
-            Err(SendError::Closed { key: self.key.clone(), because: Closed::ByHost })
+        Poll::Ready(ready!(self.0.poll(cx)).map(|settled| match settled {
+            Settled::Placed(place) => place,
+            Settled::Amended => unreachable!("a message is answered with its place"),
         }))
+    }
+}
+
+/// A change of a message on its way: resolves when it is made, or was so already. Dropping it takes
+/// nothing back.
+#[derive(Debug)]
+#[must_use = "whether it was made is known when this resolves"]
+pub struct Amending(Waiting);
+
+impl Amending {
+    /// The key under which it is asked for.
+    #[must_use]
+    pub const fn key(&self) -> &ClientKey {
+        &self.0.key
+    }
+}
+
+impl Future for Amending {
+    type Output = Result<(), SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(cx).map_ok(drop)
     }
 }
 

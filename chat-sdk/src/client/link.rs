@@ -13,6 +13,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Asked {
     Send(EntryId),
+    Amend(EntryId),
     Mark(ConversationId, Marker),
     Watch,
     Sync(ConversationId),
@@ -155,9 +156,11 @@ impl Link {
         commands.into_iter().map(|(command, pending)| (command, pending.asked)).collect()
     }
 
-    /// Whether a message is on its way here.
+    /// Whether a message or a change of one is on its way here.
     pub(super) fn owes(&self) -> bool {
-        self.commands.values().any(|pending| matches!(pending.asked, Asked::Send(_)))
+        self.commands
+            .values()
+            .any(|pending| matches!(pending.asked, Asked::Send(_) | Asked::Amend(_)))
     }
 
     /// How many of these are unanswered.

@@ -15,15 +15,14 @@ use super::{
     inbox::Inbox,
     link::{Asked, Link, Stage},
     marks::Marks,
-    outbox::{EntryId, Outbox},
+    outbox::{Deed, EntryId, Outbox},
     places::{Judgement, Places},
     resume::Positions,
 };
 use crate::{
-    model::{ClientKey, ConversationId, Event, Marker, Seq, Text, UserId},
+    model::{ClientKey, ConversationId, Event, Marker, Seq, UserId},
     protocol::{
-        self, ClientFrame, Command, CommandId, Hello, Problem, Remedy, Resume, SendTo, ServerFrame,
-        Welcome,
+        self, ClientFrame, Command, CommandId, Hello, Problem, Remedy, Resume, ServerFrame, Welcome,
     },
 };
 
@@ -70,8 +69,17 @@ pub(super) enum Output {
     Write(LinkId, ClientFrame),
     /// Close this connection; nothing of it is heard any more.
     Drop(LinkId),
-    /// Tell whoever waits for this message.
-    Settled(EntryId, Result<SentPlace, SendError>),
+    /// Tell whoever waits for this message or change.
+    Settled(EntryId, Result<Settled, SendError>),
+}
+
+/// What became of something in the outbox.
+#[derive(Debug, PartialEq)]
+pub(super) enum Settled {
+    /// A message stands there.
+    Placed(SentPlace),
+    /// A message is changed.
+    Amended,
 }
 
 #[derive(Debug)]
@@ -280,25 +288,24 @@ impl Machine {
         self.places.resume(self.inbox.untaken(), self.positions_max)
     }
 
-    /// Takes a message until it has its place.
-    pub(super) fn send(
+    /// Takes a message, or a change of one, until it has its place.
+    pub(super) fn write(
         &mut self,
         now: Duration,
         key: ClientKey,
-        to: SendTo,
-        text: Text,
+        deed: Deed,
     ) -> Result<EntryId, SendError> {
         if let Phase::Closed(because) = &self.phase {
             return Err(SendError::Closed { key, because: because.clone() });
         }
-        let bytes = self.outbox.bytes() + text.as_str().len();
+        let bytes = self.outbox.bytes() + deed.bytes();
         if self.outbox.len() >= self.limits.outbox_entries_max
             || bytes > self.limits.outbox_bytes_max
         {
             return Err(SendError::Full { key });
         }
         let read = self.reads();
-        let id = self.outbox.put(key, to, text);
+        let id = self.outbox.put(key, deed);
         self.read_on(now, read);
         self.flush(now);
         Ok(id)
@@ -629,7 +636,7 @@ impl Machine {
     /// A command without an answer: whatever must not be lost is said again.
     fn in_vain(&mut self, link: LinkId, command: u64, asked: Asked) {
         match asked {
-            Asked::Send(id) => self.outbox.land(id, link, command),
+            Asked::Send(id) | Asked::Amend(id) => self.outbox.land(id, link, command),
             Asked::Mark(conversation, _) => self.marks.again(conversation),
             Asked::Watch => self.watch_due = true,
             // The hole itself knows when it was asked for.
@@ -731,12 +738,22 @@ impl Machine {
                     && self.outbox.remove(entry).is_some()
                 {
                     let place = SentPlace { key, conversation, seq, at, duplicate };
-                    self.outputs.push_back(Output::Settled(entry, Ok(place)));
+                    self.outputs.push_back(Output::Settled(entry, Ok(Settled::Placed(place))));
                 }
             }
             ServerFrame::Done { id: command } => {
-                if let Some((_, Asked::Mark(conversation, marker))) = link.answered(&command) {
-                    self.marks.done(conversation, marker);
+                match link.answered(&command) {
+                    Some((_, Asked::Mark(conversation, marker))) => {
+                        self.marks.done(conversation, marker);
+                    }
+                    Some((_, Asked::Amend(entry))) => {
+                        if self.outbox.remove(entry).is_some() {
+                            self.outputs.push_back(Output::Settled(entry, Ok(Settled::Amended)));
+                        }
+                    }
+                    // No answer to a message: it says no place.
+                    Some((command, asked @ Asked::Send(_))) => self.in_vain(id, command, asked),
+                    Some((_, Asked::Watch | Asked::Sync(_) | Asked::Auth)) | None => {}
                 }
             }
             ServerFrame::Error { id: command, key: _, problem } => {
@@ -879,7 +896,7 @@ impl Machine {
             return;
         }
         match asked {
-            Asked::Send(id) => {
+            Asked::Send(id) | Asked::Amend(id) => {
                 if let Some(entry) = self.outbox.remove(id) {
                     let key = entry.key;
                     let error = match entry.unsure {
@@ -996,9 +1013,9 @@ impl Machine {
             && let Some(entry) = self.outbox.next()
         {
             let number = self.commands + 1;
-            let Some(message) = self.outbox.fly(entry, id, number) else { break };
-            let (key, to, text) = (message.key.clone(), message.to.clone(), message.text.clone());
-            self.command(id, until, Asked::Send(entry), Command::Send { key, to, text });
+            let Some(flying) = self.outbox.fly(entry, id, number) else { break };
+            let (asked, command) = (flying.asked(entry), flying.command());
+            self.command(id, until, asked, command);
         }
         for _ in marks..OTHERS_IN_FLIGHT_MAX {
             let Some((conversation, marker)) = self.marks.next() else { break };

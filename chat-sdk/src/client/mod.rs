@@ -1,6 +1,6 @@
 //! A client for bots, tests and other programs (feature `client`): a connection that lasts.
 //!
-//! [`Client`] sends; [`ClientEvents`] is what comes, per conversation in order, without a hole and
+//! [`Client`] sends, and edits, deletes, reacts and pins; [`ClientEvents`] is what comes, per conversation in order, without a hole and
 //! without a repetition, over any number of connections and nodes. What it does by itself: resume
 //! where it was, come back with back-off, move when a node drains, renew the credential, repeat what
 //! has no answer with the same key, ask for what is missing.
@@ -17,10 +17,10 @@
 //! let (client, mut events) = Client::builder(url, LogIn::new(url, "echo", "a password")?).start()?;
 //! while let Some(event) = events.next().await {
 //!     let ClientEvent::Event(event) = event else { continue };
-//!     let (Some(from), Body::Message { text }) = (event.from, event.body) else { continue };
+//!     let (Some(from), Body::Message(message)) = (event.from, event.body) else { continue };
 //!     client.mark_read(event.conversation, event.seq)?;
 //!     if Some(&from) != client.me().as_ref() {
-//!         let place = client.send(SendTo::Conversation(event.conversation), text)?.await?;
+//!         let place = client.send(SendTo::Conversation(event.conversation), message.text)?.await?;
 //!         println!("answered {from} at {}", place.seq);
 //!     }
 //! }
@@ -62,7 +62,7 @@ mod tests;
 use std::time::Duration;
 
 pub use self::{
-    handle::{Client, ClientBuilder, ClientEvents, Sending},
+    handle::{Amending, Client, ClientBuilder, ClientEvents, Sending},
     http::{History, Http, HttpError, InvalidUrl, LogIn, LoggedIn},
     limits::ClientLimits,
     news::{ClientEvent, Closed, Ending},
@@ -133,7 +133,7 @@ pub struct SentPlace {
     pub duplicate: bool,
 }
 
-/// Why a message has no place.
+/// Why a message has no place, or is not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {

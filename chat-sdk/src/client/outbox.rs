@@ -1,23 +1,50 @@
-//! Messages that have no place in a log yet: each keeps its key until the server said yes or no,
-//! over any number of connections. In a conversation one is on its way at a time, so that they are
-//! committed in the order in which they were given, whatever is lost or refused on the way.
+//! Messages and changes of messages that have no place in a log yet: each keeps its key until the
+//! server said yes or no, over any number of connections. In a conversation one is on its way at a
+//! time, so that they are committed in the order in which they were given, whatever is lost or
+//! refused on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::LinkId;
+use super::{LinkId, link::Asked};
 use crate::{
-    model::{ClientKey, ConversationId, Text, UserId},
-    protocol::SendTo,
+    model::{Amendment, ClientKey, ConversationId, Message, Seq, UserId},
+    protocol::{Command, SendTo},
 };
 
-/// A message in the outbox, by order of arrival.
+/// Something in the outbox, by order of arrival.
 pub(super) type EntryId = u64;
+
+/// What is to be written.
+#[derive(Debug, Clone)]
+pub(super) enum Deed {
+    Send { to: SendTo, message: Message },
+    Amend { conversation: ConversationId, message: Seq, amendment: Amendment },
+}
+
+impl Deed {
+    /// Of its text.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Send { message, .. } => message.text.as_str().len(),
+            Self::Amend { amendment: Amendment::Edit(text), .. } => text.as_str().len(),
+            Self::Amend { .. } => 0,
+        }
+    }
+
+    /// Whose log it goes into.
+    fn destination(&self, me: &UserId) -> ConversationId {
+        match self {
+            Self::Send { to: SendTo::User(user), .. } => ConversationId::direct(me, user),
+            Self::Send { to: SendTo::Conversation(conversation), .. }
+            | Self::Amend { conversation, .. } => *conversation,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: ClientKey,
-    pub(super) to: SendTo,
-    pub(super) text: Text,
+    deed: Deed,
     /// Where it goes, once it is known who writes: one conversation has one order, whichever way it
     /// is named.
     destination: Option<ConversationId>,
@@ -26,6 +53,27 @@ pub(super) struct Entry {
     /// A command that carried it had no answer, or only that it shall be repeated: it may stand in
     /// the log.
     pub(super) unsure: bool,
+}
+
+impl Entry {
+    /// What its answer is to be.
+    pub(super) const fn asked(&self, id: EntryId) -> Asked {
+        match self.deed {
+            Deed::Send { .. } => Asked::Send(id),
+            Deed::Amend { .. } => Asked::Amend(id),
+        }
+    }
+
+    /// As it is said to the server.
+    pub(super) fn command(&self) -> Command {
+        let key = self.key.clone();
+        match self.deed.clone() {
+            Deed::Send { to, message } => Command::Send { key, to, message },
+            Deed::Amend { conversation, message, amendment } => {
+                Command::Amend { key: Some(key), conversation, message, amendment }
+            }
+        }
+    }
 }
 
 /// All of them.
@@ -59,23 +107,23 @@ impl Outbox {
             return;
         }
         for entry in self.entries.values_mut() {
-            entry.destination = Some(destination(me, &entry.to));
+            entry.destination = Some(entry.deed.destination(me));
         }
         self.author = Some(me.clone());
     }
 
-    pub(super) fn put(&mut self, key: ClientKey, to: SendTo, text: Text) -> EntryId {
+    pub(super) fn put(&mut self, key: ClientKey, deed: Deed) -> EntryId {
         self.last += 1;
-        self.bytes += text.as_str().len();
-        let destination = self.author.as_ref().map(|me| destination(me, &to));
-        let entry = Entry { key, to, text, destination, flying: None, unsure: false };
+        self.bytes += deed.bytes();
+        let destination = self.author.as_ref().map(|me| deed.destination(me));
+        let entry = Entry { key, deed, destination, flying: None, unsure: false };
         self.entries.insert(self.last, entry);
         self.last
     }
 
     pub(super) fn remove(&mut self, id: EntryId) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
-        self.bytes -= entry.text.as_str().len();
+        self.bytes -= entry.deed.bytes();
         self.flying -= usize::from(entry.flying.is_some());
         Some(entry)
     }
@@ -115,19 +163,14 @@ impl Outbox {
     }
 }
 
-fn destination(me: &UserId, to: &SendTo) -> ConversationId {
-    match to {
-        SendTo::User(user) => ConversationId::direct(me, user),
-        SendTo::Conversation(conversation) => *conversation,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Text;
 
     fn put(outbox: &mut Outbox, key: &str, to: SendTo) -> EntryId {
-        outbox.put(ClientKey::new(key).unwrap(), to, Text::new("text").unwrap())
+        let message = Text::new("text").unwrap().into();
+        outbox.put(ClientKey::new(key).unwrap(), Deed::Send { to, message })
     }
 
     #[test]

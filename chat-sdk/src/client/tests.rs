@@ -9,11 +9,15 @@ use proptest::prelude::*;
 
 use super::{
     ClientEvent, ClientLimits, Closed, Ending, LinkId, SendError, SentPlace, State, TokenError,
-    machine::{Input, Machine, Output},
+    machine::{Input, Machine, Output, Settled},
+    outbox::Deed,
 };
 use crate::{
     limits::Limits,
-    model::{Body, ClientKey, ConversationId, Epoch, Event, Marker, Seq, Text, Timestamp, UserId},
+    model::{
+        Amendment, Body, ClientKey, ConversationId, Epoch, Event, Marker, Message, Seq, Text,
+        Timestamp, UserId,
+    },
     protocol::{
         ClientFrame, CloseCode, Code, Command, CommandId, Problem, Resume, SendTo, ServerFrame,
         Welcome, WireLimits,
@@ -54,7 +58,7 @@ fn message(n: u8, seq: u64) -> ServerFrame {
         at: Timestamp::from_millis(0),
         from: None,
         key: None,
-        body: Body::Message { text: Text::new("hi").unwrap() },
+        body: Body::Message(Message::new(Text::new("hi").unwrap())),
     })
 }
 
@@ -136,7 +140,11 @@ impl Bench {
     fn send(&mut self, key: &str, n: u8) -> Result<u64, SendError> {
         let to = SendTo::Conversation(conversation(n));
         let key = ClientKey::new(key).unwrap();
-        self.machine.send(self.now, key, to, Text::new("hi").unwrap())
+        self.machine.write(
+            self.now,
+            key,
+            Deed::Send { to, message: Text::new("hi").unwrap().into() },
+        )
     }
 }
 
@@ -550,7 +558,7 @@ impl Server {
             at: Timestamp::from_millis(0),
             from: None,
             key: Some(self.logs[&conversation][seq as usize - 1].clone()),
-            body: Body::Message { text: Text::new("hi").unwrap() },
+            body: Body::Message(Message::new(Text::new("hi").unwrap())),
         })
     }
 
@@ -617,6 +625,15 @@ impl Server {
                     answers.push(ServerFrame::Ack { id, key, conversation, seq, at, duplicate });
                 }
             }
+            ClientFrame::Command(id, Command::Amend { key, conversation, .. }) => {
+                if mood == Mood::Odd {
+                    let problem = Problem::of(Code::RateLimited);
+                    answers.push(ServerFrame::Error { id, key: None, problem });
+                } else {
+                    self.write(conversation, &key.unwrap());
+                    answers.push(ServerFrame::Done { id: id.unwrap() });
+                }
+            }
             ClientFrame::Command(id, Command::Sync { conversation, after }) => {
                 let head = self.heads().get(&conversation).copied().unwrap_or(0);
                 answers.push(ServerFrame::Done { id: id.unwrap() });
@@ -641,6 +658,8 @@ enum Mood {
 enum Step {
     /// The host sends.
     Send(u8),
+    /// The host changes a message.
+    Amend(u8),
     /// Somebody else writes.
     Other(u8),
     /// The host takes so many events.
@@ -667,6 +686,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0u8..3).prop_map(Step::Send),
+        1 => (0u8..3).prop_map(Step::Amend),
         3 => (0u8..3).prop_map(Step::Other),
         4 => (0u8..4).prop_map(Step::Take),
         3 => proptest::bool::weighted(0.8).prop_map(Step::Dial),
@@ -697,6 +717,16 @@ struct Town {
 }
 
 const OUTBOX_MAX: usize = 6;
+
+/// What the host wants under this key.
+fn deed(key: &ClientKey, conversation: ConversationId) -> Deed {
+    if key.as_str().starts_with("change") {
+        let amendment = Amendment::Pin(true);
+        return Deed::Amend { conversation, message: Seq::new(1), amendment };
+    }
+    let message = Text::new("hi").unwrap().into();
+    Deed::Send { to: SendTo::Conversation(conversation), message }
+}
 
 fn small() -> ClientLimits {
     ClientLimits { outbox_entries_max: OUTBOX_MAX, events_max: 4, ..ClientLimits::default() }
@@ -745,10 +775,16 @@ impl Town {
                 }
                 Output::Settled(id, result) => {
                     let (key, conversation) = self.sent.remove(&id).expect("settled once");
-                    let SentPlace { seq, .. } = result.expect("nothing here is refused for good");
-                    let stands = &self.server.logs[&conversation][seq.get() as usize - 1];
+                    let log = &self.server.logs[&conversation];
+                    let seq = match result.expect("nothing here is refused for good") {
+                        Settled::Placed(SentPlace { seq, .. }) => seq.get(),
+                        Settled::Amended => {
+                            1 + log.iter().position(|it| *it == key).expect("it was made") as u64
+                        }
+                    };
+                    let stands = &log[seq as usize - 1];
                     assert_eq!(*stands, key, "it stands where it was said to stand");
-                    self.places.insert(key, (conversation, seq.get()));
+                    self.places.insert(key, (conversation, seq));
                 }
             }
         }
@@ -798,21 +834,24 @@ impl Town {
         true
     }
 
+    fn write(&mut self, what: &str, n: u8) {
+        self.keys += 1;
+        let key = ClientKey::new(format!("{what}-{}", self.keys)).unwrap();
+        let deed = deed(&key, conversation(n));
+        match self.bench.machine.write(self.bench.now, key.clone(), deed) {
+            Ok(id) => {
+                self.sent.insert(id, (key, conversation(n)));
+            }
+            Err(SendError::Full { .. }) => assert_eq!(self.sent.len(), OUTBOX_MAX),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
     fn step(&mut self, step: Step) {
         let now = self.bench.now;
         match step {
-            Step::Send(n) => {
-                self.keys += 1;
-                let key = format!("mine-{}", self.keys);
-                match self.bench.send(&key, n) {
-                    Ok(id) => {
-                        let key = ClientKey::new(key).unwrap();
-                        self.sent.insert(id, (key, conversation(n)));
-                    }
-                    Err(SendError::Full { .. }) => assert_eq!(self.sent.len(), OUTBOX_MAX),
-                    Err(other) => panic!("{other:?}"),
-                }
-            }
+            Step::Send(n) => self.write("mine", n),
+            Step::Amend(n) => self.write("change", n),
             Step::Other(n) => {
                 self.keys += 1;
                 let key = ClientKey::new(format!("other-{}", self.keys)).unwrap();
@@ -886,9 +925,8 @@ impl Town {
                     self.bench.machine = Machine::new(small(), 7, Some(resume));
                     // Messages without an answer are the host's to send again, by the same key.
                     for (key, conversation) in std::mem::take(&mut self.sent).into_values() {
-                        let (to, text) = (SendTo::Conversation(conversation), "hi");
-                        let text = Text::new(text).unwrap();
-                        let id = self.bench.machine.send(now, key.clone(), to, text).unwrap();
+                        let deed = deed(&key, conversation);
+                        let id = self.bench.machine.write(now, key.clone(), deed).unwrap();
                         self.sent.insert(id, (key, conversation));
                     }
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     model::InvalidText,
-    store::{Refusal, StoreError},
+    store::{Append, Refusal, StoreError},
 };
 
 /// A message was not sent.
@@ -20,6 +20,9 @@ pub enum SendError {
     /// There is no such conversation for the sender.
     #[error("no such conversation")]
     NotMember,
+    /// The message to be answered is none of this conversation, or was deleted.
+    #[error("no such message")]
+    NoSuchMessage,
     /// The host's policy says no.
     #[error("not allowed: {0}")]
     Denied(String),
@@ -112,6 +115,48 @@ pub enum ChangeError {
     Store(#[from] StoreError),
 }
 
+/// A message was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AmendError {
+    /// There is no such conversation for this user.
+    #[error("no such conversation")]
+    NotMember,
+    /// There is no such message in it, or it was deleted.
+    #[error("no such message")]
+    NoSuchMessage,
+    /// Only its author may.
+    #[error("the message is somebody else's")]
+    NotAuthor,
+    /// Only owners may.
+    #[error("only owners may do this")]
+    NotOwner,
+    /// The key was used for something else.
+    #[error("the key was used for something else")]
+    KeyConflict,
+    /// The new text is too long.
+    #[error("the text {0}")]
+    TooLong(InvalidText),
+    /// One has as many emojis on this message as one may have.
+    #[error("no more than {0} emojis on one message")]
+    TooManyReactions(usize),
+    /// More changes and messages of this user than the node's rate allows; after so long again.
+    #[error("too many at once")]
+    RateLimited(Duration),
+    /// The host's policy says no.
+    #[error("not allowed: {0}")]
+    Denied(String),
+    /// Too many writes wait already.
+    #[error("too many writes wait")]
+    Overloaded,
+    /// The node is shutting down.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// The store failed. The change can be repeated.
+    #[error("store failed")]
+    Store(#[from] StoreError),
+}
+
 /// Something was not shown.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -159,16 +204,22 @@ macro_rules! from_commit_error {
     )*};
 }
 
-from_commit_error!(SendError, OpenError, ChangeError);
+from_commit_error!(SendError, OpenError, ChangeError, AmendError);
 
 impl From<Refusal> for SendError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::KeyConflict => Self::KeyConflict,
-            // A message requires no more than membership and changes no members.
-            Refusal::NotMember | Refusal::NotOwner | Refusal::LastOwner | Refusal::NoSuchMember => {
-                Self::NotMember
-            }
+            Refusal::NoSuchMessage => Self::NoSuchMessage,
+            // A message requires no more than membership, and changes no members and no message.
+            Refusal::NotMember
+            | Refusal::NotOwner
+            | Refusal::LastOwner
+            | Refusal::NoSuchMember
+            | Refusal::NotAuthor
+            | Refusal::NoChange
+            | Refusal::TooManyReactions
+            | Refusal::OutOfPlace => Self::NotMember,
         }
     }
 }
@@ -179,8 +230,32 @@ impl From<Refusal> for ChangeError {
             Refusal::NotMember => Self::NotMember,
             Refusal::NotOwner => Self::NotOwner,
             Refusal::LastOwner => Self::LastOwner,
-            // Changes carry no key.
-            Refusal::NoSuchMember | Refusal::KeyConflict => Self::NoSuchMember,
+            // Changes carry no key and are about no message.
+            Refusal::NoSuchMember
+            | Refusal::KeyConflict
+            | Refusal::NoSuchMessage
+            | Refusal::NotAuthor
+            | Refusal::NoChange
+            | Refusal::TooManyReactions
+            | Refusal::OutOfPlace => Self::NoSuchMember,
+        }
+    }
+}
+
+impl From<Refusal> for AmendError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotOwner => Self::NotOwner,
+            Refusal::NotAuthor => Self::NotAuthor,
+            Refusal::NoSuchMessage => Self::NoSuchMessage,
+            Refusal::KeyConflict => Self::KeyConflict,
+            Refusal::TooManyReactions => Self::TooManyReactions(Append::REACTIONS_MAX),
+            // What changes nothing is no error, and nothing else is about a message.
+            Refusal::NotMember
+            | Refusal::NoChange
+            | Refusal::LastOwner
+            | Refusal::NoSuchMember
+            | Refusal::OutOfPlace => Self::NotMember,
         }
     }
 }

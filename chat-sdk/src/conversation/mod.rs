@@ -4,6 +4,7 @@
 //! A verb that writes comes in two halves, `plan` and `conclude`; between them somebody else commits.
 //! Nothing here knows of nodes, connections or the wire.
 
+pub mod amend;
 pub mod error;
 pub mod members;
 pub mod open;
@@ -12,7 +13,7 @@ pub mod read;
 pub mod send;
 
 pub use self::{
-    error::{ChangeError, OpenError, ReadError, SendError},
+    error::{AmendError, ChangeError, OpenError, ReadError, SendError},
     peers::Peers,
 };
 use crate::{erased::Ports, model::UserId, store::StoreError};

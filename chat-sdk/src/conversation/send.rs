@@ -4,7 +4,9 @@ use super::{Peers, SendError, all_exist, error::contract, open};
 use crate::{
     erased::Ports,
     limits::Limits,
-    model::{Body, ClientKey, ConversationId, Event, InvalidText, Role, Text, Timestamp, UserId},
+    model::{
+        Body, ClientKey, ConversationId, Event, InvalidText, Message, Role, Text, Timestamp, UserId,
+    },
     policy::Verdict,
     store::{Append, Write, Written},
 };
@@ -28,20 +30,20 @@ pub struct Draft {
     /// The writer's name for it.
     pub key: Option<ClientKey>,
     /// What.
-    pub text: Text,
+    pub message: Message,
 }
 
 impl Draft {
     /// A message of a user.
     #[must_use]
-    pub fn new(from: UserId, to: To, text: Text) -> Self {
-        Self { from: Some(from), to, key: None, text }
+    pub fn new(from: UserId, to: To, message: impl Into<Message>) -> Self {
+        Self { from: Some(from), to, key: None, message: message.into() }
     }
 
     /// A message of the system, into a conversation.
     #[must_use]
-    pub const fn system(conversation: ConversationId, text: Text) -> Self {
-        Self { from: None, to: To::Conversation(conversation), key: None, text }
+    pub fn system(conversation: ConversationId, message: impl Into<Message>) -> Self {
+        Self { from: None, to: To::Conversation(conversation), key: None, message: message.into() }
     }
 
     /// With this name, so that it can be sent again without being doubled.
@@ -69,8 +71,8 @@ pub(crate) async fn plan(
     now: Timestamp,
     draft: Draft,
 ) -> Result<Vec<Write>, SendError> {
-    let Draft { from, to, key, text } = draft;
-    check_length(&text, limits).map_err(SendError::TooLong)?;
+    let Draft { from, to, key, message } = draft;
+    check_length(&message.text, limits).map_err(SendError::TooLong)?;
     let mut writes = Vec::with_capacity(2);
     let conversation = match (&from, to) {
         (Some(from), To::User(to)) => {
@@ -95,7 +97,9 @@ pub(crate) async fn plan(
             match peers.of(ports, conversation).await? {
                 None => return Err(SendError::NotMember),
                 Some(None) => {
-                    allowed(ports.policy.may_send(from, conversation, text.as_str()).await)?;
+                    allowed(
+                        ports.policy.may_send(from, conversation, message.text.as_str()).await,
+                    )?;
                 }
                 Some(Some((one, other))) => {
                     let to = if *from == one { &other } else { &one };
@@ -111,7 +115,7 @@ pub(crate) async fn plan(
         requires: Role::Member,
         key,
         at: now,
-        body: Body::Message { text },
+        body: Body::Message(message),
     }));
     Ok(writes)
 }
@@ -142,7 +146,7 @@ fn allowed(verdict: Verdict) -> Result<(), SendError> {
     }
 }
 
-fn check_length(text: &Text, limits: &Limits) -> Result<(), InvalidText> {
+pub(super) fn check_length(text: &Text, limits: &Limits) -> Result<(), InvalidText> {
     if text.as_str().len() > limits.text_bytes_max {
         return Err(InvalidText::TooManyBytes(limits.text_bytes_max));
     }

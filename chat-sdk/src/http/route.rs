@@ -6,7 +6,7 @@ use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    model::{ConversationId, UserId},
+    model::{ConversationId, Emoji, Seq, UserId},
     protocol::{Code, Problem},
 };
 
@@ -26,6 +26,10 @@ pub(super) enum Route {
     Conversation(ConversationId),
     Events(ConversationId),
     Send(ConversationId),
+    Message(ConversationId, Seq),
+    Edits(ConversationId, Seq),
+    Reaction(ConversationId, Seq, Emoji),
+    Pin(ConversationId, Seq),
     Marker(ConversationId),
     Members(ConversationId),
     Member(ConversationId, UserId),
@@ -37,6 +41,7 @@ impl Route {
         let path = path.strip_prefix('/').unwrap_or(path);
         let segments: Vec<&str> = path.split('/').collect();
         let conversation = |id: &str| ConversationId::from_str(id).ok();
+        let seq = |number: &str| number.parse().ok().map(Seq::new);
         Some(match &segments[..] {
             ["ws"] => Self::Socket,
             ["user"] => Self::Me,
@@ -51,6 +56,19 @@ impl Route {
             ["conversations", id] => Self::Conversation(conversation(id)?),
             ["conversations", id, "events"] => Self::Events(conversation(id)?),
             ["conversations", id, "messages"] => Self::Send(conversation(id)?),
+            ["conversations", id, "messages", message] => {
+                Self::Message(conversation(id)?, seq(message)?)
+            }
+            ["conversations", id, "messages", message, "edits"] => {
+                Self::Edits(conversation(id)?, seq(message)?)
+            }
+            ["conversations", id, "messages", message, "reactions", emoji] => {
+                let emoji = percent_decode_str(emoji).decode_utf8().ok()?;
+                Self::Reaction(conversation(id)?, seq(message)?, Emoji::new(emoji).ok()?)
+            }
+            ["conversations", id, "messages", message, "pin"] => {
+                Self::Pin(conversation(id)?, seq(message)?)
+            }
             ["conversations", id, "marker"] => Self::Marker(conversation(id)?),
             ["conversations", id, "members"] => Self::Members(conversation(id)?),
             ["conversations", id, "members", user] => {
@@ -64,17 +82,19 @@ impl Route {
     /// Which methods it takes.
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
-            Self::LogIn
-            | Self::Register
-            | Self::SetUp
-            | Self::Token
-            | Self::LogOut
-            | Self::Send(_) => &[Method::POST],
-            Self::Socket | Self::Me | Self::Users | Self::Events(_) => &[Method::GET],
-            Self::Messages | Self::Conversations | Self::Members(_) => &[Method::GET, Method::POST],
+            Self::LogIn | Self::Register | Self::SetUp | Self::Token | Self::LogOut => {
+                &[Method::POST]
+            }
+            Self::Socket | Self::Me | Self::Users | Self::Events(_) | Self::Edits(..) => {
+                &[Method::GET]
+            }
+            Self::Messages | Self::Conversations | Self::Members(_) | Self::Send(_) => {
+                &[Method::GET, Method::POST]
+            }
+            Self::Reaction(..) | Self::Pin(..) => &[Method::PUT, Method::DELETE],
             Self::Conversation(_) => &[Method::GET, Method::PATCH],
             Self::Marker(_) => &[Method::PUT],
-            Self::Member(..) => &[Method::PATCH, Method::DELETE],
+            Self::Message(..) | Self::Member(..) => &[Method::PATCH, Method::DELETE],
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConversationId, Event, Marker, Seq, Timestamp, Title, UserId};
+use super::{ConversationId, Edit, Event, Marker, Seq, Timestamp, Title, UserId};
 
 /// Direct or group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub struct Summary {
     pub updated_at: Timestamp,
     /// The newest message.
     pub last: Option<Event>,
+    /// What it says in place of what it said, if it was edited.
+    pub last_edit: Option<Edit>,
     /// The markers of all members by user id; empty above [`Summary::MARKERS_MAX`] members.
     pub markers: Vec<(UserId, Marker)>,
 }

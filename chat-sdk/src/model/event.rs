@@ -6,7 +6,10 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{ClientKey, ConversationId, Kind, Role, Seq, Text, Timestamp, Title, UserId};
+use super::{
+    ClientKey, ConversationId, Edit, Emoji, Kind, Message, Role, Seq, Text, Timestamp, Title,
+    UserId,
+};
 
 /// One entry of a conversation's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,8 +31,21 @@ pub struct Event {
     pub body: Body,
 }
 
+impl Event {
+    /// Who is a member no more from here on.
+    #[must_use]
+    pub const fn departure(&self) -> Option<&UserId> {
+        match &self.body {
+            Body::Removed { user } => Some(user),
+            Body::Left => self.from.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// What happened, by `type`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", remote = "Self")]
 #[non_exhaustive]
 pub enum Body {
     /// The conversation begins: always event 1.
@@ -37,14 +53,52 @@ pub enum Body {
         /// Direct or group.
         kind: Kind,
         /// Groups have one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<Title>,
         /// The first members, the creator among them (who is the owner of a group).
         members: Vec<UserId>,
     },
     /// Somebody wrote.
-    Message {
-        /// What.
+    Message(Message),
+    /// The author of a message wrote something else in its place. What the message says is what was
+    /// said last.
+    Edited {
+        /// Which message.
+        message: Seq,
+        /// What it says now.
         text: Text,
+    },
+    /// A message was deleted, by its author or an owner. Its text and those of its edits are gone
+    /// from the store: what is read there from now on is [`Body::Erased`].
+    Deleted {
+        /// Which message.
+        message: Seq,
+    },
+    /// Here stood a message, or an edit of one, that was deleted later.
+    Erased,
+    /// Somebody put an emoji on a message.
+    Reacted {
+        /// Which message.
+        message: Seq,
+        /// What.
+        emoji: Emoji,
+    },
+    /// Somebody took their emoji back.
+    Unreacted {
+        /// Which message.
+        message: Seq,
+        /// What.
+        emoji: Emoji,
+    },
+    /// A message is kept at hand for everybody.
+    Pinned {
+        /// Which message.
+        message: Seq,
+    },
+    /// A message no longer is kept at hand.
+    Unpinned {
+        /// Which message.
+        message: Seq,
     },
     /// These users are members now.
     Added {
@@ -72,6 +126,7 @@ pub enum Body {
     },
     /// An event of a kind that this version does not know, written by a newer one: passed on as
     /// it is.
+    #[serde(skip)]
     Other(Box<RawValueEq>),
 }
 
@@ -79,53 +134,83 @@ impl Body {
     /// Whether it counts as unread for those who did not write it.
     #[must_use]
     pub const fn counts_as_unread(&self) -> bool {
-        matches!(self, Self::Message { .. })
+        matches!(self, Self::Message(_))
+    }
+
+    /// Who is a member from here on, if not before.
+    #[must_use]
+    pub fn arrivals(&self) -> &[UserId] {
+        match self {
+            Self::Created { members: users, .. } | Self::Added { users } => users,
+            _ => &[],
+        }
+    }
+
+    /// Of an edit: the message that says something else now.
+    #[must_use]
+    pub const fn edits(&self) -> Option<Seq> {
+        match self {
+            Self::Edited { message, .. } => Some(*message),
+            _ => None,
+        }
+    }
+
+    /// Of an edit that stands at this place: what it makes the message say.
+    pub(crate) fn into_edit(self, seq: Seq, at: Timestamp) -> Option<Edit> {
+        match self {
+            Self::Edited { message: _, text } => Some(Edit { seq, at, text }),
+            _ => None,
+        }
+    }
+
+    /// The message of the same log that it changes.
+    #[must_use]
+    pub const fn target(&self) -> Option<Seq> {
+        match self {
+            Self::Edited { message, .. }
+            | Self::Deleted { message }
+            | Self::Reacted { message, .. }
+            | Self::Unreacted { message, .. }
+            | Self::Pinned { message }
+            | Self::Unpinned { message } => Some(*message),
+            Self::Created { .. }
+            | Self::Message(_)
+            | Self::Erased
+            | Self::Added { .. }
+            | Self::Removed { .. }
+            | Self::Left
+            | Self::Role { .. }
+            | Self::Title { .. }
+            | Self::Other(_) => None,
+        }
     }
 }
 
 /// The kinds this version knows, as they stand on the wire and in stores.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Known {
-    Created {
-        kind: Kind,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        title: Option<Title>,
-        members: Vec<UserId>,
-    },
-    Message {
-        text: Text,
-    },
-    Added {
-        users: Vec<UserId>,
-    },
-    Removed {
-        user: UserId,
-    },
-    Left,
-    Role {
-        user: UserId,
-        role: Role,
-    },
-    Title {
-        title: Title,
-    },
-}
+const KNOWN: [&str; 14] = [
+    "created",
+    "message",
+    "edited",
+    "deleted",
+    "erased",
+    "reacted",
+    "unreacted",
+    "pinned",
+    "unpinned",
+    "added",
+    "removed",
+    "left",
+    "role",
+    "title",
+];
 
+// What is derived are functions of these names, of the kinds that are known.
 impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Clones are reference counts and short lists; the text itself is shared.
-        let known = match self.clone() {
-            Self::Created { kind, title, members } => Known::Created { kind, title, members },
-            Self::Message { text } => Known::Message { text },
-            Self::Added { users } => Known::Added { users },
-            Self::Removed { user } => Known::Removed { user },
-            Self::Left => Known::Left,
-            Self::Role { user, role } => Known::Role { user, role },
-            Self::Title { title } => Known::Title { title },
-            Self::Other(raw) => return raw.0.serialize(serializer),
-        };
-        known.serialize(serializer)
+        match self {
+            Self::Other(raw) => raw.0.serialize(serializer),
+            known => Self::serialize(known, serializer),
+        }
     }
 }
 
@@ -136,24 +221,14 @@ impl<'de> Deserialize<'de> for Body {
             #[serde(rename = "type", borrow)]
             kind: std::borrow::Cow<'a, str>,
         }
-        const KNOWN: [&str; 7] =
-            ["created", "message", "added", "removed", "left", "role", "title"];
 
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let tag: Tag<'_> = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
         if !KNOWN.contains(&&*tag.kind) {
             return Ok(Self::Other(Box::new(RawValueEq(raw))));
         }
-        let known: Known = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
-        Ok(match known {
-            Known::Created { kind, title, members } => Self::Created { kind, title, members },
-            Known::Message { text } => Self::Message { text },
-            Known::Added { users } => Self::Added { users },
-            Known::Removed { user } => Self::Removed { user },
-            Known::Left => Self::Left,
-            Known::Role { user, role } => Self::Role { user, role },
-            Known::Title { title } => Self::Title { title },
-        })
+        let known = &mut serde_json::Deserializer::from_str(raw.get());
+        Self::deserialize(known).map_err(serde::de::Error::custom)
     }
 }
 
@@ -185,6 +260,14 @@ mod tests {
         let body: Body = serde_json::from_str(line).unwrap();
         assert!(matches!(body, Body::Other(_)));
         assert_eq!(serde_json::to_string(&body).unwrap(), line);
+    }
+
+    #[test]
+    fn the_list_of_known_kinds_is_that_of_the_enum() {
+        let nonsense = &mut serde_json::Deserializer::from_str(r#"{"type":"nonsense"}"#);
+        let expected = Body::deserialize(nonsense).unwrap_err().to_string();
+        let names: Vec<_> = expected.split('`').skip(3).step_by(2).collect();
+        assert_eq!(names, KNOWN, "{expected}");
     }
 
     #[test]

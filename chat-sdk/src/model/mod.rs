@@ -7,6 +7,7 @@ pub mod event;
 pub mod id;
 pub mod identity;
 pub mod marker;
+pub mod message;
 pub mod text;
 pub mod time;
 
@@ -15,5 +16,6 @@ pub use event::{Body, Event};
 pub use id::{ClientKey, ConversationId, CredentialId, Epoch, InvalidId, Seq, UserId};
 pub use identity::{Identity, Profile};
 pub use marker::Marker;
+pub use message::{Amendment, Edit, Emoji, Message, MessageState, Reaction};
 pub use text::{InvalidText, Text, Title};
 pub use time::Timestamp;

@@ -12,7 +12,10 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use super::{Node, position_check};
 use crate::{
     bus::Topic,
-    conversation::send::{Draft, To},
+    conversation::{
+        amend::Amend,
+        send::{Draft, To},
+    },
     hub::Mailbox,
     model::{ClientKey, ConversationId, Marker, Seq, UserId},
     policy::Verdict,
@@ -142,12 +145,12 @@ async fn begin(
     command: Command,
 ) -> Begun {
     match command {
-        Command::Send { key, to, text } => {
+        Command::Send { key, to, message } => {
             let to = match to {
                 SendTo::User(user) => To::User(user),
                 SendTo::Conversation(conversation) => To::Conversation(conversation),
             };
-            let draft = Draft { from: Some(user), to, key: Some(key.clone()), text };
+            let draft = Draft { from: Some(user), to, key: Some(key.clone()), message };
             match node.begin_send(draft).await {
                 Err(why) => Begun::Finished(refused(id, Some(key), (&why).into())),
                 Ok(sending) => Begun::AtWork(Box::pin(async move {
@@ -164,6 +167,18 @@ async fn begin(
                             }),
                             ..Finished::default()
                         },
+                    }
+                })),
+            }
+        }
+        Command::Amend { key, conversation, message, amendment } => {
+            let amend = Amend { by: Some(user), conversation, message, key, amendment };
+            match node.begin_amend(amend).await {
+                Err(why) => Begun::Finished(refused(id, None, (&why).into())),
+                Ok(amending) => Begun::AtWork(Box::pin(async move {
+                    match amending.await {
+                        Err(why) => refused(id, None, (&why).into()),
+                        Ok(_) => done(id),
                     }
                 })),
             }

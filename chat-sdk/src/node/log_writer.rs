@@ -179,7 +179,7 @@ async fn commit(node: &Arc<Node>, units: &mut Vec<Unit>) {
         .iter()
         .map(|write| match write {
             Write::Mark(mark) => Some((mark.conversation, mark.user.clone())),
-            Write::Open(_) | Write::Append(_) => None,
+            Write::Open(_) | Write::Append(_) | Write::Restore(_) => None,
         })
         .collect();
     let newcomers = membership_check::newcomers(&batch);
@@ -283,7 +283,9 @@ fn pretend(node: &Node, batch: Vec<Write>) -> Vec<Written> {
                     fresh: false,
                 }
             }
-            Write::Open(_) | Write::Mark(_) => Written::Refused(crate::store::Refusal::NotMember),
+            Write::Open(_) | Write::Mark(_) | Write::Restore(_) => {
+                Written::Refused(crate::store::Refusal::NotMember)
+            }
         })
         .collect()
 }

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::{Node, lock};
 use crate::{
-    model::{Body, UserId},
+    model::UserId,
     policy::Verdict,
     store::{Checkpoint, StoreError, Write},
 };
@@ -61,11 +61,9 @@ impl Doubts {
 /// Whom these writes make members.
 pub(super) fn newcomers(writes: &[Write]) -> Vec<UserId> {
     let users = writes.iter().filter_map(|write| match write {
-        Write::Open(open) => Some(&open.members),
-        Write::Append(append) => match &append.body {
-            Body::Added { users } => Some(users),
-            _ => None,
-        },
+        Write::Open(open) => Some(&open.members[..]),
+        Write::Append(append) => Some(append.body.arrivals()),
+        Write::Restore(event) => Some(event.body.arrivals()),
         Write::Mark(_) => None,
     });
     users.flatten().cloned().collect()

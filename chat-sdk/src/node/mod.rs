@@ -52,7 +52,7 @@ use crate::{
         Aftermath, Balance, Enrolled, Feeds, Followed, Hole, Mailbox, NodeId, Presence, Published,
     },
     limits::Limits,
-    model::{Body, ConversationId, Epoch, Event, Identity, Marker, Seq, UserId},
+    model::{ConversationId, Epoch, Event, Identity, Marker, Seq, UserId},
     protocol::{Encoded, ServerFrame},
     sabotage::{self, Defect},
     session::RateBucket,
@@ -233,39 +233,17 @@ impl Node {
 
     /// Those whom this event makes members follow from the first event on.
     fn begin_memberships(&self, event: &Event) {
-        match &event.body {
-            Body::Created { members: users, .. } | Body::Added { users } => {
-                for user in users {
-                    let mailboxes = lock(&self.registry).mailboxes(user);
-                    for mailbox in mailboxes {
-                        self.enrol(user, event.conversation, &mailbox, event.seq);
-                    }
-                }
+        for user in event.body.arrivals() {
+            let mailboxes = lock(&self.registry).mailboxes(user);
+            for mailbox in mailboxes {
+                self.enrol(user, event.conversation, &mailbox, event.seq);
             }
-            Body::Message { .. }
-            | Body::Removed { .. }
-            | Body::Left
-            | Body::Role { .. }
-            | Body::Title { .. }
-            | Body::Other(_) => {}
         }
     }
 
     /// Those whose membership this event ends no longer follow, and are told so.
     fn end_memberships(&self, event: &Event) {
-        let user = match &event.body {
-            Body::Removed { user } => user,
-            Body::Left => match &event.from {
-                Some(user) => user,
-                None => return,
-            },
-            Body::Message { .. }
-            | Body::Created { .. }
-            | Body::Added { .. }
-            | Body::Role { .. }
-            | Body::Title { .. }
-            | Body::Other(_) => return,
-        };
+        let Some(user) = event.departure() else { return };
         if sabotage::on(Defect::KeepRemoved) {
             return;
         }

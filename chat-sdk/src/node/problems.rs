@@ -5,7 +5,7 @@ use tracing::error;
 use super::registry::NoPlace;
 use crate::{
     auth::AuthError,
-    conversation::{ChangeError, OpenError, ReadError, SendError},
+    conversation::{AmendError, ChangeError, OpenError, ReadError, SendError},
     protocol::{Code, Problem},
     store::StoreError,
 };
@@ -30,6 +30,7 @@ impl From<&SendError> for Problem {
             SendError::UnknownUser => Self::of(Code::UnknownUser),
             SendError::ToOneself => Self::new(Code::Invalid, why.to_string()),
             SendError::NotMember => Self::new(Code::NotFound, "no such conversation"),
+            SendError::NoSuchMessage => Self::new(Code::NotFound, "no such message"),
             SendError::Denied(reason) => Self::new(Code::Forbidden, reason),
             SendError::TooLong(_) => Self::new(Code::TooLarge, why.to_string()),
             SendError::KeyConflict => Self::of(Code::KeyConflict),
@@ -74,6 +75,28 @@ impl From<&ChangeError> for Problem {
             ChangeError::Overloaded => Self::of(Code::Overloaded),
             ChangeError::ShuttingDown => Self::of(Code::Draining),
             ChangeError::Store(why) => why.into(),
+        }
+    }
+}
+
+impl From<&AmendError> for Problem {
+    fn from(why: &AmendError) -> Self {
+        match why {
+            AmendError::NotMember => Self::new(Code::NotFound, "no such conversation"),
+            AmendError::NoSuchMessage => Self::new(Code::NotFound, why.to_string()),
+            AmendError::KeyConflict => Self::of(Code::KeyConflict),
+            AmendError::NotAuthor | AmendError::NotOwner => {
+                Self::new(Code::Forbidden, why.to_string())
+            }
+            AmendError::TooLong(_) => Self::new(Code::TooLarge, why.to_string()),
+            AmendError::TooManyReactions(_) => Self::new(Code::Invalid, why.to_string()),
+            AmendError::Denied(reason) => Self::new(Code::Forbidden, reason),
+            AmendError::RateLimited(after) => {
+                Self::new(Code::RateLimited, why.to_string()).retry_after(*after)
+            }
+            AmendError::Overloaded => Self::of(Code::Overloaded),
+            AmendError::ShuttingDown => Self::of(Code::Draining),
+            AmendError::Store(why) => why.into(),
         }
     }
 }

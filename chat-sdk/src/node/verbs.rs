@@ -5,7 +5,8 @@ use std::{num::NonZeroU16, sync::Arc};
 use super::{Node, lock, log_writer::Committing};
 use crate::{
     conversation::{
-        ChangeError, OpenError, ReadError, SendError,
+        AmendError, ChangeError, OpenError, ReadError, SendError,
+        amend::{self, Amend},
         error::CommitError,
         members::{self, Change},
         open::{self, NewGroup},
@@ -95,6 +96,23 @@ impl Node {
         let plan = members::plan(ports, peers, limits, now, by, conversation, change);
         let writes = self.in_time(plan).await?;
         members::conclude(self.commit(writes)?.wait().await?)
+    }
+
+    /// Puts a change of a message into the queue.
+    pub(crate) async fn begin_amend(
+        &self,
+        amend: Amend,
+    ) -> Result<impl Future<Output = Result<Option<Event>, AmendError>> + use<>, AmendError> {
+        if let Some(by) = &amend.by {
+            let taken = lock(&self.rates).take(by, self.now());
+            taken.map_err(AmendError::RateLimited)?;
+        }
+        let now = self.ports.clock.now();
+        let (ports, peers, limits) = (&self.ports, &self.peers, &self.limits);
+        let plan = amend::plan(ports, peers, limits, now, amend);
+        let writes = self.in_time(plan).await?;
+        let committing = self.commit(writes)?;
+        Ok(async move { amend::conclude(committing.wait().await?) })
     }
 
     /// Puts a marker into the queue.

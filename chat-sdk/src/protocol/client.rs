@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{ClientKey, ConversationId, Epoch, Seq, Text, UserId},
+    model::{Amendment, ClientKey, ConversationId, Epoch, Message, Seq, UserId},
     store::Checkpoint,
 };
 
@@ -94,7 +94,18 @@ pub enum Command {
         /// Where to.
         to: SendTo,
         /// What.
-        text: Text,
+        message: Message,
+    },
+    /// Change a message: `edit`, `delete`, `react`, `pin`.
+    Amend {
+        /// The client's name for it.
+        key: Option<ClientKey>,
+        /// In this conversation.
+        conversation: ConversationId,
+        /// Which message.
+        message: Seq,
+        /// How.
+        amendment: Amendment,
     },
     /// Move one's own marker.
     Mark {
@@ -137,6 +148,7 @@ impl Command {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Send { .. } => "send",
+            Self::Amend { amendment, .. } => amendment.name(),
             Self::Mark { .. } => "mark",
             Self::Typing { .. } => "typing",
             Self::Watch { .. } => "watch",

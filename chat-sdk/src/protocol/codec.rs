@@ -10,7 +10,10 @@ use serde::Deserialize;
 
 use super::{ClientFrame, Command, CommandId, Hello, SendTo, ServerFrame, Welcome};
 use crate::{
-    model::{ClientKey, ConversationId, Event, Marker, Seq, Text, Timestamp, UserId},
+    model::{
+        Amendment, ClientKey, ConversationId, Emoji, Event, Marker, Message, Seq, Text, Timestamp,
+        UserId,
+    },
     protocol::Problem,
     store::Checkpoint,
 };
@@ -168,12 +171,32 @@ fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
         to: Option<UserId>,
         conversation: Option<ConversationId>,
         text: Text,
+        reply_to: Option<Seq>,
     }
     #[derive(Deserialize)]
     struct MarkFields {
         conversation: ConversationId,
         received: Option<Seq>,
         read: Option<Seq>,
+    }
+    #[derive(Deserialize)]
+    struct AmendFields {
+        key: Option<ClientKey>,
+        conversation: ConversationId,
+        message: Seq,
+    }
+    #[derive(Deserialize)]
+    struct EditFields {
+        text: Text,
+    }
+    #[derive(Deserialize)]
+    struct ReactFields {
+        emoji: Emoji,
+        on: bool,
+    }
+    #[derive(Deserialize)]
+    struct PinFields {
+        on: bool,
     }
     #[derive(Deserialize)]
     struct TypingFields {
@@ -207,7 +230,7 @@ fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
             return Ok(ClientFrame::Ping { positions });
         }
         "send" => {
-            let SendFields { key, to, conversation, text } = fields(text, &id)?;
+            let SendFields { key, to, conversation, text, reply_to } = fields(text, &id)?;
             let to = match (to, conversation) {
                 (Some(user), None) => SendTo::User(user),
                 (None, Some(conversation)) => SendTo::Conversation(conversation),
@@ -216,7 +239,28 @@ fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
                     return Err(MalformedFrame::new(id, detail));
                 }
             };
-            Command::Send { key, to, text }
+            let mut message = Message::new(text);
+            message.reply_to = reply_to;
+            Command::Send { key, to, message }
+        }
+        "edit" | "delete" | "react" | "pin" => {
+            let AmendFields { key, conversation, message } = fields(text, &id)?;
+            let amendment = match &*kind {
+                "edit" => {
+                    let EditFields { text } = fields(text, &id)?;
+                    Amendment::Edit(text)
+                }
+                "react" => {
+                    let ReactFields { emoji, on } = fields(text, &id)?;
+                    Amendment::React(emoji, on)
+                }
+                "pin" => {
+                    let PinFields { on } = fields(text, &id)?;
+                    Amendment::Pin(on)
+                }
+                _ => Amendment::Delete,
+            };
+            Command::Amend { key, conversation, message, amendment }
         }
         "mark" => {
             let MarkFields { conversation, received, read } = fields(text, &id)?;
@@ -378,11 +422,35 @@ pub fn encode_client(frame: &ClientFrame) -> String {
         ClientFrame::Ping { positions } if positions.is_empty() => json!({"type": "ping"}),
         ClientFrame::Ping { positions } => json!({"type": "ping", "positions": positions}),
         ClientFrame::Command(_, command) => match command {
-            Command::Send { key, to: SendTo::User(user), text } => {
-                json!({"type": "send", "key": key, "to": user, "text": text})
+            Command::Send { key, to, message } => {
+                let mut value = json!(message);
+                value["type"] = json!("send");
+                value["key"] = json!(key);
+                match to {
+                    SendTo::User(user) => value["to"] = json!(user),
+                    SendTo::Conversation(id) => value["conversation"] = json!(id),
+                }
+                value
             }
-            Command::Send { key, to: SendTo::Conversation(conversation), text } => {
-                json!({"type": "send", "key": key, "conversation": conversation, "text": text})
+            Command::Amend { key, conversation, message, amendment } => {
+                let mut value = json!({
+                    "type": amendment.name(),
+                    "conversation": conversation,
+                    "message": message,
+                });
+                if let Some(key) = key {
+                    value["key"] = json!(key);
+                }
+                match amendment {
+                    Amendment::Edit(text) => value["text"] = json!(text),
+                    Amendment::Delete => {}
+                    Amendment::React(emoji, on) => {
+                        value["emoji"] = json!(emoji);
+                        value["on"] = json!(on);
+                    }
+                    Amendment::Pin(on) => value["on"] = json!(on),
+                }
+                value
             }
             Command::Mark { conversation, received, read } => {
                 let mut value = json!({"type": "mark", "conversation": conversation});

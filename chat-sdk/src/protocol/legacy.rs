@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::{Map, Value, json};
 
 use super::{ClientFrame, Command, CommandId, MalformedFrame, SendTo, ServerFrame};
-use crate::model::{Body, ClientKey, ConversationId, Seq, Text, Timestamp, UserId};
+use crate::model::{Body, ClientKey, ConversationId, Message, Seq, Text, Timestamp, UserId};
 
 /// Sends whose answer is still out: more than may be in flight on one connection. The oldest is
 /// forgotten first, and then its answer lacks `to` and `content`.
@@ -96,7 +96,7 @@ impl Legacy {
         self.remember(ConversationId::direct(&self.me, &to), &to);
         Ok(ClientFrame::Command(
             CommandId::new(key.as_str()),
-            Command::Send { key, to: SendTo::User(to), text },
+            Command::Send { key, to: SendTo::User(to), message: text.into() },
         ))
     }
 
@@ -130,7 +130,7 @@ impl Legacy {
             }
             ServerFrame::Event(event) => {
                 let from = event.from.as_ref()?;
-                let Body::Message { text } = &event.body else { return None };
+                let Body::Message(Message { text, .. }) = &event.body else { return None };
                 // Only what others say in the direct conversation with them.
                 if *from == self.me || event.conversation != ConversationId::direct(from, &self.me)
                 {
@@ -202,7 +202,10 @@ mod tests {
             r#"{"type":"message","to":"u_42","content":"hi","client_msg_id":"x"}"#,
         ] {
             match legacy().decode(frame).unwrap() {
-                ClientFrame::Command(Some(_), Command::Send { to, text, .. }) => {
+                ClientFrame::Command(
+                    Some(_),
+                    Command::Send { to, message: Message { text, .. }, .. },
+                ) => {
                     assert_eq!(to, SendTo::User(UserId::new("u_42").unwrap()));
                     assert_eq!(text.as_str(), "hi");
                 }

@@ -130,7 +130,7 @@ fn a_command_is_passed_on_with_its_id() {
     let expected = Command::Send {
         key: crate::model::ClientKey::new("k").unwrap(),
         to: SendTo::User(UserId::new("u2").unwrap()),
-        text: Text::new("hi").unwrap(),
+        message: Text::new("hi").unwrap().into(),
     };
     assert_eq!(outputs(&mut session), [Output::Run(CommandId::new("1"), expected)]);
 }

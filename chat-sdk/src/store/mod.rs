@@ -6,6 +6,7 @@
 mod account_search;
 mod checkpoint;
 mod memory;
+mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -28,8 +29,8 @@ pub use self::postgres::{PostgresError, PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{Durability, SqliteError, SqliteOptions, SqliteStore};
 use crate::model::{
-    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Memberships, Role, Seq,
-    Summary, Timestamp, Title, UserId,
+    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Memberships, MessageState,
+    Role, Seq, Summary, Timestamp, Title, UserId,
 };
 
 /// What became of a store's tables: from which version to which. Version 0 is none at all.
@@ -75,6 +76,8 @@ pub enum Write {
     Append(Append),
     /// Move a marker.
     Mark(Mark),
+    /// Put an event at the next place of its log, as another store has it.
+    Restore(Event),
 }
 
 impl Write {
@@ -85,6 +88,7 @@ impl Write {
             Self::Open(open) => open.conversation,
             Self::Append(append) => append.conversation,
             Self::Mark(mark) => mark.conversation,
+            Self::Restore(event) => event.conversation,
         }
     }
 }
@@ -123,8 +127,14 @@ pub struct Append {
     /// When.
     pub at: Timestamp,
     /// What. [`Body::Added`], [`Body::Removed`], [`Body::Left`], [`Body::Role`] and
-    /// [`Body::Title`] change the conversation in the same transaction.
+    /// [`Body::Title`] change the conversation in the same transaction, and those with a
+    /// [`target`](Body::target) what is read of that message.
     pub body: Body,
+}
+
+impl Append {
+    /// How many different emojis one user may have on one message: more is noise, and each is a row.
+    pub const REACTIONS_MAX: usize = 20;
 }
 
 /// Moves a member's marker.
@@ -175,6 +185,18 @@ pub enum Refusal {
     LastOwner,
     /// The user to be removed or given a role is not a member.
     NoSuchMember,
+    /// An event to be restored is not the next one of its log, or speaks of a later one.
+    OutOfPlace,
+    /// What is to be answered, edited, deleted, pinned or reacted to is no message of this log, or
+    /// was deleted.
+    NoSuchMessage,
+    /// The message is somebody else's.
+    NotAuthor,
+    /// It is so already: the emoji is there or is not, the message is pinned or is not.
+    NoChange,
+    /// The author has as many emojis on this message as one may have
+    /// ([`Append::REACTIONS_MAX`]).
+    TooManyReactions,
 }
 
 /// On whose behalf something is read.
@@ -209,6 +231,21 @@ pub struct Events {
     pub more_before: bool,
     /// Whether newer ones exist.
     pub more_after: bool,
+    /// Of a page of messages: what has become of those of them of which anything has, in ascending
+    /// order, as of [`head`](Self::head).
+    pub states: Vec<MessageState>,
+    /// The head at the same moment. Who holds the page applies what stands in the log after it to the
+    /// messages, and nothing that stands before it.
+    pub head: Seq,
+}
+
+impl Events {
+    /// What has become of a message of the page, if anything has.
+    #[must_use]
+    pub fn state(&self, message: Seq) -> Option<&MessageState> {
+        let place = self.states.binary_search_by_key(&message, |state| state.message);
+        place.ok().map(|place| &self.states[place])
+    }
 }
 
 /// Which events a page counts.
@@ -219,6 +256,21 @@ pub enum Only {
     Everything,
     /// [`Body::Message`] alone.
     Messages,
+    /// Messages that are pinned.
+    Pinned,
+    /// The edits of this message; none if it was deleted.
+    EditsOf(Seq),
+}
+
+impl Only {
+    /// Whether a page of them says what has become of each.
+    #[must_use]
+    pub const fn are_messages(self) -> bool {
+        match self {
+            Self::Messages | Self::Pinned => true,
+            Self::Everything | Self::EditsOf(_) => false,
+        }
+    }
 }
 
 /// Heads of conversations at one moment.
@@ -265,7 +317,18 @@ pub struct Heads {
 /// 9. **Unread** is the number of events with [`Body::counts_as_unread`] above the reader's `read`
 ///    whose author is not the reader.
 /// 10. **Text comes back as it went in**, byte for byte (it never holds U+0000).
-/// 11. **Epoch.** Stays the same for one life of the data, restarts included, and differs after a
+/// 11. **Messages are what the log says.** A reply, an edit, a deletion, an emoji or a pin of what
+///     is no [`Body::Message`] of the log is refused with [`Refusal::NoSuchMessage`]. `Edited` is
+///     for the author alone, `Deleted` also for owners and the system ([`Refusal::NotAuthor`]);
+///     `Reacted` and `Unreacted` are a user's. What is so already is refused with
+///     [`Refusal::NoChange`]. With a deletion the text of the message and of all its edits is
+///     overwritten by [`Body::Erased`], wherever the store keeps it, and all emojis on it and its pin
+///     are gone; a repeated write whose event was erased since is answered with it.
+/// 12. **Restored as it was.** [`Write::Restore`] adds an event with its number, time, author and key,
+///     whoever may: what it changes of members and messages changes as far as they are there. If it is
+///     not the next one of a log that exists, or is about a later one, it is refused with
+///     [`Refusal::OutOfPlace`]; if its key was used, with [`Refusal::KeyConflict`].
+/// 13. **Epoch.** Stays the same for one life of the data, restarts included, and differs after a
 ///     restore from a backup.
 ///
 /// Dropping a future of these methods may or may not cancel the operation; it never leaves half of

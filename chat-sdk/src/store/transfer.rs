@@ -1,7 +1,7 @@
 //! Moving everything from one store to another, of whatever kind: what a store holds, one record
 //! after the other, and how they are taken in.
 //!
-//! The log is not copied but written again, in its order and by the contract of [`Store`]: so every
+//! The log is not copied but restored, event by event and by the contract of [`Store`]: so every
 //! number, key and time is the same in the new store, or the import says where it is not.
 
 use std::{collections::BTreeMap, num::NonZeroU16};
@@ -9,18 +9,18 @@ use std::{collections::BTreeMap, num::NonZeroU16};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::{Append, Mark, Open, Reader, Refusal, Store, StoreError, Write, Written};
+use super::{Mark, Open, Reader, Refusal, Store, StoreError, Write, Written};
 use crate::{
     auth::accounts::{Account, AccountRole, AccountStore, CreateWhen, Creation},
-    model::{
-        Body, ConversationId, CredentialId, Epoch, Event, Marker, Role, Seq, Timestamp, UserId,
-    },
+    model::{Body, ConversationId, CredentialId, Epoch, Event, Marker, Seq, Timestamp, UserId},
 };
 
 /// The only version of the format so far.
 const VERSION: u32 = 1;
 /// Writes that are committed together.
 const BATCH: usize = 256;
+/// The place of [`Body::Created`].
+const FIRST: Seq = Seq::new(1);
 /// Records that wait for whoever takes them.
 const AHEAD: usize = 256;
 
@@ -402,22 +402,20 @@ impl Log {
 
     fn write(&mut self, event: Event) {
         // Who leaves keeps their marker, which can be set as long as they are there.
-        let leaves = match &event.body {
-            Body::Removed { user } => Some(user),
-            Body::Left => event.from.as_ref(),
-            _ => None,
-        };
+        let leaves = event.departure();
         if let Some((user, marker)) = leaves.and_then(|user| self.markers.get_key_value(user)) {
             self.mark(user.clone(), *marker);
         }
-        let Event { conversation, at, from: by, key, body, .. } = event.clone();
-        self.writes.push(match body {
-            Body::Created { kind, title, members } if event.seq == Seq::new(1) => {
-                Write::Open(Open { conversation, kind, title, by, key, members, at })
-            }
-            body => {
-                Write::Append(Append { conversation, by, requires: Role::Member, key, at, body })
-            }
+        self.writes.push(match event.clone() {
+            Event {
+                conversation,
+                seq: FIRST,
+                at,
+                from: by,
+                key,
+                body: Body::Created { kind, title, members },
+            } => Write::Open(Open { conversation, kind, title, by, key, members, at }),
+            event => Write::Restore(event),
         });
         self.expected.push(Some(event));
     }

@@ -18,6 +18,7 @@
 //! | V13 | for a reader who stops, a node holds no more than it says |
 //! | V14 | a revoked credential brings nothing more |
 //! | V15 | a resume brings nothing that the device said it holds |
+//! | V16 | a message is changed once by who may; pages say what became of it; what was deleted is gone |
 //! | replies | replies come in the order of the commands |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,8 @@ pub struct Terms {
     /// How long a node may not know that a membership has ended, for signals, which are not read
     /// from the store.
     pub stale: u64,
+    /// How long an event may be on its way between nodes.
+    pub bus: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,7 @@ pub fn check(history: &[Entry], terms: Terms) -> Vec<Violation> {
     check_devices(history, &logs, terms, &mut found);
     check_markers(history, &logs, &asked, &mut found);
     check_answers(history, &logs, &asked, terms, &mut found);
+    check_amendments(history, &logs, &asked, &mut found);
     check_remains(history, &asked, &mut found);
     found.0.sort_by_key(|violation| violation.place);
     found.0
@@ -70,7 +74,10 @@ impl Found {
 
 #[derive(Default)]
 struct Log {
+    /// As they were committed.
     events: Vec<LogEvent>,
+    /// What was deleted, with its edits: by which event, and where in the history.
+    erased: BTreeMap<u64, (u64, usize)>,
     /// Where in the history each was committed, and when.
     places: Vec<(usize, u64)>,
     stays: BTreeMap<String, Vec<Stay>>,
@@ -95,6 +102,29 @@ impl Log {
 
     fn event(&self, seq: u64) -> Option<&LogEvent> {
         self.events.get(usize::try_from(seq).ok()?.checked_sub(1)?)
+    }
+
+    /// Whether this may be what is read of the log at this place of the history.
+    fn shows(&self, event: &LogEvent, place: usize) -> bool {
+        let erased = self.erased.get(&event.seq).is_some_and(|(_, erased)| *erased < place);
+        self.event(event.seq).is_some_and(|it| it == event || (erased && erase(it) == *event))
+    }
+
+    /// As it is to be read at the end.
+    fn remains(&self) -> Vec<LogEvent> {
+        let it = |event: &LogEvent| match self.erased.get(&event.seq) {
+            Some(_) => erase(event),
+            None => event.clone(),
+        };
+        self.events.iter().map(it).collect()
+    }
+
+    /// Whether a message stands there when everything up to this number was done.
+    fn has_message(&self, seq: u64, head: u64) -> bool {
+        let deleted = self.erased.get(&seq).is_some_and(|(by, _)| *by <= head);
+        seq <= head
+            && !deleted
+            && self.event(seq).is_some_and(|it| matches!(it.body, Body::Message(_)))
     }
 
     fn stays(&self, user: &str) -> &[Stay] {
@@ -140,7 +170,12 @@ impl Log {
             Body::Created(users) | Body::Added(users) => users.iter().for_each(|it| come(self, it)),
             Body::Removed(user) => go(self, user),
             Body::Left => event.from.iter().for_each(|user| go(self, user)),
-            Body::Message(_) | Body::Other(_) => {}
+            Body::Amended { kind, message, .. } if kind == "deleted" => {
+                let edits = self.events.iter().filter(|it| it.edits() == Some(*message));
+                let gone: Vec<_> = edits.map(|it| it.seq).chain([*message]).collect();
+                self.erased.extend(gone.into_iter().map(|seq| (seq, (event.seq, place))));
+            }
+            Body::Message(_) | Body::Amended { .. } | Body::Erased | Body::Other(_) => {}
         }
         self.events.push(event.clone());
         self.places.push((place, at));
@@ -165,8 +200,8 @@ impl Logs {
                 }
                 What::Final { room, events } => {
                     finals += 1;
-                    let committed = logs.get(room).map_or(&[][..], |log| &log.events);
-                    if committed != events {
+                    let committed = logs.get(room).map_or_else(Vec::new, Log::remains);
+                    if committed != *events {
                         let story = format!("{room}: the log at the end is not what was committed");
                         found.add("V3", place, story);
                     }
@@ -385,6 +420,12 @@ fn check_devices(history: &[Entry], logs: &Logs, terms: Terms, found: &mut Found
             What::Hole { room, held, got, .. } => {
                 found.add("V5", place, format!("{name} got {room} {got} after {held}"));
             }
+            // Who is added in the very moment of connecting may be sent its beginning twice.
+            What::Again { room, .. }
+                if logs.0.get(room).is_some_and(|log| {
+                    let hello = history[device.hello].at;
+                    log.stays(user).iter().any(|stay| history[stay.from].at + terms.bus > hello)
+                }) => {}
             What::Again { room, seq, .. } => {
                 found.add("V15", place, format!("{name} held {room} {seq}, and said so"));
             }
@@ -455,7 +496,7 @@ fn check_applied(
         return;
     };
     let committed = log.places.get(seq as usize - 1).is_some_and(|(at, _)| *at < place);
-    if !committed || log.event(seq) != Some(event) {
+    if !committed || !log.shows(event, place) {
         found.add("V5", place, format!("{name} got {room} {seq}: not what is in the log"));
     }
     if seq >= log.visible_below(user_of(name), place) {
@@ -586,8 +627,7 @@ fn check_markers(
                     }
                     let counted = log.events.iter().filter(|event| {
                         event.seq > *read
-                            && event.seq <= *head
-                            && matches!(event.body, Body::Message(_))
+                            && log.has_message(event.seq, *head)
                             && event.from.as_deref() != Some(*user)
                     });
                     let counted = counted.count() as u64;
@@ -623,6 +663,8 @@ fn check_answers(
                 Ask::Mark { room, .. }
                 | Ask::Summary { room }
                 | Ask::Page { room }
+                | Ask::Messages { room }
+                | Ask::Amend { room, .. }
                 | Ask::Members { room }
                 | Ask::Change { room, .. },
                 _,
@@ -647,13 +689,147 @@ fn check_answers(
         if let Answer::Page(events) = answer {
             for (index, event) in events.iter().enumerate() {
                 let first = events[0].seq;
-                if event.seq != first + index as u64 || log.event(event.seq) != Some(event) {
+                if event.seq != first + index as u64 || !log.shows(event, place) {
                     let story = format!("{user}: {room} {} in a page is not the log's", event.seq);
                     found.add("V5", place, story);
                 }
             }
         }
     }
+}
+
+// --- V16 ---
+
+/// The same event, without what it said.
+fn erase(event: &LogEvent) -> LogEvent {
+    LogEvent { body: Body::Erased, ..event.clone() }
+}
+
+impl LogEvent {
+    /// Of an edit: the message.
+    fn edits(&self) -> Option<u64> {
+        match &self.body {
+            Body::Amended { kind, message, .. } if kind == "edited" => Some(*message),
+            _ => None,
+        }
+    }
+}
+
+fn check_amendments(
+    history: &[Entry],
+    logs: &Logs,
+    asked: &BTreeMap<u64, Asked<'_>>,
+    found: &mut Found,
+) {
+    for (room, log) in &logs.0 {
+        let mut keys = BTreeSet::new();
+        for (event, (place, _)) in log.events.iter().zip(&log.places) {
+            let Body::Amended { kind, message, .. } = &event.body else { continue };
+            let author = log.event(*message).and_then(|it| it.from.as_ref());
+            if !log.has_message(*message, event.seq - 1) {
+                found.add("V16", *place, format!("{room} {}: {kind} of nothing", event.seq));
+            } else if kind == "edited" && author != event.from.as_ref() {
+                found.add("V16", *place, format!("{room} {}: not the author's", event.seq));
+            }
+            if !keys.insert((&event.from, &event.key)) {
+                found.add("V16", *place, format!("{room} {}: made twice", event.seq));
+            }
+            if kind.ends_with("reacted") || kind.ends_with("pinned") {
+                let state = fold(log, *message, event.seq - 1);
+                if state == fold(log, *message, event.seq) {
+                    found.add("V16", *place, format!("{room} {}: {kind} already", event.seq));
+                }
+            }
+        }
+    }
+    let mut tries: BTreeMap<&str, usize> = BTreeMap::new();
+    for it in asked.values() {
+        if let Ask::Amend { key, .. } = it.ask {
+            *tries.entry(key).or_default() += 1;
+        }
+    }
+    for (place, entry) in history.iter().enumerate() {
+        let What::Answered { op, answer } = &entry.what else { continue };
+        let Some(Asked { place: before, user, ask }) = asked.get(op) else { continue };
+        match (ask, answer) {
+            (Ask::Amend { room, key, what }, answer) => {
+                let made = logs.0.get(room).is_some_and(|log| {
+                    log.events.iter().zip(&log.places).any(|(event, (committed, _))| {
+                        event.from.as_deref() == Some(*user)
+                            && event.key.as_ref() == Some(key)
+                            && *committed < place
+                    })
+                });
+                let can_be_so = what.contains("react") || what.contains("pin");
+                let story = || format!("{user}: {answer:?} for {key} in {room}: {what}");
+                match answer {
+                    Answer::Done if !made && !can_be_so => found.add("V16", place, story()),
+                    // Whether it was made is known to be unknown after these.
+                    Answer::Refused(code)
+                        if made
+                            && tries[key.as_str()] == 1
+                            && !["unavailable", "internal", "timeout"].contains(&&**code) =>
+                    {
+                        found.add("V16", place, story());
+                    }
+                    _ => {}
+                }
+            }
+            (Ask::Messages { room }, Answer::Messages(head, messages)) => {
+                let Some(log) = logs.0.get(room) else { continue };
+                if *head > log.head_at(place) || *head < log.head_at(*before) {
+                    found.add("V16", place, format!("{user}: head of {room} is not {head}"));
+                }
+                for message in messages {
+                    let seq = message.event.seq;
+                    let stands =
+                        log.has_message(seq, *head) && log.event(seq) == Some(&message.event);
+                    let (edit, reactions, pinned) = fold(log, seq, *head);
+                    let same = (&message.edit, &message.reactions, message.pinned)
+                        == (&edit, &reactions, pinned);
+                    if !stands || !same {
+                        let story = format!("{user}: {message:?} in a page of {room} as of {head}");
+                        found.add("V16", place, story);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What has become of a message as of a head: its last edit, its emojis, whether it is pinned.
+fn fold(
+    log: &Log,
+    message: u64,
+    head: u64,
+) -> (Option<(u64, String)>, BTreeMap<String, u64>, bool) {
+    let mut edit = None;
+    let mut emojis: BTreeSet<(&str, &Option<String>)> = BTreeSet::new();
+    let mut pinned = false;
+    for event in log.events.iter().take_while(|event| event.seq <= head) {
+        let Body::Amended { kind, message: of, with } = &event.body else { continue };
+        if *of != message {
+            continue;
+        }
+        match kind.as_str() {
+            "edited" => edit = Some((event.seq, with.clone())),
+            "reacted" => {
+                emojis.insert((with, &event.from));
+            }
+            "unreacted" => {
+                emojis.remove(&(with.as_str(), &event.from));
+            }
+            "pinned" => pinned = true,
+            "unpinned" => pinned = false,
+            _ => {}
+        }
+    }
+    let mut reactions = BTreeMap::new();
+    for (emoji, _) in emojis {
+        *reactions.entry(emoji.to_owned()).or_default() += 1;
+    }
+    (edit, reactions, pinned)
 }
 
 // --- V12 ---
@@ -690,8 +866,9 @@ fn check_remains(history: &[Entry], asked: &BTreeMap<u64, Asked<'_>>, found: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Folded;
 
-    const TERMS: Terms = Terms { revocation: 1_000, stale: 1_000, room: 3 };
+    const TERMS: Terms = Terms { revocation: 1_000, stale: 1_000, bus: 1_000, room: 3 };
 
     /// A history of a group `g` of ann and bob, written as a list of what happened; one entry a
     /// second.
@@ -962,6 +1139,93 @@ mod tests {
         let (device, room) = ("bob.1".to_owned(), "g".to_owned());
         story.add(What::Again { device, room, seq: 2 });
         assert_eq!(story.broken(), ["V15"]);
+    }
+
+    fn amended(seq: u64, from: &str, kind: &str, with: &str) -> LogEvent {
+        let body = Body::Amended { kind: kind.to_owned(), message: 2, with: with.to_owned() };
+        LogEvent { key: Some(format!("a{seq}")), ..other(seq, from, body) }
+    }
+
+    #[test]
+    fn what_was_deleted_and_is_still_there_or_went_too_soon_is_told() {
+        let erased = LogEvent { body: Body::Erased, ..message(2, "ann", "k1") };
+        let deleted = amended(3, "ann", "deleted", "");
+        let mut story = Story::new();
+        story.said(1, 2).commit(deleted.clone()).apply("bob.1", erased.clone());
+        story.apply("bob.1", deleted.clone());
+        // `broken` says at the end what was committed; the message is to be gone by then.
+        assert_eq!(story.broken(), ["V3"]);
+        story.0.truncate(story.0.len() - 1);
+        let events = vec![created(), erased.clone(), deleted.clone()];
+        story.add(What::Final { room: "g".to_owned(), events });
+        assert_eq!(check(&story.0, TERMS), []);
+
+        let mut story = Story::new();
+        story.said(1, 2).apply("bob.1", erased);
+        assert_eq!(story.broken(), ["V5"]);
+    }
+
+    #[test]
+    fn a_change_that_is_not_to_be_made_is_v16() {
+        let react = |seq| amended(seq, "bob", "reacted", "👍");
+        for (events, broken) in [
+            (vec![amended(3, "ann", "edited", "x"), react(4)], vec![]),
+            (vec![amended(3, "bob", "edited", "x")], vec!["V16"]),
+            (vec![react(3), react(4)], vec!["V16"]),
+            (vec![amended(3, "bob", "unpinned", "")], vec!["V16"]),
+            (
+                vec![
+                    LogEvent { key: Some("a".to_owned()), ..amended(3, "ann", "edited", "x") },
+                    LogEvent { key: Some("a".to_owned()), ..amended(4, "ann", "edited", "x") },
+                ],
+                vec!["V16"],
+            ),
+        ] {
+            let mut story = Story::new();
+            story.said(1, 2).apply("bob.1", message(2, "ann", "k1"));
+            for event in events {
+                story.commit(event.clone()).apply("bob.1", event);
+            }
+            assert_eq!(story.broken(), broken);
+        }
+    }
+
+    #[test]
+    fn a_page_that_does_not_say_what_became_of_a_message_is_v16() {
+        let event = message(2, "ann", "k1");
+        let none = Folded { event, edit: None, reactions: BTreeMap::new(), pinned: false };
+        let edited = Folded { edit: Some((3, "x".to_owned())), ..none.clone() };
+        for (head, said, broken) in
+            [(3, &edited, vec![]), (3, &none, vec!["V16"]), (2, &none, vec!["V16"])]
+        {
+            let mut story = Story::new();
+            story.said(1, 2).apply("bob.1", message(2, "ann", "k1"));
+            let edit = amended(3, "ann", "edited", "x");
+            story.commit(edit.clone()).apply("bob.1", edit);
+            story.ask(2, "bob.1", Ask::Messages { room: "g".to_owned() });
+            story.answer(2, Answer::Messages(head, vec![said.clone()]));
+            assert_eq!(story.broken(), broken);
+        }
+    }
+
+    #[test]
+    fn a_change_that_was_answered_otherwise_than_it_went_is_v16() {
+        let ask =
+            || Ask::Amend { room: "g".to_owned(), key: "a3".to_owned(), what: "edit".to_owned() };
+        for (made, answer, broken) in [
+            (true, Answer::Done, vec![]),
+            (false, Answer::Done, vec!["V16"]),
+            (true, Answer::Refused("forbidden".to_owned()), vec!["V16"]),
+            (true, Answer::Refused("unavailable".to_owned()), vec![]),
+        ] {
+            let mut story = Story::new();
+            story.said(1, 2).apply("bob.1", message(2, "ann", "k1")).ask(2, "ann.1", ask());
+            if made {
+                let edit = amended(3, "ann", "edited", "x");
+                story.commit(edit.clone()).apply("bob.1", edit);
+            }
+            assert_eq!(story.answer(2, answer).broken(), broken);
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio_tungstenite::{
 use turmoil::net::TcpStream;
 
 use super::{
-    history::{Answer, Ask, Body, LogEvent, Recorder, Room, What, user_of},
+    history::{Answer, Ask, Body, Folded, LogEvent, Recorder, Room, What, user_of},
     http,
     rng::Rng,
     workload::{self, Action, Habits},
@@ -143,6 +143,8 @@ pub struct Device {
     /// The ops of all sends ever, by key.
     sends: Rc<RefCell<BTreeMap<String, u64>>>,
     keys: u64,
+    /// The last change of a message that it asked for.
+    amended: Option<(Room, String, Value)>,
     credential: Rc<Cell<u32>>,
     under_way: Rc<Semaphore>,
     /// Whether positions are kept for as long as PROTOCOL.md asks for. Who forgets them a token
@@ -202,6 +204,7 @@ impl Device {
             outbox: Rc::default(),
             sends: Rc::default(),
             keys: 0,
+            amended: None,
             credential: Rc::default(),
             under_way: Rc::new(Semaphore::new(3)),
             careful,
@@ -664,8 +667,19 @@ impl Device {
     }
 
     fn ask_http(&mut self, op: u64, method: &'static str, path: String, body: Option<Value>) {
+        self.ask_http_with(op, method, path, None, body);
+    }
+
+    fn ask_http_with(
+        &mut self,
+        op: u64,
+        method: &'static str,
+        path: String,
+        key: Option<String>,
+        body: Option<Value>,
+    ) {
         let town = self.town.clone();
-        let request = self.request(method, path, None, body);
+        let request = self.request(method, path, key, body);
         tokio::task::spawn_local(async move {
             let number = |value: &Value, name: &str| value[name].as_u64().unwrap_or_default();
             let answer = match request.await {
@@ -675,6 +689,10 @@ impl Device {
                 }
                 Some((_, Value::Array(list))) if list.iter().all(|it| it["seq"].is_u64()) => {
                     Answer::Page(list.iter().filter_map(event_of).collect())
+                }
+                Some((_, it)) if it["messages"].is_array() => {
+                    let messages = it["messages"].as_array().into_iter().flatten();
+                    Answer::Messages(number(&it, "head"), messages.filter_map(folded_of).collect())
                 }
                 Some((_, it)) if it["unread"].is_u64() => Answer::Summary {
                     head: number(&it, "head"),
@@ -780,6 +798,16 @@ impl Device {
                 let path = format!("/conversations/{room}/events?{name}={place}&limit={limit}");
                 self.read(Ask::Page { room }, path);
             }
+            (Action::Messages, Some(room)) => {
+                let place = self.rng.below(60);
+                let limit = self.rng.between(1, 30);
+                let which = *self.rng.pick(&["before", "after", "around"]);
+                let pinned = if self.rng.chance(200) { "&pinned=true" } else { "" };
+                let path =
+                    format!("/conversations/{room}/messages?{which}={place}&limit={limit}{pinned}");
+                self.read(Ask::Messages { room }, path);
+            }
+            (Action::Amend, Some(room)) => self.amend(line, room).await?,
             (Action::Members, Some(room)) => {
                 let path = format!("/conversations/{room}/members");
                 self.read(Ask::Members { room }, path);
@@ -815,6 +843,53 @@ impl Device {
                 self.ask_http(op, method, path, body);
             }
         }
+        Ok(())
+    }
+
+    /// Changes some message, which may be nobody's, somebody else's, or gone; now and then what was
+    /// asked for before is asked for again, by the same key.
+    async fn amend(&mut self, line: &mut Line, room: Room) -> Result<(), End> {
+        let again = self.amended.clone().filter(|_| self.rng.chance(200));
+        let (room, key, frame) = again.unwrap_or_else(|| {
+            self.keys += 1;
+            let key = format!("{}-a{}", self.name, self.keys);
+            let held = self.memory.positions.get(&room).copied().unwrap_or(9);
+            // Mostly something recent.
+            let message = held.saturating_sub(self.rng.below(8)) + self.rng.below(2);
+            let emoji = *self.rng.pick(&["👍", "🎉"]);
+            let mut frame = match self.rng.below(10) {
+                0..3 => json!({"type": "edit", "text": format!("{key} anew")}),
+                3..5 => json!({"type": "delete"}),
+                5..8 => json!({"type": "react", "emoji": emoji, "on": self.rng.chance(700)}),
+                _ => json!({"type": "pin", "on": self.rng.chance(700)}),
+            };
+            frame["conversation"] = json!(room);
+            frame["message"] = json!(message);
+            frame["key"] = json!(key);
+            (room, key, frame)
+        });
+        self.amended = Some((room.clone(), key.clone(), frame.clone()));
+        let what = frame.to_string();
+        let ask = Ask::Amend { room: room.clone(), key: key.clone(), what };
+        let op = self.town.asked(&self.name, ask);
+        if self.rng.chance(700) {
+            return self.command(line, frame, Due::Op(op)).await;
+        }
+        let path = format!("/conversations/{room}/messages/{}", frame["message"]);
+        let put = if frame["on"] == true { "PUT" } else { "DELETE" };
+        let (method, path, body) = match frame["type"].as_str().unwrap_or_default() {
+            "edit" => ("PATCH", path, Some(json!({"text": frame["text"]}))),
+            "delete" => ("DELETE", path, None),
+            "pin" => (put, path + "/pin", None),
+            _ => {
+                let emoji = match frame["emoji"].as_str() {
+                    Some("👍") => "%F0%9F%91%8D",
+                    _ => "%F0%9F%8E%89",
+                };
+                (put, format!("{path}/reactions/{emoji}"), None)
+            }
+        };
+        self.ask_http_with(op, method, path, Some(key), body);
         Ok(())
     }
 
@@ -867,6 +942,20 @@ fn refused(town: &Town, outbox: &Outbox, key: &str, code: &str, retry: bool) {
     outbox.remove(key);
 }
 
+/// A message of a page with what has become of it.
+fn folded_of(it: &Value) -> Option<Folded> {
+    let edit = &it["edit"];
+    let reactions = it["reactions"].as_array().into_iter().flatten();
+    Some(Folded {
+        event: event_of(it)?,
+        edit: edit["seq"].as_u64().zip(edit["text"].as_str().map(ToOwned::to_owned)),
+        reactions: reactions
+            .map(|it| Some((it["emoji"].as_str()?.to_owned(), it["count"].as_u64()?)))
+            .collect::<Option<_>>()?,
+        pinned: it["pinned"] == true,
+    })
+}
+
 /// An event as it stands on the wire, in words of our own.
 fn event_of(frame: &Value) -> Option<LogEvent> {
     let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
@@ -879,6 +968,11 @@ fn event_of(frame: &Value) -> Option<LogEvent> {
         body: match event["type"].as_str()? {
             "created" => Body::Created(list(&event["members"])?),
             "message" => Body::Message(text(&event["text"])?),
+            "erased" => Body::Erased,
+            kind @ ("edited" | "deleted" | "reacted" | "unreacted" | "pinned" | "unpinned") => {
+                let with = text(&event["text"]).or(text(&event["emoji"])).unwrap_or_default();
+                Body::Amended { kind: kind.to_owned(), message: event["message"].as_u64()?, with }
+            }
             "added" => Body::Added(list(&event["users"])?),
             "removed" => Body::Removed(text(&event["user"])?),
             "left" => Body::Left,

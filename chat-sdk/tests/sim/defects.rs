@@ -33,7 +33,6 @@ fn every_defect_is_caught() {
         Defect::IgnoreRevocation,
         Defect::Unordered,
         Defect::Unbounded,
-        Defect::EarlyTokens,
     ] {
         sabotage::commit(Some(defect));
         let caught = caught(None);

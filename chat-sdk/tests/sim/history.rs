@@ -34,21 +34,71 @@ pub enum Body {
     Removed(String),
     Left,
     Message(String),
+    /// What was done to a message: `edited` (and to say what), `deleted`, `reacted` …
+    Amended {
+        kind: String,
+        message: u64,
+        with: String,
+    },
+    /// Where a message stood that was deleted, or an edit of one.
+    Erased,
     Other(String),
+}
+
+/// A message of a page, with what has become of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    pub event: LogEvent,
+    /// Where its last edit stands, and what it says.
+    pub edit: Option<(u64, String)>,
+    /// Emojis with how many there are.
+    pub reactions: BTreeMap<String, u64>,
+    pub pinned: bool,
 }
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    Send { key: String, text: String },
-    Mark { room: Room, received: u64, read: u64 },
-    Summary { room: Room },
-    Page { room: Room },
-    Sync { room: Room },
-    Typing { room: Room },
-    Members { room: Room },
-    Change { room: Room, what: String },
-    Open { what: String },
+    Send {
+        key: String,
+        text: String,
+    },
+    Mark {
+        room: Room,
+        received: u64,
+        read: u64,
+    },
+    Summary {
+        room: Room,
+    },
+    Page {
+        room: Room,
+    },
+    Messages {
+        room: Room,
+    },
+    /// The change of a message, under a key.
+    Amend {
+        room: Room,
+        key: String,
+        what: String,
+    },
+    Sync {
+        room: Room,
+    },
+    Typing {
+        room: Room,
+    },
+    Members {
+        room: Room,
+    },
+    Change {
+        room: Room,
+        what: String,
+    },
+    Open {
+        what: String,
+    },
 }
 
 /// What they are told.
@@ -70,6 +120,8 @@ pub enum Answer {
         unread: u64,
     },
     Page(Vec<LogEvent>),
+    /// Messages as of a head.
+    Messages(u64, Vec<Folded>),
     Refused(String),
     /// The last of several attempts at a send was refused: an earlier one may have happened.
     RefusedLate(String),

@@ -9,8 +9,8 @@ use std::{
 };
 
 use chat_sdk::{
-    Body, ConversationId, Epoch, Event, Marker, Member, Memberships, MemoryStore, Seq, Store,
-    Summary, Timestamp, UserId,
+    Body, ConversationId, Epoch, Event, Marker, Member, Memberships, MemoryStore, Message, Seq,
+    Store, Summary, Timestamp, UserId,
     store::{Checkpoint, Events, Heads, Only, Page, Reader, StoreError, Write, Written},
 };
 
@@ -164,12 +164,23 @@ pub fn in_our_words(event: &Event) -> LogEvent {
             Body::Added { users } => Said::Added(users.iter().map(text).collect()),
             Body::Removed { user } => Said::Removed(text(user)),
             Body::Left => Said::Left,
-            Body::Message { text } => Said::Message(text.as_str().to_owned()),
+            Body::Message(Message { text, .. }) => Said::Message(text.as_str().to_owned()),
             Body::Role { .. } => Said::Other("role".to_owned()),
             Body::Title { .. } => Said::Other("title".to_owned()),
+            Body::Erased => Said::Erased,
+            Body::Edited { message, text } => amended("edited", *message, text.as_str()),
+            Body::Deleted { message } => amended("deleted", *message, ""),
+            Body::Reacted { message, emoji } => amended("reacted", *message, emoji.as_str()),
+            Body::Unreacted { message, emoji } => amended("unreacted", *message, emoji.as_str()),
+            Body::Pinned { message } => amended("pinned", *message, ""),
+            Body::Unpinned { message } => amended("unpinned", *message, ""),
             _ => Said::Other("other".to_owned()),
         },
     }
+}
+
+fn amended(kind: &str, message: Seq, with: &str) -> Said {
+    Said::Amended { kind: kind.to_owned(), message: message.get(), with: with.to_owned() }
 }
 
 impl Store for FlakyStore {

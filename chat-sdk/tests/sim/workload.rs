@@ -36,6 +36,9 @@ pub enum Action {
     Mark,
     Summary,
     Page,
+    Messages,
+    /// Edits, deletes, reacts, pins.
+    Amend,
     Members,
     Sync,
     Typing,
@@ -56,6 +59,8 @@ pub fn next(rng: &mut Rng, habits: &Habits, stranger: bool) -> Action {
             Action::Mark,
             Action::Summary,
             Action::Page,
+            Action::Messages,
+            Action::Amend,
             Action::Members,
             Action::Sync,
             Action::Typing,
@@ -65,7 +70,9 @@ pub fn next(rng: &mut Rng, habits: &Habits, stranger: bool) -> Action {
     }
     match rng.below(1000) {
         0..200 if habits.crowded => Action::Send(rng.between(5, 25)),
-        0..520 => Action::Send(1),
+        0..430 => Action::Send(1),
+        430..490 => Action::Amend,
+        490..520 => Action::Messages,
         520..540 => Action::Send(rng.between(5, 25)),
         540..690 => Action::Mark,
         690..750 => Action::Summary,

@@ -56,7 +56,7 @@ impl Run {
     pub fn violations(&self) -> Vec<Violation> {
         // An event takes about 200 bytes, in a mailbox, or a segment of the simulated network.
         let room = self.plan.tcp_capacity + self.plan.mailbox / 200 + 20;
-        let terms = Terms { revocation: 4_000, stale: 8_000, room: room as u64 };
+        let terms = Terms { revocation: 4_000, stale: 8_000, bus: 1_100, room: room as u64 };
         checker::check(&self.history, terms)
     }
 }

@@ -619,6 +619,8 @@ pub enum Mood {
     WritesHang,
     /// Commits, and says that it could not.
     LosesAnswers,
+    /// Reads heads, and keeps each answer until it is [released](Moody::release_heads).
+    HeadsHeld,
 }
 
 /// A memory store with moods.
@@ -628,6 +630,9 @@ pub struct Moody {
     mood: Arc<tokio::sync::watch::Sender<Mood>>,
     /// Writes that were asked for, answered or not.
     pub asked: Arc<AtomicUsize>,
+    /// Answers about heads that were kept so far.
+    held: Arc<tokio::sync::watch::Sender<usize>>,
+    released: Arc<tokio::sync::Semaphore>,
 }
 
 impl Moody {
@@ -636,7 +641,21 @@ impl Moody {
             memory: Arc::new(MemoryStore::new()),
             mood: Arc::new(tokio::sync::watch::Sender::new(Mood::Well)),
             asked: Arc::default(),
+            held: Arc::new(tokio::sync::watch::Sender::new(0)),
+            released: Arc::new(tokio::sync::Semaphore::new(0)),
         }
+    }
+
+    /// Waits until so many answers about heads were kept.
+    pub async fn heads_held(&self, times: usize) {
+        let mut held = self.held.subscribe();
+        let waiting = held.wait_for(|held| *held >= times);
+        tokio::time::timeout(PATIENCE, waiting).await.expect("heads are asked for").unwrap();
+    }
+
+    /// Lets one of them go.
+    pub fn release_heads(&self) {
+        self.released.add_permits(1);
     }
 
     pub fn is(&self, mood: Mood) {
@@ -688,7 +707,12 @@ impl Store for Moody {
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Heads, StoreError> {
         self.well(false).await?;
-        self.memory.heads(conversations).await
+        let heads = self.memory.heads(conversations).await;
+        if *self.mood.borrow() == Mood::HeadsHeld {
+            self.held.send_modify(|held| *held += 1);
+            self.released.acquire().await.unwrap().forget();
+        }
+        heads
     }
 
     async fn read(

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use chat_sdk::{
-    Change, Chat, ConversationId, MemoryStore, NewGroup, Role, Title, UserId,
+    Change, Chat, ConversationId, Draft, Limits, MemoryStore, NewGroup, Role, Text, Title, To,
+    UserId,
     auth::{Accounts, accounts::AccountLimits},
 };
 use serde_json::{Value, json};
@@ -16,10 +17,12 @@ const ROUTES: &str = include_str!("../../src/http/route.rs");
 /// Everybody there is, to a group.
 const ROLES: [&str; 6] = ["owner", "member", "former member", "stranger", "anonymous", "bad token"];
 
-/// For any caller, for a user, for a member, for an owner.
+/// For any caller, for a user, for a member, for the member who wrote the message, for an owner.
 const ANYBODY: fn(u16) -> [u16; 6] = |ok| [ok; 6];
 const USERS: fn(u16) -> [u16; 6] = |ok| [ok, ok, ok, ok, 401, 401];
 const MEMBERS: fn(u16) -> [u16; 6] = |ok| [ok, ok, 404, 404, 401, 401];
+const AUTHOR: fn(u16) -> [u16; 6] = |ok| [403, ok, 404, 404, 401, 401];
+const AUTHOR_OR_OWNER: [u16; 6] = [204, 204, 404, 404, 401, 401];
 const OWNERS: fn(u16) -> [u16; 6] = |ok| [ok, 403, 404, 404, 401, 401];
 
 /// A row of the table: the route as PROTOCOL.md writes it, the query and body, and what each of
@@ -52,6 +55,24 @@ fn table() -> Vec<(&'static str, &'static str, Value, [u16; 6])> {
         ("PATCH /conversations/{id}", "", json!({"title": "Ships"}), OWNERS(204)),
         ("GET /conversations/{id}/events", "", Value::Null, MEMBERS(200)),
         ("POST /conversations/{id}/messages", "", json!({"text": "hi"}), MEMBERS(201)),
+        ("GET /conversations/{id}/messages", "?pinned=true", Value::Null, MEMBERS(200)),
+        ("PATCH /conversations/{id}/messages/{message}", "", json!({"text": "ho"}), AUTHOR(204)),
+        ("DELETE /conversations/{id}/messages/{message}", "", Value::Null, AUTHOR_OR_OWNER),
+        ("GET /conversations/{id}/messages/{message}/edits", "", Value::Null, MEMBERS(200)),
+        (
+            "PUT /conversations/{id}/messages/{message}/reactions/{emoji}",
+            "",
+            Value::Null,
+            MEMBERS(204),
+        ),
+        (
+            "DELETE /conversations/{id}/messages/{message}/reactions/{emoji}",
+            "",
+            Value::Null,
+            MEMBERS(204),
+        ),
+        ("PUT /conversations/{id}/messages/{message}/pin", "", Value::Null, OWNERS(204)),
+        ("DELETE /conversations/{id}/messages/{message}/pin", "", Value::Null, OWNERS(204)),
         ("PUT /conversations/{id}/marker", "", json!({"read": 1}), MEMBERS(200)),
         ("GET /conversations/{id}/members", "", Value::Null, MEMBERS(200)),
         ("POST /conversations/{id}/members", "", json!({"users": ["$former"]}), OWNERS(204)),
@@ -111,7 +132,9 @@ impl World {
             let token = accounts.register(name, None, "correct horse", address).await.unwrap();
             users.push((token.user, token.token));
         }
-        let chat = Chat::builder(accounts.clone()).accounts(accounts).store(store);
+        // The same few people do all of it.
+        let limits = Limits { sends_burst: 10_000, ..Limits::default() };
+        let chat = Chat::builder(accounts.clone()).accounts(accounts).store(store).limits(limits);
         Self { server: Server::start(chat).await, users: users.try_into().unwrap() }
     }
 
@@ -119,7 +142,7 @@ impl World {
         &self.users[role].0
     }
 
-    /// A group in which everybody has the place that their role says.
+    /// A group in which everybody has the place that their role says, and the member has written.
     async fn group(&self) -> ConversationId {
         let [owner, member, former, _, other] = &self.users;
         let group = NewGroup {
@@ -129,6 +152,8 @@ impl World {
             key: None,
         };
         let group = self.server.chat.open_group(group).await.unwrap();
+        let hi = Draft::new(member.0.clone(), To::Conversation(group), Text::new("hi").unwrap());
+        assert_eq!(self.server.chat.send(hi).await.unwrap().event.seq.get(), 2);
         self.server.change(group, Change::Remove(former.0.clone())).await;
         group
     }
@@ -147,6 +172,8 @@ async fn every_route_answers_everybody_as_the_table_says() {
             let fill = |text: &str| {
                 text.replace("{id}", &group.to_string())
                     .replace("{user}", world.user(4).as_str())
+                    .replace("{message}", "2")
+                    .replace("{emoji}", "%F0%9F%91%8D")
                     .replace("$other", world.user(4).as_str())
                     .replace("$former", world.user(2).as_str())
                     .replace("$n", &n.to_string())
@@ -194,7 +221,11 @@ async fn a_stranger_cannot_tell_a_conversation_from_none() {
         }
         let mut answers = Vec::new();
         for id in [&*group, nothing] {
-            let path = path.replace("{id}", id).replace("{user}", world.user(4).as_str());
+            let path = path
+                .replace("{id}", id)
+                .replace("{user}", world.user(4).as_str())
+                .replace("{message}", "2")
+                .replace("{emoji}", "%2B1");
             let mut ask = Ask::new(method, &format!("{path}{query}")).bearer(&world.users[3].1);
             if !body.is_null() {
                 ask = ask.json(body.clone());

@@ -8,6 +8,7 @@ mod support;
 
 // HTTP.
 mod access;
+mod amendments;
 mod bodies;
 mod paging;
 mod routes;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chat_sdk::{Change, Limits, To};
+use chat_sdk::{Change, Chat, Limits, To};
 use serde_json::{Value, json};
 
-use crate::support::{Ask, Client, PATIENCE, Server, user};
+use crate::support::{Ask, Client, Mood, Moody, PATIENCE, Server, TokenIsUser, user};
 
 async fn say(server: &Server, to: &str, times: u64) -> String {
     let mut id = String::new();
@@ -228,4 +228,40 @@ async fn a_conversation_that_nothing_happened_in_costs_a_resume_nothing() {
     let token = token(&mut bob).await;
     let (_bob, before) = server.resume("bob", json!({"epoch": epoch, "token": token})).await;
     assert_eq!(before.len(), 1, "nothing but a welcome: {before:?}");
+}
+
+/// What a client reached before the last token came it names no more.
+#[tokio::test]
+async fn a_token_speaks_of_a_moment_after_the_last_one_was_given() {
+    let store = Moody::new();
+    let chat = Chat::builder(TokenIsUser).store(store.clone()).limits(quick_tokens());
+    let server = Server::start(chat).await;
+    say(&server, "bob", 1).await;
+    let mut bob = server.connect("bob").await;
+    token(&mut bob).await;
+
+    // Looks at the heads, one after the other, each in the middle until it is let go.
+    store.is(Mood::HeadsHeld);
+    for look in 1..4 {
+        store.heads_held(look).await;
+        say(&server, "bob", 1).await;
+        bob.next_of("event").await;
+        store.release_heads();
+    }
+    store.heads_held(4).await;
+    say(&server, "bob", 1).await;
+    bob.next_of("event").await;
+    // That of a look before the one that is in the middle, which does not know the last message.
+    let given = token(&mut bob).await;
+    store.release_heads();
+    store.heads_held(5).await;
+    for _ in 0..20 {
+        bob.send(r#"{"type":"ping"}"#).await;
+        let later = bob.next_of("pong").await["token"].clone();
+        assert!(later.is_null() || later == given, "{later} does not speak of what came before");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    store.release_heads();
+    store.is(Mood::Well);
+    assert_ne!(token(&mut bob).await, given, "one that does is given");
 }

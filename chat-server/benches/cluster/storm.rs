@@ -181,7 +181,7 @@ async fn talk(
     while phase.load(Ordering::Relaxed) < 3 {
         let next = tokio::time::timeout(Duration::from_millis(500), events.next()).await;
         let Ok(Some(ClientEvent::Event(event))) = next else { continue };
-        let chat_sdk::Body::Message { text } = &event.body else { continue };
+        let chat_sdk::Body::Message(chat_sdk::Message { text, .. }) = &event.body else { continue };
         let Ok(then) = text.as_str().parse::<u64>() else { continue };
         let delay = began.elapsed().saturating_sub(Duration::from_micros(then));
         match phase.load(Ordering::Relaxed) {

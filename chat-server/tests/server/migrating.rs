@@ -26,6 +26,18 @@ fn reason(output: &Output) -> String {
     text(&output.stderr).lines().last().unwrap().to_owned()
 }
 
+/// The versions of the tables that this program makes.
+const SQLITE: u32 = 3;
+const POSTGRES: u32 = 2;
+
+fn made(version: u32) -> String {
+    format!("schema {version} (was 0)\n")
+}
+
+fn nothing_to_do(version: u32) -> String {
+    format!("schema {version}, nothing to do\n")
+}
+
 #[test]
 fn one_role_makes_the_tables_and_another_one_serves() {
     let (postgres, folder) = (Postgres::start(), tempfile::tempdir().unwrap());
@@ -51,16 +63,17 @@ fn one_role_makes_the_tables_and_another_one_serves() {
 
     // Nobody has made them yet.
     let refused = reason(&serve().fails());
-    for part in ["no tables", "version 1", "run chat-server migrate, or set postgres.migrate"] {
+    let version = format!("version {POSTGRES}");
+    for part in ["no tables", &version, "run chat-server migrate, or set postgres.migrate"] {
         assert!(refused.contains(part), "{refused}");
     }
     assert_eq!(postgres.sql("chat", "SELECT to_regclass('chat_schema') IS NULL").trim(), "t");
     let refused = reason(&migrate(folder.path(), &serving));
     assert!(refused.contains("right to CREATE"), "{refused}");
 
-    assert_eq!(said(migrate(folder.path(), &owner)), "schema 1 (was 0)\n");
-    assert_eq!(said(migrate(folder.path(), &owner)), "schema 1, nothing to do\n");
-    assert_eq!(said(migrate(folder.path(), &serving)), "schema 1, nothing to do\n");
+    assert_eq!(said(migrate(folder.path(), &owner)), made(POSTGRES));
+    assert_eq!(said(migrate(folder.path(), &owner)), nothing_to_do(POSTGRES));
+    assert_eq!(said(migrate(folder.path(), &serving)), nothing_to_do(POSTGRES));
 
     let check = |server: Server| {
         let epoch = || postgres.sql("chat", "SELECT epoch FROM chat_life");
@@ -71,7 +84,7 @@ fn one_role_makes_the_tables_and_another_one_serves() {
         server.post("/messages", &headers, &json!({ "to": bob, "content": "hi" })).expect(201);
         server.post("/user/logout", &headers, &json!(null)).expect(204);
         // Migrating beside it changes nothing, and is no new life for devices.
-        assert_eq!(said(migrate(folder.path(), &owner)), "schema 1, nothing to do\n");
+        assert_eq!(said(migrate(folder.path(), &owner)), nothing_to_do(POSTGRES));
         assert_eq!(epoch(), before);
         server.stop();
     };
@@ -105,7 +118,7 @@ fn a_migration_waits_for_a_database_that_starts_a_moment_later() {
         migrating.join().unwrap()
     });
     assert!(text(&output.stderr).contains("waiting for PostgreSQL"), "{output:?}");
-    assert_eq!(said(output), "schema 1 (was 0)\n");
+    assert_eq!(said(output), made(POSTGRES));
 }
 
 #[test]
@@ -137,12 +150,12 @@ fn a_migration_names_what_it_cannot_do_on_its_last_line() {
 fn a_file_is_migrated_too_but_not_under_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let migrate = || run(folder.path(), ["migrate"]);
-    assert_eq!(said(migrate()), "schema 2 (was 0)\n");
-    assert_eq!(said(migrate()), "schema 2, nothing to do\n");
+    assert_eq!(said(migrate()), made(SQLITE));
+    assert_eq!(said(migrate()), nothing_to_do(SQLITE));
     let server = Server::start(&folder);
     server.register("alice", "correct horse");
     let refused = reason(&migrate());
     assert!(refused.contains("another chat-server"), "{refused}");
     server.stop();
-    assert_eq!(said(migrate()), "schema 2, nothing to do\n");
+    assert_eq!(said(migrate()), nothing_to_do(SQLITE));
 }

@@ -91,14 +91,15 @@ export class Directory {
     if (before !== null && before.read > body.read) marks.read(body.id, before.read);
     if (body.received < body.head) marks.received(body.id, body.head);
     // What came live while the answer was on its way is counted on top.
-    const summary = run(body.id).reduce((each, event) => withEvent(each, event, me), summaryOf(body, me, before));
+    const held = run(body.id);
+    const summary = held.reduce((each, event) => withEvent(each, event, me, held), summaryOf(body, me, before));
     this.summaries.update((summaries) => new Map(summaries).set(body.id, summary));
     changed(body.id);
   }
 
   /** Events that took their place in the log. */
   happened(id: ConversationId, fresh: readonly LoggedEvent[]): void {
-    const { me, marks } = this.options;
+    const { me, marks, run } = this.options;
     const summary = this.get(id);
     const first = fresh[0]?.seq ?? 0;
     const last = fresh.at(-1)?.seq ?? 0;
@@ -106,7 +107,7 @@ export class Directory {
     const arrived = fresh.some((event) => event.from !== me) && last > (summary?.received ?? 0);
     if (arrived) marks.received(id, last);
     this.change(id, (each) => {
-      const counted = fresh.reduce((one, event) => withEvent(one, event, me), each);
+      const counted = fresh.reduce((one, event) => withEvent(one, event, me, run(id)), each);
       return arrived ? { ...counted, received: Math.max(counted.received, last) } : counted;
     });
   }

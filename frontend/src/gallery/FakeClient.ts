@@ -104,14 +104,14 @@ export class FakeClient implements ChatClient {
     this.sends += 1;
     const online = this.connection.get().at === "online";
     this.append(conversation, {
-      kind: "message", key: `own-${this.sends}`, seq: null, from: me.userId, mine: true, text, at: Date.now(),
+      kind: "message", key: `own-${this.sends}`, seq: null, from: me.userId, mine: true, text, editedAt: null, deleted: false, at: Date.now(),
       state: online ? { at: "sending", since: Date.now() } : { at: "queued" },
     });
   }
   /** As if somebody else had written. */
   receive(conversation: ConversationId, from: UserId, text: string): void {
     const seq = this.timeline(conversation).get().head + 1;
-    this.append(conversation, { kind: "message", key: `in-${seq}`, seq, from, mine: false, text, at: Date.now(), state: null });
+    this.append(conversation, { kind: "message", key: `in-${seq}`, seq, from, mine: false, text, editedAt: null, deleted: false, at: Date.now(), state: null });
   }
   private append(conversation: ConversationId, entry: TimelineEntry): void {
     const cell = this.timeline(conversation);

@@ -14,13 +14,19 @@ interface Said {
   text: string;
   ago: number;
   state?: MessageState;
+  /** How long ago it was edited. */
+  edited?: number;
+  deleted?: boolean;
 }
 
 const READ: MessageState = { at: "read", by: 1, of: 1 };
 
-function message(seq: number | null, { from, text, ago, state }: Said, key = `m-${seq}`): TimelineMessage {
+function message(seq: number | null, { from, text, ago, state, edited, deleted = false }: Said, key = `m-${seq}`): TimelineMessage {
   const mine = from === me.userId;
-  return { kind: "message", key, seq, from, mine, text, at: NOW - ago, state: mine ? (state ?? READ) : null };
+  return {
+    kind: "message", key, seq, from, mine, text, editedAt: edited === undefined ? null : NOW - edited, deleted, at: NOW - ago,
+    state: mine && !deleted ? (state ?? READ) : null,
+  };
 }
 
 export function timeline(entries: TimelineEntry[], more: Partial<Timeline> = {}): Timeline {
@@ -47,6 +53,9 @@ export const direct = timeline(say([
 
 export const states = timeline([
   ...say([
+    { from: bob.userId, ago: 12 * MINUTE, text: "A message can also be edited,", edited: 11 * MINUTE },
+    { from: bob.userId, ago: 11 * MINUTE, text: "", deleted: true },
+    { from: me.userId, ago: 10 * MINUTE, text: "", deleted: true },
     { from: bob.userId, ago: 9 * MINUTE, text: "Every state a message of yours can have:" },
     { from: me.userId, ago: 8 * MINUTE, text: "Read" },
     { from: bob.userId, ago: 8 * MINUTE, text: "…" },

@@ -15,6 +15,21 @@ import {
 
 const summary = (changes: Partial<Parameters<typeof direct>[0]> = {}): Summary => summaryOf(direct(changes), ME, null);
 
+describe("what becomes of a message", () => {
+  it("shows in the preview and in the count", () => {
+    let one = withEvent(summary(), event(11), ME);
+    one = withEvent(one, body(12, { type: "edited", message: 11, text: "now" }), ME);
+    expect(one.last?.event).toEqual({ type: "message", text: "now" });
+    one = withEvent(one, body(13, { type: "edited", message: 9, text: "older" }), ME);
+    expect([one.last?.seq, one.unread]).toEqual([11, 1]);
+    const run = [body(11, { type: "erased" }), body(14, { type: "deleted", message: 11 })];
+    const gone = withEvent(one, body(14, { type: "deleted", message: 11 }), ME, run);
+    expect([gone.last?.event.type, gone.unread, gone.head]).toEqual(["erased", 0, 14]);
+    const mine = [{ ...body(11, { type: "erased" }), from: ME }];
+    expect(withEvent(one, body(14, { type: "deleted", message: 11 }), ME, mine).unread).toBe(1);
+  });
+});
+
 describe("unread", () => {
   it("counts messages of others, once each", () => {
     let one = withEvent(summary(), event(11), ME);

@@ -34,8 +34,11 @@ export function summaryOf(body: Conversation, me: UserId, before: Summary | null
   return before === null ? summary : withRead(summary, before.read, [], me);
 }
 
-/** The next event of the log; one that is already counted changes nothing. */
-export function withEvent(summary: Summary, logged: LoggedEvent, me: UserId): Summary {
+/**
+ * The next event of the log; one that is already counted changes nothing. `run`: what is held of the log,
+ * in which a deleted message has its author still.
+ */
+export function withEvent(summary: Summary, logged: LoggedEvent, me: UserId, run: readonly LoggedEvent[] = []): Summary {
   if (logged.seq <= summary.head) return summary;
   const next: Summary = { ...summary, head: logged.seq };
   const { event, from, at } = logged;
@@ -67,11 +70,30 @@ export function withEvent(summary: Summary, logged: LoggedEvent, me: UserId): Su
     case "role":
       if (event.user === me) next.role = event.role;
       return next;
+    case "edited":
+      next.last = edited(summary.last, event.message, event.text);
+      return next;
+    case "deleted": {
+      if (summary.last?.seq === event.message) next.last = { ...summary.last, event: { type: "erased" } };
+      const of = run.find(({ seq }) => seq === event.message);
+      if (of !== undefined && of.from !== me && of.seq > summary.read) next.unread = Math.max(0, summary.unread - 1);
+      return next;
+    }
+    case "erased":
+    case "reacted":
+    case "unreacted":
+    case "pinned":
+    case "unpinned":
     case "unknown":
       return next;
     default:
       return assertNever(event);
   }
+}
+
+function edited(last: LoggedEvent | null, message: Seq, text: string): LoggedEvent | null {
+  if (last?.seq !== message || last.event.type !== "message") return last;
+  return { ...last, event: { ...last.event, text } };
 }
 
 /** `run` is what is held of the log: where it covers what is left unread, the count is exact. */
@@ -139,6 +161,13 @@ export function membersAfter(members: MemberList, { event, from }: LoggedEvent):
     case "created":
     case "message":
     case "title":
+    case "edited":
+    case "deleted":
+    case "erased":
+    case "reacted":
+    case "unreacted":
+    case "pinned":
+    case "unpinned":
     case "unknown":
       return members;
     default:

@@ -46,6 +46,19 @@ describe("the lines of a screen", () => {
     expect(after[1]).toBe(before[1]);
   });
 
+  it("shows what a message says now, and where one was deleted", () => {
+    const lines = (...run: ReturnType<typeof event>[]) => entries({ run, pending: [], me: ME, stateOf: sent }, []);
+    const edited = body(3, { type: "edited", message: 1, text: "now" });
+    const [first, second, ...more] = lines(event(1), event(2), edited, body(4, { type: "pinned", message: 2 }));
+    expect(more).toEqual([]);
+    expect(first).toMatchObject({ text: "now", editedAt: edited.at, deleted: false });
+    expect(second).toMatchObject({ text: "m2", editedAt: null });
+    const erased = { type: "erased" } as const;
+    const gone = lines(body(1, erased), event(2), body(3, erased), body(4, { type: "deleted", message: 1 }));
+    expect(gone.map((line) => line.key)).toEqual(["№1", "№2"]);
+    expect(gone[0]).toMatchObject({ kind: "message", text: "", deleted: true });
+  });
+
   it("says why a message failed", () => {
     const box = typed("k1").map((send) => ({ ...send, state: { at: "failed", reason: "No." } as const }));
     expect(entries({ run: [], pending: box, me: ME, stateOf: sent }, [])[0]).toMatchObject({

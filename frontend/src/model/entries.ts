@@ -3,7 +3,7 @@
 import type { LoggedEvent } from "../protocol";
 import { assertNever } from "./assertNever";
 import type { Send } from "./outbox";
-import type { MessageState, TimelineEntry, UserId } from "./types";
+import type { MessageState, Seq, TimelineEntry, UserId } from "./types";
 
 export interface EntriesOf {
   run: readonly LoggedEvent[];
@@ -23,7 +23,8 @@ export function entries(of: EntriesOf, previous: readonly TimelineEntry[]): Time
     const old = before.get(entry.key);
     out.push(old !== undefined && same(old, entry) ? old : entry);
   };
-  for (const event of of.run) add(entryOf(event, of));
+  const amended = amendments(of.run);
+  for (const event of of.run) add(entryOf(event, of, amended));
   for (const send of of.pending) add(pendingEntry(send, of.me));
   return out;
 }
@@ -33,14 +34,44 @@ export function keyOf(event: LoggedEvent, me: UserId): string {
   return event.from === me && event.key !== null ? event.key : `№${event.seq}`;
 }
 
-function entryOf(event: LoggedEvent, { me, stateOf }: EntriesOf): TimelineEntry | null {
+interface Amendments {
+  edits: ReadonlyMap<Seq, { text: string; at: number }>;
+  deleted: ReadonlySet<Seq>;
+}
+
+/** The run ends at the head, so whatever became of a message in it stands behind it. */
+function amendments(run: readonly LoggedEvent[]): Amendments {
+  const edits = new Map<Seq, { text: string; at: number }>();
+  const deleted = new Set<Seq>();
+  for (const { at, event } of run) {
+    if (event.type === "edited") edits.set(event.message, { text: event.text, at });
+    else if (event.type === "deleted") deleted.add(event.message);
+  }
+  return { edits, deleted };
+}
+
+function entryOf(event: LoggedEvent, { me, stateOf }: EntriesOf, { edits, deleted }: Amendments): TimelineEntry | null {
   const { seq, at, from } = event;
   const key = keyOf(event, me);
   switch (event.event.type) {
     case "message": {
       const mine = from === me;
-      return { kind: "message", key, seq, from, mine, text: event.event.text, at, state: mine ? stateOf(seq) : null };
+      const edit = edits.get(seq);
+      const text = edit?.text ?? event.event.text;
+      const state = mine ? stateOf(seq) : null;
+      return { kind: "message", key, seq, from, mine, text, editedAt: edit?.at ?? null, deleted: false, at, state };
     }
+    case "erased":
+      // An edit of a deleted message leaves one as well, and is no line of its own.
+      if (!deleted.has(seq)) return null;
+      return { kind: "message", key, seq, from, mine: from === me, text: "", editedAt: null, deleted: true, at, state: null };
+    case "edited":
+    case "deleted":
+    case "reacted":
+    case "unreacted":
+    case "pinned":
+    case "unpinned":
+      return null;
     case "created": {
       const { title, members } = event.event;
       return { kind: "note", key, seq, at, from, note: { type: "created", title, members } };
@@ -61,7 +92,7 @@ function entryOf(event: LoggedEvent, { me, stateOf }: EntriesOf): TimelineEntry 
 function pendingEntry(send: Send, me: UserId): TimelineEntry {
   const { key, text } = send;
   const { seq, at, state } = pendingState(send);
-  return { kind: "message", key, seq, from: me, mine: true, text, at, state };
+  return { kind: "message", key, seq, from: me, mine: true, text, editedAt: null, deleted: false, at, state };
 }
 
 function pendingState(send: Send): { seq: number | null; at: number; state: MessageState } {
@@ -84,7 +115,7 @@ function pendingState(send: Send): { seq: number | null; at: number; state: Mess
 function same(a: TimelineEntry, b: TimelineEntry): boolean {
   if (a.kind !== b.kind || a.seq !== b.seq || a.at !== b.at) return false;
   if (a.kind === "note" || b.kind === "note") return true;
-  return a.text === b.text && sameState(a.state, b.state);
+  return a.text === b.text && a.editedAt === b.editedAt && a.deleted === b.deleted && sameState(a.state, b.state);
 }
 
 function sameState(a: MessageState | null, b: MessageState | null): boolean {

@@ -1,11 +1,30 @@
 import { describe, expect, it } from "vitest";
-import { event, events } from "../test/build";
+import { body, event, events } from "../test/build";
 import { Seeded } from "../test/seeded";
 import { applyEvent, applyPage, emptyLog, newest, resetLog, startReached, type Applied, type Log } from "./timeline";
 
 const seqs = (log: Log) => log.run.map((each) => each.seq);
 const apply = (log: Log, ...numbers: number[]): Applied =>
   numbers.reduce<Applied>((applied, seq) => applyEvent(applied.log, event(seq)), { log, fresh: [], hole: null });
+
+describe("a deletion", () => {
+  const edited = body(6, { type: "edited", message: 5, text: "secret, edited" });
+  const deleted = body(7, { type: "deleted", message: 5 });
+  const kinds = (log: Log) => log.run.map((each) => each.event.type);
+
+  it("takes the text and its edits off this device, however it comes", () => {
+    const held = applyEvent(apply(emptyLog(4), 5).log, edited).log;
+    expect(kinds(applyEvent(held, deleted).log)).toEqual(["erased", "erased", "deleted"]);
+    const ahead = applyEvent(apply(emptyLog(4), 5).log, deleted).log;
+    expect(kinds(applyEvent(ahead, edited).log)).toEqual(["erased", "erased", "deleted"]);
+    expect(kinds(applyPage(held, [deleted, event(8)]).log)).toEqual(["erased", "erased", "deleted", "message"]);
+  });
+
+  it("leaves everything else", () => {
+    const held = apply(emptyLog(4), 5, 6).log;
+    expect(kinds(applyEvent(held, deleted).log)).toEqual(["erased", "message", "deleted"]);
+  });
+});
 
 describe("the one rule", () => {
   it("applies the next event", () => {

@@ -12,6 +12,20 @@ export interface Log {
   readonly ahead: readonly LoggedEvent[];
 }
 
+/** What a deletion leaves of a message and of its edits. */
+function erased(event: LoggedEvent): LoggedEvent {
+  return { ...event, event: { type: "erased" } };
+}
+
+/** Nothing that was deleted stays on this device. */
+function forget(log: Log, fresh: readonly LoggedEvent[]): Log {
+  const gone = new Set(fresh.flatMap(({ event }) => (event.type === "deleted" ? [event.message] : [])));
+  if (gone.size === 0) return log;
+  const goes = ({ seq, event }: LoggedEvent): boolean =>
+    (event.type === "message" && gone.has(seq)) || (event.type === "edited" && gone.has(event.message));
+  return { ...log, run: log.run.map((event) => (goes(event) ? erased(event) : event)) };
+}
+
 /** What changed: the events that took their place, in order, and where something is missing. */
 export interface Applied {
   log: Log;
@@ -55,7 +69,7 @@ export function applyPage(log: Log, page: readonly LoggedEvent[]): Applied {
   const newer = page.filter((event) => event.seq > log.position);
   const run = older.length + newer.length === 0 ? log.run : [...older, ...log.run, ...newer];
   const { fresh, log: joined, hole } = join({ run, position: Math.max(log.position, last), ahead: log.ahead });
-  return { log: joined, fresh: [...newer, ...fresh], hole };
+  return { log: forget(joined, newer), fresh: [...newer, ...fresh], hole };
 }
 
 /** The server no longer has, or does not replay, what lies between: start at its head. */
@@ -85,7 +99,7 @@ function join(log: Log): Applied {
   }
   const ahead = used === 0 ? log.ahead : log.ahead.slice(used);
   const run = fresh.length === 0 ? log.run : [...log.run, ...fresh];
-  return { log: { run, position, ahead }, fresh, hole: ahead.length > 0 ? position : null };
+  return { log: forget({ run, position, ahead }, fresh), fresh, hole: ahead.length > 0 ? position : null };
 }
 
 function insert(ahead: readonly LoggedEvent[], event: LoggedEvent): readonly LoggedEvent[] {

@@ -41,7 +41,11 @@ export interface TimelineMessage {
   /** Missing when the system speaks. */
   from: UserId | null;
   mine: boolean;
+  /** What it says now; empty when it is deleted. */
   text: string;
+  /** When it was edited last. */
+  editedAt: number | null;
+  deleted: boolean;
   /** Milliseconds since the epoch: the server's time once acknowledged. */
   at: number;
   /** Only for one's own messages. */

@@ -153,6 +153,11 @@ export class FakeServer {
       case "typing":
       case "auth":
         break;
+      case "edit":
+      case "delete":
+      case "react":
+      case "pin":
+        throw new Error(`this client sends no ${frame.type} yet`);
     }
   }
 

@@ -15,6 +15,9 @@ export function examples(block: Block): string[] {
   return lines;
 }
 
+/** What each change of a message takes beside the message. */
+const AMENDMENTS = new Map([["edit", ["text"]], ["delete", []], ["react", ["emoji", "on"]], ["pin", ["on"]]]);
+
 /** What a server makes of a client's frame: strict where the protocol is, so that tests notice a bad one. */
 export function decodeClient(source: string): ClientFrame {
   const value: unknown = JSON.parse(source);
@@ -38,12 +41,25 @@ export function decodeClient(source: string): ClientFrame {
       optional("resume", "object");
       break;
     case "send":
-      only("id", "key", "to", "conversation", "text");
+      only("id", "key", "to", "conversation", "text", "reply_to");
+      optional("reply_to", "number");
       if (clientKey(value.key) === null) fail("key");
       if (typeof value.text !== "string" || value.text.trim() === "") fail("text");
       if ((value.to === undefined) === (value.conversation === undefined)) fail("to");
       if (value.to === undefined) conversation();
       else if (userId(value.to) === null) fail("to");
+      break;
+    case "edit":
+    case "delete":
+    case "react":
+    case "pin":
+      only("id", "key", "conversation", "message", ...(AMENDMENTS.get(value.type) ?? []));
+      conversation();
+      optional("key", "string");
+      if (typeof value.message !== "number") fail("message");
+      for (const field of AMENDMENTS.get(value.type) ?? []) {
+        if (typeof value[field] !== (field === "on" ? "boolean" : "string")) fail(field);
+      }
       break;
     case "mark":
       only("id", "conversation", "received", "read");

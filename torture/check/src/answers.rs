@@ -90,7 +90,7 @@ fn check_answer(
     let Answer::Page(page) = answer else { return };
     let first = page.first().map_or(0, |(seq, _)| *seq);
     for ((seq, content), due) in page.iter().zip(first..) {
-        if *seq != due || log.event(*seq).is_none_or(|event| event.content != *content) {
+        if *seq != due || !log.stood(*seq, *content) {
             wrong(Rule::V5, format!("{who}: {seq} in a page, in place of {due}, is not the log's"));
         }
         if !log.may_see(asked.user, *seq, entry.t) {

@@ -131,7 +131,7 @@ pub(crate) fn check(
                 let mut wrong = |rule, story: String| {
                     found.add(rule, Some(*conversation), Some(place), format!("{} {story}", who()));
                 };
-                if log.event(*seq).is_none_or(|event| event.content != *content) {
+                if !log.stood(*seq, *content) {
                     wrong(Rule::V5, format!("got {seq}: not what stands in the log"));
                 }
                 if !log.may_see(device.user, *seq, entry.t) {

@@ -491,6 +491,10 @@ pub enum Body {
     Removed(User),
     /// The author goes.
     Left,
+    /// The message of this number is gone, and so are its edits.
+    Deleted(u64),
+    /// What stood here is gone.
+    Erased,
     /// A member becomes an owner, or is one no longer.
     Role(User, bool),
     /// A new title.
@@ -572,7 +576,7 @@ pub fn replay(log: &[LogEvent]) -> (Option<&String>, BTreeMap<User, bool>) {
                 members.insert(*user, *owner);
             }
             Body::Title(new) => title = Some(new),
-            Body::Message | Body::Other => {}
+            Body::Message | Body::Deleted(_) | Body::Erased | Body::Other => {}
         }
     }
     (title, members)

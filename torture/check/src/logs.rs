@@ -97,6 +97,8 @@ pub(crate) struct Log<'a> {
     messages: Vec<u64>,
     /// The numbers of each author's messages.
     own: HashMap<User, Vec<u64>>,
+    /// By which event each message was deleted.
+    deleted: BTreeMap<u64, u64>,
 }
 
 impl<'a> Log<'a> {
@@ -106,6 +108,16 @@ impl<'a> Log<'a> {
 
     pub(crate) fn event(&self, seq: u64) -> Option<&'a LogEvent> {
         self.events.get(index(seq)?)
+    }
+
+    /// Whether this is what stands at this number, or stood there before it was erased.
+    pub(crate) fn stood(&self, seq: u64, content: u64) -> bool {
+        self.event(seq).is_some_and(|it| it.content == content || it.body == Body::Erased)
+    }
+
+    /// Whether a message stands at this number or stood there.
+    pub(crate) fn is_message(&self, event: &LogEvent) -> bool {
+        event.body == Body::Message || self.deleted.contains_key(&event.seq)
     }
 
     /// When this number was given at the earliest.
@@ -158,7 +170,7 @@ impl<'a> Log<'a> {
             .any(|stay| self.earliest(stay.from) <= t && stay.until.is_none_or(|until| seq < until))
     }
 
-    /// Messages of others in `after < seq <= upto`.
+    /// Messages of others in `after < seq <= upto` that are not deleted by then.
     pub(crate) fn unread(&self, user: User, after: u64, upto: u64) -> u64 {
         let count = |seq: u64| match index(seq.min(self.head())) {
             Some(index) => self.messages[index],
@@ -167,18 +179,32 @@ impl<'a> Log<'a> {
         let own = self.own.get(&user).map_or(&[][..], Vec::as_slice);
         let own_to = |seq: u64| own.partition_point(|it| *it <= seq) as u64;
         let all = count(upto).saturating_sub(count(after));
-        all.saturating_sub(own_to(upto).saturating_sub(own_to(after)))
+        let deleted = self.deleted.range(after + 1..).filter(|(message, by)| {
+            **by <= upto && self.event(**message).is_some_and(|it| it.from != Some(user))
+        });
+        let others = all.saturating_sub(own_to(upto).saturating_sub(own_to(after)));
+        others.saturating_sub(deleted.count() as u64)
     }
 
     fn read(conversation: Conversation, events: &'a [LogEvent], found: &mut Found) -> Self {
         let mut log = Self { events, ..Self::default() };
         let mut messages = 0;
+        for event in events {
+            if let Body::Deleted(message) = event.body {
+                let before = log.deleted.insert(message, event.seq).is_some();
+                let erased = log.event(message).is_some_and(|it| it.body == Body::Erased);
+                if before || !erased || message >= event.seq {
+                    let story = format!("{message} was deleted by {}, and is not gone", event.seq);
+                    found.add(Rule::V3, Some(conversation), None, story);
+                }
+            }
+        }
         for (event, due) in events.iter().zip(1..) {
             if event.seq != due {
                 let story = format!("{} stands in place {due}", event.seq);
                 found.add(Rule::V3, Some(conversation), None, story);
             }
-            if event.body == Body::Message {
+            if log.is_message(event) {
                 messages += 1;
                 if let Some(from) = event.from {
                     log.own.entry(from).or_default().push(due);
@@ -208,7 +234,12 @@ impl<'a> Log<'a> {
             }
             Body::Removed(user) => go(self, *user),
             Body::Left => event.from.iter().for_each(|user| go(self, *user)),
-            Body::Role(..) | Body::Title(_) | Body::Message | Body::Other => {}
+            Body::Role(..)
+            | Body::Title(_)
+            | Body::Message
+            | Body::Deleted(_)
+            | Body::Erased
+            | Body::Other => {}
         }
     }
 }

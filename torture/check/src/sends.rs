@@ -35,8 +35,17 @@ fn check_log<'a>(
     found: &mut Found,
 ) {
     let mut wrong = |rule, story| found.add(rule, Some(conversation), None, story);
-    for event in log.events.iter().filter(|event| event.body == Body::Message) {
+    for event in log.events {
         let seq = event.seq;
+        if !log.is_message(event) {
+            if event.body == Body::Erased
+                && let (Some(from), Some(key)) = (event.from, event.key.as_deref())
+                && asked.contains_key(&(conversation, from, key))
+            {
+                wrong(Rule::V3, format!("{seq} is gone, and nobody deleted it"));
+            }
+            continue;
+        }
         let (Some(from), Some(key)) = (event.from, event.key.as_deref()) else {
             wrong(Rule::V10, format!("{seq} is nobody's message"));
             continue;
@@ -45,7 +54,7 @@ fn check_log<'a>(
             wrong(Rule::V2, format!("{key} of {} stands again at {seq}", cast.name(from)));
         }
         match asked.get(&(conversation, from, key)) {
-            Some(content) if *content == event.content => {}
+            Some(content) if *content == event.content || event.body == Body::Erased => {}
             Some(_) => wrong(Rule::V10, format!("{seq} is not what {key} asked for")),
             None => wrong(Rule::V10, format!("{seq}: nobody asked for {key}")),
         }
@@ -103,11 +112,11 @@ fn check_answers(
                     );
                     continue;
                 }
-                let event = logs.get(conversation).and_then(|log| log.event(seq));
-                let there = event.is_some_and(|event| {
-                    event.from == Some(user)
-                        && event.key.as_deref() == Some(key)
-                        && event.content == *content
+                let there = logs.get(conversation).is_some_and(|log| {
+                    log.stood(seq, *content)
+                        && log.event(seq).is_some_and(|event| {
+                            event.from == Some(user) && event.key.as_deref() == Some(key)
+                        })
                 });
                 if *told != conversation || !there {
                     let story = format!("{key} of {who} was acknowledged at {seq}: not there");

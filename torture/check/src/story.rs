@@ -505,6 +505,49 @@ fn v12_what_is_left_over() {
 }
 
 #[test]
+fn what_was_deleted_is_gone_and_nothing_else() {
+    // Bob heard the message, then of its deletion; the log at the end does not say it any more.
+    let story = || {
+        let mut story = Story::new();
+        story.said(1).got(BOB, 2).said(2).got(BOB, 3);
+        story.stands(body(Body::Deleted(2))).got(BOB, 4);
+        story
+    };
+    let erase = |story: &mut Story, seq: usize| {
+        let event = &mut story.log[seq - 1];
+        (event.content, event.body) = (99, Body::Erased);
+    };
+    let mut gone = story();
+    erase(&mut gone, 2);
+    assert_eq!(gone.broken(), []);
+    assert_eq!(story().broken(), [Rule::V3], "it is still there");
+    let mut another = story();
+    erase(&mut another, 2);
+    erase(&mut another, 3);
+    assert_eq!(another.broken(), [Rule::V3], "nobody deleted that one");
+    // Unread are those that stand at the head that was told.
+    for (head, unread, broken) in
+        [(3, 2, vec![]), (4, 1, vec![]), (4, 2, vec![Rule::V9]), (3, 1, vec![Rule::V9])]
+    {
+        let mut story = story();
+        erase(&mut story, 2);
+        story.ask(8, BOB, Ask::Summary { conversation: G });
+        story.answer(8, Answer::Summary { head, received: 0, read: 0, unread });
+        // What was certainly there has to be told: bob had heard of number 4.
+        let broken = if head == 3 { vec![Rule::V9] } else { broken };
+        assert_eq!(story.broken(), broken, "{head} {unread}");
+    }
+    // Nothing is unread for who has read to the end, where there is nothing to look through.
+    let mut read = story();
+    erase(&mut read, 2);
+    read.ask(8, BOB, Ask::Mark { conversation: G, received: 4, read: 4 });
+    read.answer(8, Answer::Marker { received: 4, read: 4 });
+    read.ask(9, BOB, Ask::Summary { conversation: G });
+    read.answer(9, Answer::Summary { head: 4, received: 4, read: 4, unread: 0 });
+    assert_eq!(read.broken(), []);
+}
+
+#[test]
 fn v13_a_conversation_that_is_not_what_its_log_says() {
     let state = |title: &str, members: &[(User, bool)]| What::State {
         conversation: G,

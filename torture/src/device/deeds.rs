@@ -145,6 +145,7 @@ impl Device {
             | Action::Members
             | Action::Sync
             | Action::Typing
+            | Action::Amend
             | Action::Change => {}
         }
         // Who waits for many answers asks for nothing more but to send.
@@ -213,6 +214,7 @@ impl Device {
                 let frame = json!({"type": "typing", "conversation": id, "on": true});
                 self.command(line, frame, Due::Any).await?;
             }
+            Action::Amend => self.amend(line, room, &id, held).await?,
             Action::Change => self.change(room, &id),
             Action::Disconnect | Action::Open | Action::LogOut => {}
         }
@@ -385,6 +387,45 @@ impl Device {
         self.ask_http(op, "POST", "/conversations".to_owned(), Some(body), Some(key));
     }
 
+    /// Changes something recent, which may be no message, somebody else's, or gone.
+    async fn amend(
+        &mut self,
+        line: &mut Line,
+        room: Conversation,
+        id: &str,
+        held: u64,
+    ) -> Result<(), End> {
+        let message = held.saturating_sub(self.dice.below(12)).max(1);
+        self.keys += 1;
+        let key = format!("{}-a{}", self.desk.number, self.keys);
+        let on = self.dice.chance(700);
+        let mut frame = match self.dice.below(10) {
+            0..3 => json!({"type": "edit", "text": workload::text(&mut self.dice, false)}),
+            3..5 => json!({"type": "delete"}),
+            5..8 => json!({"type": "react", "emoji": "+1", "on": on}),
+            _ => json!({"type": "pin", "on": on}),
+        };
+        let kind = frame["type"].as_str().unwrap_or_default().to_owned();
+        let how = format!("{kind} {message}");
+        let op = self.desk.asks(Ask::Change { conversation: room, how });
+        if self.dice.chance(700) {
+            frame["conversation"] = json!(id);
+            frame["message"] = json!(message);
+            frame["key"] = json!(key);
+            return self.command(line, frame, Due::Op(op)).await;
+        }
+        let path = format!("/conversations/{id}/messages/{message}");
+        let put = if on { "PUT" } else { "DELETE" };
+        let (method, path, body) = match &*kind {
+            "edit" => ("PATCH", path, Some(json!({"text": frame["text"]}))),
+            "delete" => ("DELETE", path, None),
+            "react" => (put, path + "/reactions/+1", None),
+            _ => (put, path + "/pin", None),
+        };
+        self.ask_http(op, method, path, body, Some(key));
+        Ok(())
+    }
+
     fn change(&mut self, room: Conversation, id: &str) {
         let citizens = &self.desk.town.citizens[..self.desk.town.people];
         let Some(other) = self.dice.pick(citizens).map(|it| it.id.clone()) else { return };
@@ -411,7 +452,7 @@ fn answer(told: &Value, method: &str, path: &str) -> Answer {
     let number = |name: &str| told[name].as_u64().unwrap_or_default();
     let (received, read) = (number("received"), number("read"));
     match method {
-        "PUT" => Answer::Marker { received, read },
+        "PUT" if path.ends_with("/marker") => Answer::Marker { received, read },
         "GET" if path.contains("/events") => {
             let events = told.as_array().map_or(&[][..], Vec::as_slice);
             let page = events

@@ -333,7 +333,7 @@ async fn whoever_may_write_is_a_member_in_the_log(trial: Trial) {
         match &event.body {
             Body::Removed { .. } => inside = false,
             Body::Added { .. } => inside = true,
-            Body::Message { .. } => assert!(inside, "{} was written from outside", event.seq),
+            Body::Message(_) => assert!(inside, "{} was written from outside", event.seq),
             _ => {}
         }
     }

@@ -145,6 +145,7 @@ async fn a_summary_of_a_group_is_complete(trial: Trial) {
         marker: marker(2, 1),
         unread: 1,
         updated_at: renaming.at,
+        last_edit: None,
         last: Some(hello),
         markers: vec![(user("ann"), marker(0, 0)), (user("bob"), marker(2, 1))],
     };

@@ -10,7 +10,7 @@ use super::{
     world::{SYSTEM, World, added, message, removed, renamed, role, user},
 };
 use crate::{
-    model::{Body, ConversationId, Role, Seq},
+    model::{Body, ConversationId, Message, Role, Seq},
     store::{Checkpoint, Write},
 };
 
@@ -135,7 +135,7 @@ async fn every_kind_of_event_is_a_change(trial: Trial) {
         role("eve", Role::Owner),
         renamed("Ships"),
         removed("eve"),
-        Body::Message { text: crate::model::Text::new("hi").expect("a valid text") },
+        Body::Message(Message::new(crate::model::Text::new("hi").expect("a valid text"))),
     ];
     for body in bodies {
         let (head, checkpoint) = (w.head(id).await, w.checkpoint().await);
@@ -373,8 +373,9 @@ async fn random_checkpoints(trial: Trial, seed: u64, batch_max: u64) {
     let mut moments: Vec<(Checkpoint, Model)> = Vec::new();
     begin(&w, &mut model, &ids[1..]).await;
     for _ in 0..100 {
-        let batch: Vec<_> =
-            (0..=random.below(batch_max)).map(|_| random_write(&w, &mut random, &ids)).collect();
+        let batch: Vec<_> = (0..=random.below(batch_max))
+            .map(|_| random_write(&w, &mut random, &ids, &model))
+            .collect();
         for write in &batch {
             model.write(write);
         }

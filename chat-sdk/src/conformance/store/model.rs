@@ -1,11 +1,12 @@
 //! The contract a second time, as slow and plain as can be: the truth is the list of events, and
 //! everything else is computed from it each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     model::{
-        Body, ConversationId, Event, Kind, Marker, Member, Role, Seq, Summary, Timestamp, UserId,
+        Body, ConversationId, Edit, Emoji, Event, Kind, Marker, Member, MessageState, Reaction,
+        Role, Seq, Summary, Timestamp, UserId,
     },
     store::{Append, Events, Mark, Only, Open, Page, Refusal, Write, Written},
 };
@@ -28,6 +29,7 @@ impl Model {
             Write::Open(open) => self.open(open),
             Write::Append(append) => self.append(append).unwrap_or_else(Written::Refused),
             Write::Mark(mark) => self.mark(mark).unwrap_or_else(Written::Refused),
+            Write::Restore(event) => self.restore(event).unwrap_or_else(Written::Refused),
         }
     }
 
@@ -62,7 +64,7 @@ impl Model {
             append.key.is_some() && event.key == append.key && event.from == append.by
         });
         if let Some(first) = first {
-            return if first.body == append.body {
+            return if first.body == append.body || first.body == Body::Erased {
                 Ok(Written::Event { event: first.clone(), fresh: false })
             } else {
                 Err(Refusal::KeyConflict)
@@ -71,6 +73,7 @@ impl Model {
         if role.flatten().is_some_and(|role| role < append.requires) {
             return Err(Refusal::NotOwner);
         }
+        log.check_target(append.by.as_ref(), role.flatten(), &append.body)?;
         let event = Event {
             conversation: append.conversation,
             seq: Seq::new(log.events.len() as u64 + 1),
@@ -93,8 +96,23 @@ impl Model {
         if departs && !members.is_empty() && !members.values().any(|role| *role == Role::Owner) {
             return Err(Refusal::LastOwner);
         }
-        log.events.push(event.clone());
+        log.push(event.clone());
         Ok(Written::Event { event, fresh: true })
+    }
+
+    fn restore(&mut self, event: &Event) -> Result<Written, Refusal> {
+        let log = self.logs.get_mut(&event.conversation).ok_or(Refusal::OutOfPlace)?;
+        let speaks_of_later = event.body.target().is_some_and(|target| target >= event.seq);
+        if event.seq != log.head().next() || speaks_of_later {
+            return Err(Refusal::OutOfPlace);
+        }
+        let same_key =
+            |old: &Event| event.key.is_some() && old.key == event.key && old.from == event.from;
+        if log.events.iter().any(same_key) {
+            return Err(Refusal::KeyConflict);
+        }
+        log.push(event.clone());
+        Ok(Written::Event { event: event.clone(), fresh: true })
     }
 
     fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
@@ -132,6 +150,7 @@ impl Model {
                 && event.body.counts_as_unread()
                 && event.from.as_ref() != Some(user)
         });
+        let last = log.events.iter().rev().find(|event| is_message(event));
         Some(Summary {
             conversation: id,
             kind: *kind,
@@ -146,9 +165,14 @@ impl Model {
             marker,
             unread: unread.count() as u64,
             updated_at: log.updated_at(),
-            last: log.events.iter().rev().find(|event| is_message(event)).cloned(),
+            last: last.cloned(),
+            last_edit: last.and_then(|last| log.state(None, last.seq).edit),
             markers: if markers.len() > Summary::MARKERS_MAX { Vec::new() } else { markers },
         })
+    }
+
+    pub(super) fn head(&self, id: ConversationId) -> Seq {
+        self.logs.get(&id).map_or(Seq::ZERO, Log::head)
     }
 
     pub(super) fn conversations(&self, user: &UserId) -> Vec<Summary> {
@@ -204,12 +228,107 @@ impl Log {
         })
     }
 
-    pub(super) fn page(&self, page: Page, only: Only, limit: usize) -> Events {
-        let all: Vec<&Event> = self
-            .events
-            .iter()
-            .filter(|event| only == Only::Everything || is_message(event))
-            .collect();
+    fn push(&mut self, event: Event) {
+        if let Body::Deleted { message } = event.body
+            && self.message(message).is_some()
+        {
+            for event in &mut self.events {
+                if event.seq == message || event.body.edits() == Some(message) {
+                    event.body = Body::Erased;
+                }
+            }
+        }
+        self.events.push(event);
+    }
+
+    fn message(&self, seq: Seq) -> Option<&Event> {
+        self.events.iter().find(|event| event.seq == seq && is_message(event))
+    }
+
+    fn check_target(
+        &self,
+        by: Option<&UserId>,
+        role: Option<Role>,
+        body: &Body,
+    ) -> Result<(), Refusal> {
+        let about = match body {
+            Body::Message(message) => message.reply_to,
+            body => body.target(),
+        };
+        let Some(about) = about else { return Ok(()) };
+        let message = self.message(about).ok_or(Refusal::NoSuchMessage)?;
+        let own = message.from.as_ref() == by;
+        let may_delete = own || by.is_none() || role == Some(Role::Owner);
+        let state = self.state(by, about);
+        let has = |emoji: &Emoji| {
+            by.is_some() && state.reactions.iter().any(|it| it.mine && it.emoji == *emoji)
+        };
+        match body {
+            Body::Edited { .. } if !own => Err(Refusal::NotAuthor),
+            Body::Deleted { .. } if !may_delete => Err(Refusal::NotAuthor),
+            Body::Reacted { .. } | Body::Unreacted { .. } if by.is_none() => {
+                Err(Refusal::NotMember)
+            }
+            Body::Reacted { emoji, .. } if has(emoji) => Err(Refusal::NoChange),
+            Body::Reacted { .. }
+                if state.reactions.iter().filter(|it| it.mine).count() >= Append::REACTIONS_MAX =>
+            {
+                Err(Refusal::TooManyReactions)
+            }
+            Body::Unreacted { emoji, .. } if !has(emoji) => Err(Refusal::NoChange),
+            Body::Pinned { .. } if state.pinned => Err(Refusal::NoChange),
+            Body::Unpinned { .. } if !state.pinned => Err(Refusal::NoChange),
+            _ => Ok(()),
+        }
+    }
+
+    /// What has become of a message: everything about it, replayed.
+    fn state(&self, reader: Option<&UserId>, message: Seq) -> MessageState {
+        let mut state = MessageState { message, edit: None, reactions: Vec::new(), pinned: false };
+        let mut emojis: BTreeSet<(&Emoji, Option<&UserId>)> = BTreeSet::new();
+        for event in self.events.iter().filter(|event| event.body.target() == Some(message)) {
+            match &event.body {
+                Body::Edited { text, .. } => {
+                    state.edit = Some(Edit { seq: event.seq, at: event.at, text: text.clone() });
+                }
+                Body::Reacted { emoji, .. } if event.from.is_some() => {
+                    emojis.insert((emoji, event.from.as_ref()));
+                }
+                Body::Unreacted { emoji, .. } => {
+                    emojis.remove(&(emoji, event.from.as_ref()));
+                }
+                Body::Pinned { .. } => state.pinned = true,
+                Body::Unpinned { .. } => state.pinned = false,
+                _ => {}
+            }
+        }
+        for (emoji, by) in emojis {
+            let mine = by == reader;
+            match state.reactions.last_mut() {
+                Some(last) if last.emoji == *emoji => {
+                    last.count += 1;
+                    last.mine |= mine;
+                }
+                _ => state.reactions.push(Reaction { emoji: emoji.clone(), count: 1, mine }),
+            }
+        }
+        state
+    }
+
+    pub(super) fn page(
+        &self,
+        reader: Option<&UserId>,
+        page: Page,
+        only: Only,
+        limit: usize,
+    ) -> Events {
+        let wanted = |event: &&Event| match only {
+            Only::Everything => true,
+            Only::Messages => is_message(event),
+            Only::Pinned => is_message(event) && self.state(None, event.seq).pinned,
+            Only::EditsOf(message) => event.body.edits() == Some(message),
+        };
+        let all: Vec<&Event> = self.events.iter().filter(wanted).collect();
         let below = |seq: Seq| all.iter().filter(|event| event.seq < seq).count();
         let (from, to) = match page {
             Page::Newest => (all.len().saturating_sub(limit), all.len()),
@@ -224,16 +343,24 @@ impl Log {
                 (below(seq).saturating_sub(before), to)
             }
         };
+        let nothing = |state: &MessageState| {
+            state.edit.is_none() && state.reactions.is_empty() && !state.pinned
+        };
+        let mut states: Vec<_> =
+            all[from..to].iter().map(|event| self.state(reader, event.seq)).collect();
+        states.retain(|state| only.are_messages() && !nothing(state));
         Events {
             events: all[from..to].iter().map(|event| (*event).clone()).collect(),
             more_before: from > 0,
             more_after: to < all.len(),
+            states,
+            head: self.head(),
         }
     }
 }
 
 fn is_message(event: &Event) -> bool {
-    matches!(event.body, Body::Message { .. })
+    matches!(event.body, Body::Message(_))
 }
 
 fn replay(members: &mut BTreeMap<UserId, Role>, event: &Event) {
@@ -261,6 +388,6 @@ fn replay(members: &mut BTreeMap<UserId, Role>, event: &Event) {
         Body::Role { user, role } => {
             members.insert(user.clone(), *role);
         }
-        Body::Message { .. } | Body::Title { .. } | Body::Other(_) => {}
+        _ => {}
     }
 }

@@ -161,8 +161,9 @@ async fn a_random_history_survives_restarts(trial: Trial) {
     begin(&w, &mut model, &ids[1..]).await;
     for _ in 0..8 {
         for _ in 0..10 {
-            let batch: Vec<_> =
-                (0..=random.below(6)).map(|_| random_write(&w, &mut random, &ids)).collect();
+            let batch: Vec<_> = (0..=random.below(6))
+                .map(|_| random_write(&w, &mut random, &ids, &model))
+                .collect();
             let expected: Vec<_> = batch.iter().map(|write| model.write(write)).collect();
             assert_eq!(w.batch(batch).await, expected);
         }

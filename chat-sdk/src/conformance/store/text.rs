@@ -6,7 +6,7 @@ use super::{
     world::{World, renamed, title, unknown, user},
 };
 use crate::{
-    model::{Body, ClientKey, Event, Role},
+    model::{Body, ClientKey, Event, Message, Role},
     store::{Only, Page, Refusal},
 };
 
@@ -50,7 +50,7 @@ async fn same(w: &World, event: &Event, text: &str) {
     let page = page.expect("a member reads").events;
     let last = w.summary("bob", id).await.last.expect("there is a message");
     for found in [event, &read[0], &page[0], &last] {
-        let Body::Message { text: found } = &found.body else {
+        let Body::Message(Message { text: found, .. }) = &found.body else {
             panic!("a message is a message");
         };
         assert_eq!(found.as_str(), text);

@@ -4,13 +4,13 @@ use super::{
     super::{random::Random, report::cases},
     Cases, Trial,
     model::Model,
-    world::{
-        SYSTEM, World, added, limit, marker, message, removed, renamed, role, unknown, user, users,
-    },
+    world::{SYSTEM, World, added, limit, marker, removed, renamed, role, unknown, user, users},
 };
 use crate::{
-    model::{Body, ClientKey, ConversationId, Kind, Role, Seq},
-    store::{Mark, Only, Page, Reader, Write},
+    model::{
+        Body, ClientKey, ConversationId, Emoji, Event, Kind, Message, Role, Seq, Text, UserId,
+    },
+    store::{Append, Mark, Only, Page, Reader, Write},
 };
 
 pub(super) fn cases() -> Cases {
@@ -144,14 +144,22 @@ pub(super) async fn begin(w: &World, model: &mut Model, ids: &[ConversationId]) 
     }
 }
 
-/// A random write to one of these conversations.
-pub(super) fn random_write(w: &World, random: &mut Random, ids: &[ConversationId]) -> Write {
+/// A random write to one of these conversations, of which the model has what was written before.
+pub(super) fn random_write(
+    w: &World,
+    random: &mut Random,
+    ids: &[ConversationId],
+    model: &Model,
+) -> Write {
     let id = *random.pick(ids);
     let who = *random.pick(&PEOPLE);
     let other = *random.pick(&PEOPLE);
     let by = if random.once_in(8) { SYSTEM } else { who };
     let any_role = if random.once_in(2) { Role::Owner } else { Role::Member };
-    let body = match random.below(20) {
+    // A number that may be that of a message.
+    let about = Seq::new(random.below(30));
+    let emoji = Emoji::new(*random.pick(&["👍", ":shipit:", "👩🏽‍❤️‍💋‍👨🏿"])).expect("an emoji");
+    let body = match random.below(28) {
         0 => {
             let mut open = w.opening(id, Kind::Group, &[who, other]);
             if random.once_in(3) {
@@ -170,17 +178,38 @@ pub(super) fn random_write(w: &World, random: &mut Random, ids: &[ConversationId
         9 => role(other, any_role),
         10 => renamed(&format!("Boats {}", random.below(9))),
         11 => unknown(r#"{"type":"poll"}"#),
-        _ => message(&format!("hi {}", random.below(3))),
+        12 => Body::Message(said(random).reply_to(about)),
+        13 | 14 => Body::Edited { message: about, text: said(random).text },
+        15 => Body::Deleted { message: about },
+        16..=18 => Body::Reacted { message: about, emoji },
+        19 => Body::Unreacted { message: about, emoji },
+        20 => Body::Pinned { message: about },
+        21 => Body::Unpinned { message: about },
+        _ => Body::Message(said(random)),
     };
     let mut append = w.append(id, by, body);
+    if random.once_in(12) {
+        let Append { conversation, by: from, at, body, .. } = append;
+        let key = random.once_in(3).then(|| a_key(random));
+        // Mostly the next place, as long as nothing else of the batch is in this log.
+        let seq = Seq::new(model.head(id).get() + random.below(3));
+        return Write::Restore(Event { conversation, seq, at, from, key, body });
+    }
     if random.once_in(4) {
         append.requires = any_role;
     }
     if random.once_in(3) {
-        let key = format!("k{}", random.below(6));
-        append.key = Some(ClientKey::new(key).expect("a valid key"));
+        append.key = Some(a_key(random));
     }
     Write::Append(append)
+}
+
+fn a_key(random: &mut Random) -> ClientKey {
+    ClientKey::new(format!("k{}", random.below(6))).expect("a valid key")
+}
+
+fn said(random: &mut Random) -> Message {
+    Message::new(Text::new(format!("hi {}", random.below(3))).expect("a valid text"))
 }
 
 async fn random_history(trial: Trial, seed: u64, batch_max: u64) {
@@ -190,8 +219,9 @@ async fn random_history(trial: Trial, seed: u64, batch_max: u64) {
     let ids: Vec<_> = (0..4).map(|_| w.nowhere()).collect();
     begin(&w, &mut model, &ids[1..]).await;
     for round in 0..120 {
-        let batch: Vec<_> =
-            (0..=random.below(batch_max)).map(|_| random_write(&w, &mut random, &ids)).collect();
+        let batch: Vec<_> = (0..=random.below(batch_max))
+            .map(|_| random_write(&w, &mut random, &ids, &model))
+            .collect();
         let expected: Vec<_> = batch.iter().map(|write| model.write(write)).collect();
         for ((write, answer), expected) in
             batch.iter().zip(w.batch(batch.clone()).await).zip(expected)
@@ -227,12 +257,20 @@ async fn compare(w: &World, model: &Model, ids: &[ConversationId], random: &mut 
                 Page::After(place),
                 Page::Around(place),
             ]);
-            let only = *random.pick(&[Only::Everything, Only::Messages]);
+            let about = Seq::new(random.below(log.events.len() as u64 + 1));
+            let only = *random.pick(&[
+                Only::Everything,
+                Only::Messages,
+                Only::Pinned,
+                Only::EditsOf(about),
+            ]);
             // Odd, so that both halves of a page around a place are equal.
             let most = u16::try_from(random.below(9) * 2 + 1).expect("is small");
-            let got = w.page_for(SYSTEM, *id, page, only, most).await;
-            let expected = log.page(page, only, usize::from(most));
-            assert_eq!(got, Some(expected), "seed {seed}: {page:?} {only:?} {most}");
+            let reader = if random.once_in(2) { None } else { members.first().map(|it| &it.user) };
+            let name = reader.map_or(SYSTEM, UserId::as_str);
+            let got = w.page_for(name, *id, page, only, most).await;
+            let expected = log.page(reader, page, only, usize::from(most));
+            assert_eq!(got, Some(expected), "seed {seed}: {name} {page:?} {only:?} {most}");
         }
     }
 }

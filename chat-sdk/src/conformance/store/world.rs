@@ -11,8 +11,8 @@ use std::{
 use super::{AnyBackup, Shelf, Trial};
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Event, Kind, Marker, Memberships, Role, Seq, Summary,
-        Text, Timestamp, Title, UserId,
+        Body, ClientKey, ConversationId, Event, Kind, Marker, Memberships, Message, Role, Seq,
+        Summary, Text, Timestamp, Title, UserId,
     },
     store::{Append, Checkpoint, Events, Mark, Only, Open, Page, Reader, Refusal, Write, Written},
 };
@@ -399,7 +399,7 @@ pub(super) fn marker(received: u64, read: u64) -> Marker {
 }
 
 pub(super) fn message(text: &str) -> Body {
-    Body::Message { text: Text::new(text).expect("a valid text") }
+    Body::Message(Message::new(Text::new(text).expect("a valid text")))
 }
 
 pub(super) fn title(title: &str) -> Title {

@@ -1,15 +1,16 @@
 //! `/conversations` and what is in one.
 
-use http::{Method, StatusCode, request::Parts};
+use http::{HeaderMap, Method, StatusCode, request::Parts};
 use http_body::Body;
 use serde::Deserialize;
 
 use super::{
     idempotency_key, paging,
-    shape::{ConversationShape, MarkerShape},
+    shape::{ConversationShape, MarkerShape, PageShape},
 };
 use crate::{
     conversation::{
+        amend::Amend,
         members::Change,
         open::NewGroup,
         send::{Draft, To},
@@ -20,7 +21,9 @@ use crate::{
         route::Route,
         service::{Shared, query},
     },
-    model::{ConversationId, Marker, Role, Seq, Text, Timestamp, Title, UserId},
+    model::{
+        Amendment, ConversationId, Marker, Message, Role, Seq, Text, Timestamp, Title, UserId,
+    },
     protocol::{Code, Problem},
     store::{BoxError, Only},
 };
@@ -35,6 +38,13 @@ enum New {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewMessage {
+    text: Text,
+    reply_to: Option<Seq>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewText {
     text: Text,
 }
 
@@ -107,10 +117,53 @@ where
             paging::link_events(&mut reply, &events, limit, &[]);
             Ok(reply)
         }
+        Route::Send(id) if get => {
+            let query = query(parts);
+            let limit = paging::limit(&query, limits)?;
+            let page = paging::page(&query)?;
+            let only = match query.parsed("pinned")? {
+                Some(true) => Only::Pinned,
+                Some(false) | None => Only::Messages,
+            };
+            let events = node.page(me, id, page, only, limit).await;
+            let events = events.map_err(|why| Problem::from(&why))?;
+            let mut reply = reply::json(StatusCode::OK, &PageShape::from(&events));
+            let pinned = [("pinned", "true")];
+            let keep = if only == Only::Pinned { &pinned[..] } else { &[] };
+            paging::link_events(&mut reply, &events, limit, keep);
+            Ok(reply)
+        }
+        Route::Edits(id, message) => {
+            let query = query(parts);
+            let limit = paging::limit(&query, limits)?;
+            let page = paging::page(&query)?;
+            let events = node.page(me, id, page, Only::EditsOf(message), limit).await;
+            let events = events.map_err(|why| Problem::from(&why))?;
+            let mut reply = reply::json(StatusCode::OK, &events.events);
+            paging::link_events(&mut reply, &events, limit, &[]);
+            Ok(reply)
+        }
+        Route::Message(id, message) if parts.method == Method::PATCH => {
+            let NewText { text } = body::json(headers, body, limits).await?;
+            amend(shared, headers, me, id, message, Amendment::Edit(text)).await
+        }
+        Route::Message(id, message) => {
+            amend(shared, headers, me, id, message, Amendment::Delete).await
+        }
+        Route::Reaction(id, message, emoji) => {
+            let there = parts.method == Method::PUT;
+            amend(shared, headers, me, id, message, Amendment::React(emoji, there)).await
+        }
+        Route::Pin(id, message) => {
+            let pinned = parts.method == Method::PUT;
+            amend(shared, headers, me, id, message, Amendment::Pin(pinned)).await
+        }
         Route::Send(id) => {
-            let NewMessage { text } = body::json(headers, body, limits).await?;
+            let NewMessage { text, reply_to } = body::json(headers, body, limits).await?;
+            let mut message = Message::new(text);
+            message.reply_to = reply_to;
             let key = idempotency_key(headers)?;
-            let draft = Draft { from: Some(me.clone()), to: To::Conversation(id), key, text };
+            let draft = Draft { from: Some(me.clone()), to: To::Conversation(id), key, message };
             let sent = node.send(draft).await.map_err(|why| Problem::from(&why))?;
             let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
             Ok(reply::json(status, &sent.event))
@@ -169,6 +222,21 @@ async fn change(
 ) -> Result<Reply, Problem> {
     let changed = shared.node.change(Some(me), id, change).await;
     changed.map_err(|why| Problem::from(&why))?;
+    Ok(reply::no_content())
+}
+
+async fn amend(
+    shared: &Shared,
+    headers: &HeaderMap,
+    me: &UserId,
+    conversation: ConversationId,
+    message: Seq,
+    amendment: Amendment,
+) -> Result<Reply, Problem> {
+    let key = idempotency_key(headers)?;
+    let amend = Amend { by: Some(me.clone()), conversation, message, key, amendment };
+    let amending = shared.node.begin_amend(amend).await;
+    amending.map_err(|why| Problem::from(&why))?.await.map_err(|why| Problem::from(&why))?;
     Ok(reply::no_content())
 }
 

@@ -43,16 +43,20 @@ where
         let page = paging::page(&query)?;
         let events =
             node.page_with(me, &with, page, limit).await.map_err(|why| Problem::from(&why))?;
-        let shapes: Vec<_> =
-            events.events.iter().filter_map(|event| MessageShape::of(event, me, &with)).collect();
+        let shapes = events.events.iter().filter_map(|event| {
+            let edit = events.state(event.seq).and_then(|state| state.edit.as_ref());
+            MessageShape::of(event, edit, me, &with)
+        });
+        let shapes: Vec<_> = shapes.collect();
         let mut reply = reply::json(StatusCode::OK, &shapes);
         paging::link_events(&mut reply, &events, limit, &[("with", with.as_str())]);
         return Ok(reply);
     }
     let New { to, content } = body::json(&parts.headers, body, &node.limits).await?;
     let key = idempotency_key(&parts.headers)?;
-    let draft = Draft { from: Some(me.clone()), to: To::User(to.clone()), key, text: content };
+    let draft =
+        Draft { from: Some(me.clone()), to: To::User(to.clone()), key, message: content.into() };
     let sent = node.send(draft).await.map_err(|why| Problem::from(&why))?;
     let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(reply::json(status, &MessageShape::of(&sent.event, me, &to)))
+    Ok(reply::json(status, &MessageShape::of(&sent.event, None, me, &to)))
 }

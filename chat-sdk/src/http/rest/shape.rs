@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
-use crate::model::{
-    Body, ClientKey, ConversationId, Event, Kind, Marker, Role, Seq, Summary, Text, Timestamp,
-    Title, UserId,
+use crate::{
+    model::{
+        Body, ClientKey, ConversationId, Edit, Event, Kind, Marker, Message, Reaction, Role, Seq,
+        Summary, Text, Timestamp, Title, UserId,
+    },
+    store::Events,
 };
 
 /// A message as the original routes show it.
@@ -23,9 +26,16 @@ pub(super) struct MessageShape<'a> {
 }
 
 impl<'a> MessageShape<'a> {
-    /// Of a message in the direct conversation of these two; `None` for other events.
-    pub(super) fn of(event: &'a Event, one: &'a UserId, other: &'a UserId) -> Option<Self> {
-        let Body::Message { text } = &event.body else { return None };
+    /// Of a message in the direct conversation of these two, with what it says now; `None` for
+    /// other events.
+    pub(super) fn of(
+        event: &'a Event,
+        edit: Option<&'a Edit>,
+        one: &'a UserId,
+        other: &'a UserId,
+    ) -> Option<Self> {
+        let Body::Message(Message { text, .. }) = &event.body else { return None };
+        let text = edit.map_or(text, |edit| &edit.text);
         Some(Self {
             id: format!("{}.{}", event.conversation, event.seq),
             conversation: event.conversation,
@@ -36,6 +46,42 @@ impl<'a> MessageShape<'a> {
             timestamp: event.at,
             key: event.key.as_ref(),
         })
+    }
+}
+
+/// A page of messages, and what has become of them.
+#[derive(Serialize)]
+pub(super) struct PageShape<'a> {
+    /// As of which place in the log.
+    head: Seq,
+    messages: Vec<StateShape<'a>>,
+}
+
+/// A message with what has become of it.
+#[derive(Serialize)]
+struct StateShape<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edit: Option<&'a Edit>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reactions: &'a [Reaction],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pinned: bool,
+}
+
+impl<'a> From<&'a Events> for PageShape<'a> {
+    fn from(page: &'a Events) -> Self {
+        let shape = |event: &'a Event| {
+            let state = page.state(event.seq);
+            StateShape {
+                event,
+                edit: state.and_then(|it| it.edit.as_ref()),
+                reactions: state.map_or(&[], |it| &it.reactions),
+                pinned: state.is_some_and(|it| it.pinned),
+            }
+        };
+        Self { head: page.head, messages: page.events.iter().map(shape).collect() }
     }
 }
 
@@ -56,9 +102,18 @@ pub(super) struct ConversationShape {
     unread: u64,
     updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<Event>,
+    last: Option<LastShape>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     markers: Vec<MarkerShape>,
+}
+
+/// The newest message, with what it says in place of what it said.
+#[derive(Serialize)]
+struct LastShape {
+    #[serde(flatten)]
+    event: Event,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edit: Option<Edit>,
 }
 
 /// Somebody's marker.
@@ -83,7 +138,7 @@ impl From<Summary> for ConversationShape {
             marker: summary.marker,
             unread: summary.unread,
             updated_at: summary.updated_at,
-            last: summary.last,
+            last: summary.last.map(|event| LastShape { event, edit: summary.last_edit }),
             markers: markers.map(|(user, marker)| MarkerShape { user, marker }).collect(),
         }
     }

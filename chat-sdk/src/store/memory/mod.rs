@@ -14,12 +14,13 @@ use std::{
 };
 
 use super::{
-    Append, Checkpoint, Events, Heads, Mark, Only, Open, Page, Reader, Refusal, Store, StoreError,
-    Write, Written, checkpoint::Stamps,
+    Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written,
+    checkpoint::Stamps,
+    plan::{self, Changes, Found, Place, Questions},
 };
 use crate::model::{
-    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Membership, Memberships,
-    Role, Seq, Summary, Timestamp, Title, UserId,
+    Body, ClientKey, ConversationId, Edit, Emoji, Epoch, Event, Kind, Marker, Member, Membership,
+    Memberships, MessageState, Reaction, Role, Seq, Summary, Timestamp, Title, UserId,
 };
 
 /// A store in memory. Clones share the data, as nodes share a database.
@@ -172,7 +173,7 @@ impl Store for MemoryStore {
         limit: NonZeroU16,
     ) -> Result<Option<Events>, StoreError> {
         let data = self.lock();
-        Ok(data.readable(reader, conversation).map(|log| log.page(page, only, limit)))
+        Ok(data.readable(reader, conversation).map(|log| log.page(reader, page, only, limit)))
     }
 
     async fn conversations(
@@ -246,6 +247,9 @@ struct Log {
     changed: u64,
     seats: BTreeMap<UserId, Seat>,
     keys: BTreeMap<(Option<UserId>, ClientKey), Seq>,
+    /// By message and user.
+    reactions: BTreeMap<Seq, BTreeMap<UserId, BTreeSet<Emoji>>>,
+    pins: BTreeSet<Seq>,
 }
 
 /// One who is or was a member. Stays for ever, so that the marker of who comes back is there.
@@ -272,113 +276,105 @@ impl Data {
     }
 
     fn write(&mut self, batch: Vec<Write>) -> Vec<Written> {
+        let found = self.look_up(&Questions::of(&batch));
+        let (answers, changes) = plan::apply(found, batch);
+        self.put(changes);
+        answers
+    }
+
+    fn look_up(&self, asked: &Questions) -> Found {
+        let mut found = Found::default();
+        for id in &asked.conversations {
+            let Some(log) = self.logs.get(id) else { continue };
+            let mut place = Place { head: log.head(), ..Place::default() };
+            if asked.counts.contains(id) {
+                let roles = || log.seats.values().filter_map(|seat| seat.role);
+                place.members = roles().count() as u64;
+                place.owners = roles().filter(|role| *role == Role::Owner).count() as u64;
+            }
+            found.conversations.insert(*id, place);
+            if asked.opens.contains_key(id) {
+                found.firsts.insert(*id, log.events[0].clone());
+            }
+        }
+        for name @ (id, by, key) in &asked.keys {
+            let log = self.logs.get(id);
+            if let Some(event) = log.and_then(|log| log.keyed(by.as_ref(), key)) {
+                found.keyed.insert(name.clone(), event.clone());
+            }
+        }
+        for name @ (id, message) in &asked.messages {
+            let log = self.logs.get(id);
+            if let Some(event) = log.and_then(|log| log.message(*message)) {
+                found.messages.insert(*name, event.from.clone());
+            }
+        }
+        for name @ (id, message, user) in &asked.reactors {
+            let log = self.logs.get(id);
+            let reactions = log.and_then(|log| log.reactions.get(message)?.get(user));
+            found.reactions.insert(name.clone(), reactions.cloned().unwrap_or_default());
+        }
+        let pinned = |(id, message): &&(ConversationId, Seq)| {
+            self.logs.get(id).is_some_and(|log| log.pins.contains(message))
+        };
+        found.pins = asked.pins.iter().filter(pinned).copied().collect();
+        for name @ (id, user) in &asked.seats {
+            let log = self.logs.get(id);
+            if let Some(seat) = log.and_then(|log| log.seats.get(user)) {
+                let seat = plan::Seat { role: seat.role, marker: seat.marker };
+                found.seats.insert(name.clone(), seat);
+            }
+        }
+        found
+    }
+
+    fn put(&mut self, changes: Changes) {
         self.stamp += 1;
-        batch
-            .into_iter()
-            .map(|write| match write {
-                Write::Open(open) => self.open(open),
-                Write::Append(append) => self.append(append).unwrap_or_else(Written::Refused),
-                Write::Mark(mark) => self.mark(&mark).unwrap_or_else(Written::Refused),
-            })
-            .collect()
-    }
-
-    fn open(&mut self, open: Open) -> Written {
-        if let Some(log) = self.logs.get(&open.conversation) {
-            return Written::Event { event: log.events[0].clone(), fresh: false };
-        }
-        let owner = match open.kind {
-            Kind::Direct => None,
-            Kind::Group => {
-                open.by.as_ref().filter(|by| open.members.contains(by)).or(open.members.first())
-            }
-        };
-        let mut log = Log {
-            kind: open.kind,
-            title: open.title.clone(),
-            events: Vec::new(),
-            stamps: Vec::new(),
-            changed: self.stamp,
-            seats: BTreeMap::new(),
-            keys: BTreeMap::new(),
-        };
-        for user in &open.members {
-            let role = if Some(user) == owner { Role::Owner } else { Role::Member };
-            let seat = Seat { role: Some(role), marker: Marker::default(), since: self.stamp };
-            log.seats.insert(user.clone(), seat);
-            self.seated.entry(user.clone()).or_default().insert(open.conversation);
-        }
-        let body = Body::Created { kind: open.kind, title: open.title, members: open.members };
-        let event = log.push(self.stamp, open.conversation, open.by, open.key, open.at, body);
-        self.logs.insert(open.conversation, log);
-        Written::Event { event, fresh: true }
-    }
-
-    fn append(&mut self, append: Append) -> Result<Written, Refusal> {
-        let Append { conversation, by, requires, key, at, body } = append;
-        let log = self.logs.get_mut(&conversation).ok_or(Refusal::NotMember)?;
-        let role = match &by {
-            Some(user) => Some(log.role(user).ok_or(Refusal::NotMember)?),
-            None => None,
-        };
-        if let Some(key) = &key
-            && let Some(event) = log.keyed(by.as_ref(), key)
-        {
-            return if event.body == body {
-                Ok(Written::Event { event: event.clone(), fresh: false })
-            } else {
-                Err(Refusal::KeyConflict)
+        let stamp = self.stamp;
+        for event in changes.events {
+            let log = match &event.body {
+                Body::Created { kind, title, .. } if event.seq == Seq::new(1) => {
+                    let log = Log::new(*kind, title.clone());
+                    self.logs.entry(event.conversation).or_insert(log)
+                }
+                _ => self.logs.get_mut(&event.conversation).expect("it was found or opened"),
             };
+            log.push(stamp, event);
         }
-        if role.is_some_and(|role| role < requires) {
-            return Err(Refusal::NotOwner);
+        for (id, touched) in changes.conversations {
+            let log = self.logs.get_mut(&id).expect("it was found or opened");
+            log.changed = stamp;
+            log.title = touched.title.or(log.title.take());
         }
-        log.check(by.as_ref(), &body)?;
-
-        match &body {
-            Body::Added { users } => {
-                for user in users {
-                    let seat = log.seats.entry(user.clone()).or_default();
-                    if seat.role.is_none() {
-                        seat.role = Some(Role::Member);
-                        seat.since = self.stamp;
-                        self.seated.entry(user.clone()).or_default().insert(conversation);
-                    }
-                }
+        for ((id, user), seated) in changes.seats {
+            let log = self.logs.get_mut(&id).expect("it was found or opened");
+            let seat = log.seats.entry(user.clone()).or_default();
+            let plan::Seat { role, marker } = seated.seat;
+            let since = if seated.since { stamp } else { seat.since };
+            *seat = Seat { role, marker, since };
+            self.seated.entry(user).or_default().insert(id);
+        }
+        for ((id, message, user, emoji), there) in changes.reactions {
+            let log = self.logs.get_mut(&id).expect("it was found or opened");
+            let reactions = log.reactions.entry(message).or_default().entry(user).or_default();
+            if there {
+                reactions.insert(emoji);
+            } else {
+                reactions.remove(&emoji);
             }
-            Body::Removed { user } => log.vacate(user, self.stamp),
-            Body::Left => {
-                if let Some(user) = &by {
-                    log.vacate(user, self.stamp);
-                }
-            }
-            Body::Role { user, role } => {
-                if let Some(seat) = log.seats.get_mut(user) {
-                    seat.role = Some(*role);
-                }
-            }
-            Body::Title { title } => log.title = Some(title.clone()),
-            Body::Created { .. } | Body::Message { .. } | Body::Other(_) => {}
         }
-        let event = log.push(self.stamp, conversation, by, key, at, body);
-        Ok(Written::Event { event, fresh: true })
-    }
-
-    fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
-        let log = self.logs.get_mut(&mark.conversation).ok_or(Refusal::NotMember)?;
-        let head = log.head();
-        let seat = log
-            .seats
-            .get_mut(&mark.user)
-            .filter(|seat| seat.role.is_some())
-            .ok_or(Refusal::NotMember)?;
-        let marker = seat.marker.merge(mark.marker, head);
-        let moved = marker != seat.marker;
-        if moved {
-            seat.marker = marker;
-            log.changed = self.stamp;
+        for ((id, message), pinned) in changes.pins {
+            let log = self.logs.get_mut(&id).expect("it was found or opened");
+            if pinned {
+                log.pins.insert(message);
+            } else {
+                log.pins.remove(&message);
+            }
         }
-        Ok(Written::Marker { marker, moved })
+        for (id, message) in changes.erased {
+            let log = self.logs.get_mut(&id).expect("it was found or opened");
+            log.erase(message);
+        }
     }
 
     /// The log, if it exists and this reader may see it.
@@ -437,7 +433,7 @@ impl Data {
             .iter()
             .filter(|event| event.body.counts_as_unread() && event.from.as_ref() != Some(user))
             .count();
-        let last = log.events.iter().rev().find(|event| matches!(event.body, Body::Message { .. }));
+        let last = log.events.iter().rev().find(|event| matches!(event.body, Body::Message(_)));
         Some(Summary {
             conversation,
             kind: log.kind,
@@ -450,12 +446,27 @@ impl Data {
             unread: unread as u64,
             updated_at: log.updated_at(),
             last: last.cloned(),
+            last_edit: last.and_then(|last| log.edit(last.seq)),
             markers,
         })
     }
 }
 
 impl Log {
+    fn new(kind: Kind, title: Option<Title>) -> Self {
+        Self {
+            kind,
+            title,
+            events: Vec::new(),
+            stamps: Vec::new(),
+            changed: 0,
+            seats: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            reactions: BTreeMap::new(),
+            pins: BTreeSet::new(),
+        }
+    }
+
     fn head(&self) -> Seq {
         self.events.last().map_or(Seq::ZERO, |event| event.seq)
     }
@@ -478,66 +489,36 @@ impl Log {
         self.seats.get(user)?.role
     }
 
+    /// The message at this place, if there is one.
+    fn message(&self, seq: Seq) -> Option<&Event> {
+        let event = self.events.get(self.place_after(seq.previous()))?;
+        (event.seq == seq && matches!(event.body, Body::Message(_))).then_some(event)
+    }
+
+    /// Takes away what a message says.
+    fn erase(&mut self, message: Seq) {
+        for event in &mut self.events {
+            if event.seq == message || event.body.edits() == Some(message) {
+                event.body = Body::Erased;
+            }
+        }
+        self.reactions.remove(&message);
+    }
+
     fn keyed(&self, by: Option<&UserId>, key: &ClientKey) -> Option<&Event> {
         let seq = self.keys.get(&(by.cloned(), key.clone()))?;
         self.events.get(self.place_after(seq.previous()))
     }
 
-    /// Whether the change of membership that `body` means is possible.
-    fn check(&self, by: Option<&UserId>, body: &Body) -> Result<(), Refusal> {
-        // Who is a member no more, or with which role, once it is done.
-        let (target, then) = match body {
-            Body::Removed { user } => (Some(user), None),
-            Body::Left => (by, None),
-            Body::Role { user, role } => (Some(user), Some(*role)),
-            Body::Created { .. }
-            | Body::Message { .. }
-            | Body::Added { .. }
-            | Body::Title { .. }
-            | Body::Other(_) => return Ok(()),
-        };
-        let target =
-            target.filter(|user| self.role(user).is_some()).ok_or(Refusal::NoSuchMember)?;
-        let mut roles = self
-            .seats
-            .iter()
-            .filter_map(|(user, seat)| if user == target { then } else { seat.role })
-            .peekable();
-        let anybody = roles.peek().is_some();
-        if anybody && !roles.any(|role| role == Role::Owner) {
-            return Err(Refusal::LastOwner);
+    fn push(&mut self, stamp: u64, event: Event) {
+        if let Some(key) = &event.key {
+            self.keys.insert((event.from.clone(), key.clone()), event.seq);
         }
-        Ok(())
-    }
-
-    fn vacate(&mut self, user: &UserId, stamp: u64) {
-        if let Some(seat) = self.seats.get_mut(user) {
-            seat.role = None;
-            seat.since = stamp;
-        }
-    }
-
-    fn push(
-        &mut self,
-        stamp: u64,
-        conversation: ConversationId,
-        from: Option<UserId>,
-        key: Option<ClientKey>,
-        at: Timestamp,
-        body: Body,
-    ) -> Event {
-        let seq = self.head().next();
-        if let Some(key) = &key {
-            self.keys.insert((from.clone(), key.clone()), seq);
-        }
-        let event = Event { conversation, seq, at, from, key, body };
-        self.events.push(event.clone());
+        self.events.push(event);
         self.stamps.push(stamp);
-        self.changed = stamp;
-        event
     }
 
-    fn page(&self, page: Page, only: Only, limit: NonZeroU16) -> Events {
+    fn page(&self, reader: Reader<'_>, page: Page, only: Only, limit: NonZeroU16) -> Events {
         let limit = usize::from(limit.get());
         // The page lies around this place: so many at most before it, so many after.
         let (place, before, after) = match page {
@@ -551,7 +532,9 @@ impl Log {
         };
         let wanted = |event: &&Event| match only {
             Only::Everything => true,
-            Only::Messages => matches!(event.body, Body::Message { .. }),
+            Only::Messages => matches!(event.body, Body::Message(_)),
+            Only::Pinned => self.pins.contains(&event.seq),
+            Only::EditsOf(message) => event.body.edits() == Some(message),
         };
         let (older, newer) = self.events.split_at(place);
         // One more than wanted tells whether there are more.
@@ -561,7 +544,33 @@ impl Log {
         let more_after = newer.len() > after;
         older.truncate(before);
         newer.truncate(after);
-        let events = older.into_iter().rev().chain(newer).cloned().collect();
-        Events { events, more_before, more_after }
+        let events: Vec<Event> = older.into_iter().rev().chain(newer).cloned().collect();
+        let shown = events.iter().filter(|_| only.are_messages());
+        let states = shown.filter_map(|it| self.state(reader, it.seq)).collect();
+        Events { events, more_before, more_after, states, head: self.head() }
+    }
+
+    /// What a message says in place of what it said.
+    fn edit(&self, message: Seq) -> Option<Edit> {
+        let edit = self.events.iter().rev().find(|event| event.body.edits() == Some(message))?;
+        edit.body.clone().into_edit(edit.seq, edit.at)
+    }
+
+    /// What has become of a message, if anything has.
+    fn state(&self, reader: Reader<'_>, message: Seq) -> Option<MessageState> {
+        let edit = self.edit(message);
+        let mut reactions: BTreeMap<&Emoji, Reaction> = BTreeMap::new();
+        for (user, emojis) in self.reactions.get(&message).into_iter().flatten() {
+            for emoji in emojis {
+                let none = || Reaction { emoji: emoji.clone(), count: 0, mine: false };
+                let reaction = reactions.entry(emoji).or_insert_with(none);
+                reaction.count += 1;
+                reaction.mine |= matches!(reader, Reader::User(reader) if reader == user);
+            }
+        }
+        let reactions: Vec<_> = reactions.into_values().collect();
+        let pinned = self.pins.contains(&message);
+        let anything = edit.is_some() || !reactions.is_empty() || pinned;
+        anything.then_some(MessageState { message, edit, reactions, pinned })
     }
 }

@@ -9,7 +9,6 @@ mod error;
 #[cfg(feature = "accounts")]
 mod export;
 mod life;
-mod plan;
 mod pool;
 mod read;
 mod row;
@@ -486,7 +485,7 @@ impl Store for PostgresStore {
         limit: NonZeroU16,
     ) -> Result<Option<Events>, StoreError> {
         let rows = self.rows(read::page(reader, conversation, page, only, limit)).await?;
-        read::page_of(&rows, conversation, page, limit)
+        read::page_of(&rows, conversation, page, only, limit)
     }
 
     async fn conversations(

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     model::{
-        ConversationId, Event, Kind, Marker, Member, Membership, Memberships, Seq, Summary,
-        Timestamp, UserId,
+        ConversationId, Edit, Emoji, Event, Kind, Marker, Member, Membership, Memberships,
+        MessageState, Reaction, Seq, Summary, Timestamp, UserId,
     },
     store::{
         Checkpoint, Events, Heads, Only, Page, Reader, StoreError, checkpoint,
@@ -230,11 +230,13 @@ fn readable(rows: &[Row]) -> Result<Option<&[Row]>, StoreError> {
 }
 
 macro_rules! page_sql {
-    ($only:literal) => {
+    ($only:literal, $columns:literal, $states:literal) => {
         concat!(
             "SELECT r.readable, e.seq IS NOT NULL, ",
             event_columns!(),
-            ", e.seq < $3 FROM (",
+            ", e.seq < $3, (SELECT c.head FROM {schema}.chat_conversations c WHERE c.id = $1)",
+            $columns,
+            " FROM (",
             readable!(),
             ") r
             LEFT JOIN LATERAL (
@@ -246,8 +248,30 @@ macro_rules! page_sql {
                 (SELECT * FROM {schema}.chat_events o
                 WHERE r.readable AND o.conversation = $1 AND o.seq >= $3",
             $only,
-            "   ORDER BY o.seq LIMIT $5)) e ON true
-            ORDER BY e.seq"
+            "   ORDER BY o.seq LIMIT $5)) e ON true ",
+            $states,
+            "ORDER BY e.seq"
+        )
+    };
+}
+
+/// What has become of each message, in the same statement, so that it fits the head.
+macro_rules! messages_sql {
+    ($only:literal) => {
+        page_sql!(
+            $only,
+            ", p.message IS NOT NULL, d.seq, d.at, d.body, m.emojis, m.counts, m.mine",
+            "LEFT JOIN {schema}.chat_pins p ON p.conversation = $1 AND p.message = e.seq
+            LEFT JOIN LATERAL (
+                SELECT x.seq, x.at, x.body FROM {schema}.chat_events x
+                WHERE x.conversation = $1 AND x.edits = e.seq ORDER BY x.seq DESC LIMIT 1) d ON true
+            LEFT JOIN LATERAL (
+                SELECT array_agg(g.emoji ORDER BY g.emoji) AS emojis,
+                    array_agg(g.count ORDER BY g.emoji) AS counts,
+                    array_agg(g.mine ORDER BY g.emoji) AS mine
+                FROM (SELECT c.emoji, count(*) AS count, bool_or(c.member = $2) AS mine
+                    FROM {schema}.chat_reactions c
+                    WHERE c.conversation = $1 AND c.message = e.seq GROUP BY c.emoji) g) m ON true "
         )
     };
 }
@@ -260,10 +284,14 @@ pub(super) fn page(
     limit: NonZeroU16,
 ) -> Query {
     let Span { border, before, after } = Span::of(page, limit);
-    query!(
+    let mut query = query!(
         match only {
-            Only::Everything => page_sql!(" "),
-            Only::Messages => page_sql!(" AND o.message "),
+            Only::Everything => page_sql!(" ", "", ""),
+            Only::Messages => messages_sql!(" AND o.message "),
+            Only::Pinned => messages_sql!(
+                " AND o.seq IN (SELECT i.message FROM {schema}.chat_pins i WHERE i.conversation = $1) "
+            ),
+            Only::EditsOf(_) => page_sql!(" AND o.edits = $6 ", "", ""),
         },
         row::id(conversation),
         reader_text(reader),
@@ -271,28 +299,67 @@ pub(super) fn page(
         // One more than wanted tells whether there are more.
         before as i64 + 1,
         after as i64 + 1,
-    )
+    );
+    if let Only::EditsOf(message) = only {
+        query.params.push(Box::new(place(message)));
+    }
+    query
 }
 
 pub(super) fn page_of(
     rows: &[Row],
     conversation: ConversationId,
     page: Page,
+    only: Only,
     limit: NonZeroU16,
 ) -> Result<Option<Events>, StoreError> {
+    let head: Option<i64> = rows.first().map_or(Ok(None), |row| row::get(row, 8))?;
     let Span { border: _, before, after } = Span::of(page, limit);
     let Some(rows) = readable(rows)? else {
         return Ok(None);
     };
-    let (mut older, mut newer) = (Vec::new(), Vec::new());
+    let (mut older, mut newer, mut states) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let side = if row::get(row, 7)? { &mut older } else { &mut newer };
         side.push(row::event(conversation, row, 2)?);
+        if only.are_messages() {
+            states.extend(state_of(row)?);
+        }
     }
     let (more_before, more_after) = (older.len() > before, newer.len() > after);
     newer.truncate(after);
     let events = older.split_off(older.len().saturating_sub(before)).into_iter().chain(newer);
-    Ok(Some(Events { events: events.collect(), more_before, more_after }))
+    let events: Vec<Event> = events.collect();
+    let shown = |message: Seq| events.binary_search_by_key(&message, |event| event.seq).is_ok();
+    states.retain(|state| shown(state.message));
+    let head = row::unsigned(head.unwrap_or_default()).map(Seq::new)?;
+    Ok(Some(Events { events, more_before, more_after, states, head }))
+}
+
+/// What has become of the message in this row, if anything has.
+fn state_of(row: &Row) -> Result<Option<MessageState>, StoreError> {
+    let pinned = row::get(row, 9)?;
+    let edit = match row::get::<Option<i64>>(row, 10)? {
+        None => None,
+        Some(_) => edit_of(row, 10)?,
+    };
+    let emojis: Vec<String> = row::get::<Option<_>>(row, 13)?.unwrap_or_default();
+    let counts: Vec<i64> = row::get::<Option<_>>(row, 14)?.unwrap_or_default();
+    let mine: Vec<bool> = row::get::<Option<_>>(row, 15)?.unwrap_or_default();
+    let mut reactions = Vec::with_capacity(emojis.len());
+    for ((emoji, count), mine) in emojis.into_iter().zip(counts).zip(mine) {
+        let emoji = Emoji::new(emoji).map_err(defect)?;
+        reactions.push(Reaction { emoji, count: row::unsigned(count)?, mine });
+    }
+    let anything = pinned || edit.is_some() || !reactions.is_empty();
+    let message = row::seq(row, 2)?;
+    Ok(anything.then_some(MessageState { message, edit, reactions, pinned }))
+}
+
+/// From three columns: its place, its time, its body.
+fn edit_of(row: &Row, from: usize) -> Result<Option<Edit>, StoreError> {
+    let (seq, at) = (row::seq(row, from)?, Timestamp::from_millis(row::get(row, from + 1)?));
+    Ok(row::body(row, from + 2)?.into_edit(seq, at))
 }
 
 /// Summaries of the conversations that `p` names. Counting and looking up is done for these few
@@ -312,7 +379,7 @@ macro_rules! summaries {
                     WHERE o.conversation = p.id AND o.member <> $1 LIMIT 1) END,
                 e.seq IS NOT NULL, ",
             event_columns!(),
-            " FROM (",
+            ", d.seq, d.at, d.body FROM (",
             $places,
             ") p
             CROSS JOIN LATERAL (
@@ -323,7 +390,10 @@ macro_rules! summaries {
                     WHERE m.conversation = p.id AND m.role IS NOT NULL
                     ORDER BY m.member LIMIT $2::bigint + 1) n) marks
             LEFT JOIN LATERAL (SELECT * FROM {schema}.chat_events l
-                WHERE l.conversation = p.id AND l.message ORDER BY l.seq DESC LIMIT 1) e ON true ",
+                WHERE l.conversation = p.id AND l.message ORDER BY l.seq DESC LIMIT 1) e ON true
+            LEFT JOIN LATERAL (SELECT x.seq, x.at, x.body FROM {schema}.chat_events x
+                WHERE x.conversation = p.id AND x.edits = e.seq
+                ORDER BY x.seq DESC LIMIT 1) d ON true ",
             $order
         )
     };
@@ -394,6 +464,10 @@ pub(super) fn summary_of(row: &Row, user: &UserId) -> Result<Summary, StoreError
         unread: row::number(row, 12)?,
         updated_at: Timestamp::from_millis(row::get(row, 7)?),
         last: if row::get(row, 14)? { Some(row::event(conversation, row, 15)?) } else { None },
+        last_edit: match row::get::<Option<i64>>(row, 20)? {
+            None => None,
+            Some(_) => edit_of(row, 20)?,
+        },
         markers,
     })
 }

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::error::{defect, map};
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Role, Seq, Timestamp, Title,
-        UserId,
+        Body, ClientKey, ConversationId, Emoji, Epoch, Event, Kind, Marker, Role, Seq, Timestamp,
+        Title, UserId,
     },
     store::{StoreError, spelling},
 };
@@ -32,8 +32,12 @@ pub(super) fn event(
         at: Timestamp::from_millis(get(row, from + 1)?),
         from: author(row, from + 2)?,
         key: column(row, from + 3, |key: Option<&str>| key.map(ClientKey::new).transpose())?,
-        body: column(row, from + 4, |body: &str| serde_json::from_str::<Body>(body))?,
+        body: body(row, from + 4)?,
     })
+}
+
+pub(super) fn body(row: &Row, index: usize) -> Result<Body, StoreError> {
+    column(row, index, |body: &str| serde_json::from_str::<Body>(body))
 }
 
 pub(super) fn author(row: &Row, index: usize) -> Result<Option<UserId>, StoreError> {
@@ -50,6 +54,10 @@ pub(super) fn key(row: &Row, index: usize) -> Result<ClientKey, StoreError> {
 
 pub(super) fn epoch(row: &Row, index: usize) -> Result<Epoch, StoreError> {
     column(row, index, |epoch: &str| Epoch::new(epoch))
+}
+
+pub(super) fn emoji(row: &Row, index: usize) -> Result<Emoji, StoreError> {
+    column(row, index, |emoji: &str| Emoji::new(emoji))
 }
 
 pub(super) fn title(row: &Row, index: usize) -> Result<Option<Title>, StoreError> {
@@ -70,7 +78,11 @@ pub(super) fn marker(row: &Row, received: usize, read: usize) -> Result<Marker, 
 
 /// A number that is never negative.
 pub(super) fn number(row: &Row, index: usize) -> Result<u64, StoreError> {
-    column(row, index, |number: i64| u64::try_from(number))
+    unsigned(get(row, index)?)
+}
+
+pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(defect)
 }
 
 /// A member's role; `None` of one who left.

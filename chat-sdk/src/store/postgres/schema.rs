@@ -20,7 +20,11 @@ use super::{error::OpenError, life::Origin, session::in_schema};
 use crate::store::{Migrated, checkpoint::random_epoch};
 
 /// The n-th makes version n out of version n − 1.
-const SCRIPTS: &[Script] = &[Script { sql: include_str!("schema/1.sql"), compatible_from: 1 }];
+const SCRIPTS: &[Script] = &[
+    Script { sql: include_str!("schema/1.sql"), compatible_from: 1 },
+    // Programs of version 1 pass on what they do not know.
+    Script { sql: include_str!("schema/2.sql"), compatible_from: 1 },
+];
 
 /// One step.
 struct Script {

@@ -1,6 +1,8 @@
 //! A batch in one transaction, with two waits for the database: one for the locks and all that has
 //! to be known under them, one for what changes and the commit.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::{try_join, try_join3, try_join5};
 use tokio_postgres::{Client, Error, Row, Statement, Transaction};
 use uuid::Uuid;
@@ -8,15 +10,15 @@ use uuid::Uuid;
 use super::{
     error::{Failure, defect},
     life::Flushed,
-    plan::{Changes, Found, Place, Questions, Seat, apply},
     row::{self, event_columns},
     session::{self, Session},
 };
 use crate::{
-    model::{Body, ClientKey, ConversationId, Title},
+    model::{ClientKey, ConversationId, Seq, Title},
     sabotage::{self, Defect},
     store::{
         StoreError, Write, Written,
+        plan::{Changes, Found, Place, Questions, Seat, apply},
         spelling::{author_text, kind_text, place, role_text},
     },
 };
@@ -84,17 +86,21 @@ const TOUCH: &str = "
     WHERE c.id = t.id";
 
 const INSERT: &str = "
-    INSERT INTO {schema}.chat_events (conversation, seq, stamp, at, author, key, message, body)
-    SELECT e.conversation, e.seq, $8, e.at, e.author, e.key, e.message, e.body
+    INSERT INTO {schema}.chat_events
+        (conversation, seq, stamp, at, author, key, message, body, edits)
+    SELECT e.conversation, e.seq, $9, e.at, e.author, e.key, e.message, e.body, e.edits
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[],
-        $7::text[]) AS e(conversation, seq, at, author, key, message, body)";
+        $7::text[], $8::bigint[])
+        AS e(conversation, seq, at, author, key, message, body, edits)";
 
 /// The same defect goes on: what stands at its place already is overlooked.
 const INSERT_BLINDLY: &str = "
-    INSERT INTO {schema}.chat_events (conversation, seq, stamp, at, author, key, message, body)
-    SELECT e.conversation, e.seq, $8, e.at, e.author, e.key, e.message, e.body
+    INSERT INTO {schema}.chat_events
+        (conversation, seq, stamp, at, author, key, message, body, edits)
+    SELECT e.conversation, e.seq, $9, e.at, e.author, e.key, e.message, e.body, e.edits
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[],
-        $7::text[]) AS e(conversation, seq, at, author, key, message, body)
+        $7::text[], $8::bigint[])
+        AS e(conversation, seq, at, author, key, message, body, edits)
     ON CONFLICT (conversation, seq) DO NOTHING";
 
 const SEAT: &str = "
@@ -107,9 +113,66 @@ const SEAT: &str = "
     SET role = excluded.role, received = excluded.received, read = excluded.read,
         since = CASE WHEN excluded.since > 0 THEN excluded.since ELSE m.since END";
 
+/// Messages and their authors.
+const MESSAGES: &str = "
+    SELECT e.conversation, e.seq, e.author
+    FROM unnest($1::uuid[], $2::bigint[]) AS m(conversation, message)
+    JOIN {schema}.chat_events e ON e.conversation = m.conversation AND e.seq = m.message
+    WHERE e.message";
+
+const REACTIONS: &str = "
+    SELECT r.conversation, r.message, r.member, r.emoji
+    FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS a(conversation, message, member)
+    JOIN {schema}.chat_reactions r ON r.conversation = a.conversation AND r.message = a.message
+        AND r.member = a.member";
+
+const PINS: &str = "
+    SELECT p.conversation, p.message
+    FROM unnest($1::uuid[], $2::bigint[]) AS a(conversation, message)
+    JOIN {schema}.chat_pins p ON p.conversation = a.conversation AND p.message = a.message";
+
+const REACT: &str = "
+    WITH r AS (
+        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::boolean[])
+            AS r(conversation, message, member, emoji, there)
+    ), gone AS (
+        DELETE FROM {schema}.chat_reactions c USING r
+        WHERE NOT r.there AND c.conversation = r.conversation AND c.message = r.message
+            AND c.member = r.member AND c.emoji = r.emoji
+    )
+    INSERT INTO {schema}.chat_reactions (conversation, message, member, emoji)
+    SELECT conversation, message, member, emoji FROM r WHERE there ON CONFLICT DO NOTHING";
+
+const PIN: &str = "
+    WITH p AS (
+        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[])
+            AS p(conversation, message, pinned)
+    ), gone AS (
+        DELETE FROM {schema}.chat_pins c USING p
+        WHERE NOT p.pinned AND c.conversation = p.conversation AND c.message = p.message
+    )
+    INSERT INTO {schema}.chat_pins (conversation, message)
+    SELECT conversation, message FROM p WHERE pinned ON CONFLICT DO NOTHING";
+
+/// Messages, their edits and all emojis on them.
+const ERASE: &str = r#"
+    WITH m AS (
+        SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS m(conversation, message)
+    ), reactions AS (
+        DELETE FROM {schema}.chat_reactions c USING m
+        WHERE c.conversation = m.conversation AND c.message = m.message
+    ), edits AS (
+        UPDATE {schema}.chat_events e SET body = '{"type":"erased"}', edits = NULL FROM m
+        WHERE e.conversation = m.conversation AND e.edits = m.message
+    )
+    UPDATE {schema}.chat_events e SET body = '{"type":"erased"}', message = false FROM m
+    WHERE e.conversation = m.conversation AND e.seq = m.message"#;
+
 /// All of them, in the order in which [`Prepared`] takes them.
-const STATEMENTS: [&str; 10] =
-    [STAMP, OPEN, LOCK, FIRSTS, KEYED, SEATS, COUNTS, TOUCH, INSERT, SEAT];
+const STATEMENTS: [&str; 16] = [
+    STAMP, OPEN, LOCK, FIRSTS, KEYED, SEATS, COUNTS, TOUCH, INSERT, SEAT, MESSAGES, REACTIONS,
+    PINS, REACT, PIN, ERASE,
+];
 
 struct Prepared {
     stamp: Statement,
@@ -122,10 +185,16 @@ struct Prepared {
     touch: Statement,
     insert: Statement,
     seat: Statement,
+    messages: Statement,
+    reactions: Statement,
+    pins: Statement,
+    react: Statement,
+    pin: Statement,
+    erase: Statement,
 }
 
 impl Prepared {
-    fn texts() -> [&'static str; 10] {
+    fn texts() -> [&'static str; 16] {
         let mut texts = STATEMENTS;
         if sabotage::on(Defect::SeqOutsideLock) {
             texts[2] = NO_LOCK;
@@ -134,9 +203,43 @@ impl Prepared {
         texts
     }
 
-    fn new(statements: [Statement; 10]) -> Self {
-        let [stamp, open, lock, firsts, keyed, seats, counts, touch, insert, seat] = statements;
-        Self { stamp, open, lock, firsts, keyed, seats, counts, touch, insert, seat }
+    fn new(statements: [Statement; 16]) -> Self {
+        let [
+            stamp,
+            open,
+            lock,
+            firsts,
+            keyed,
+            seats,
+            counts,
+            touch,
+            insert,
+            seat,
+            messages,
+            reactions,
+            pins,
+            react,
+            pin,
+            erase,
+        ] = statements;
+        Self {
+            stamp,
+            open,
+            lock,
+            firsts,
+            keyed,
+            seats,
+            counts,
+            touch,
+            insert,
+            seat,
+            messages,
+            reactions,
+            pins,
+            react,
+            pin,
+            erase,
+        }
     }
 }
 
@@ -281,11 +384,65 @@ async fn ask(
         client.query(&prepared.counts, &[&counts, &most]).await
     };
     let locks = try_join3(stamp, open, lock);
-    let ((stamp, _, locked), firsts, keyed, seats, counts) =
-        try_join5(locks, firsts, keyed, seats, counts).await?;
+    let rest = try_join5(locks, firsts, keyed, seats, counts);
+    let (((stamp, _, locked), firsts, keyed, seats, counts), targets) =
+        try_join(rest, ask_targets(client, prepared, asked)).await?;
 
-    let found = found(&locked, &firsts, &keyed, &seats, &counts)?;
+    let mut found = found(&locked, &firsts, &keyed, &seats, &counts)?;
+    targets.put(&mut found)?;
     Ok((found, row::get(&stamp, 0)?))
+}
+
+/// What was found about messages that are answered or changed.
+#[derive(Default)]
+struct Targets {
+    messages: Vec<Row>,
+    reactions: Vec<Row>,
+    pins: Vec<Row>,
+}
+
+/// Most batches are about none.
+async fn ask_targets(
+    client: &Client,
+    prepared: &Prepared,
+    asked: &Questions,
+) -> Result<Targets, Error> {
+    if asked.messages.is_empty() {
+        return Ok(Targets::default());
+    }
+    let columns = |names: &BTreeSet<(ConversationId, Seq)>| -> (Vec<Uuid>, Vec<i64>) {
+        names.iter().map(|(id, message)| (row::id(*id), place(*message))).unzip()
+    };
+    let (ids, numbers) = columns(&asked.messages);
+    let (pin_ids, pin_numbers) = columns(&asked.pins);
+    let reactors = (
+        asked.reactors.iter().map(|(id, _, _)| row::id(*id)).collect::<Vec<_>>(),
+        asked.reactors.iter().map(|(_, message, _)| place(*message)).collect::<Vec<_>>(),
+        asked.reactors.iter().map(|(_, _, user)| user.as_str()).collect::<Vec<_>>(),
+    );
+    let messages = async { client.query(&prepared.messages, &[&ids, &numbers]).await };
+    let reactions =
+        async { client.query(&prepared.reactions, &[&reactors.0, &reactors.1, &reactors.2]).await };
+    let pins = async { client.query(&prepared.pins, &[&pin_ids, &pin_numbers]).await };
+    let (messages, reactions, pins) = try_join3(messages, reactions, pins).await?;
+    Ok(Targets { messages, reactions, pins })
+}
+
+impl Targets {
+    fn put(&self, found: &mut Found) -> Result<(), StoreError> {
+        for row in &self.messages {
+            let name = (row::conversation(row, 0)?, row::seq(row, 1)?);
+            found.messages.insert(name, row::author(row, 2)?);
+        }
+        for row in &self.reactions {
+            let name = (row::conversation(row, 0)?, row::seq(row, 1)?, row::user(row, 2)?);
+            found.reactions.entry(name).or_default().insert(row::emoji(row, 3)?);
+        }
+        for row in &self.pins {
+            found.pins.insert((row::conversation(row, 0)?, row::seq(row, 1)?));
+        }
+        Ok(())
+    }
 }
 
 fn found(
@@ -333,6 +490,18 @@ struct Rows<'a> {
     touched: TouchedColumns<'a>,
     events: EventColumns<'a>,
     seats: SeatColumns<'a>,
+    reactions: ReactionColumns<'a>,
+    pins: (Vec<Uuid>, Vec<i64>, Vec<bool>),
+    erased: (Vec<Uuid>, Vec<i64>),
+}
+
+#[derive(Default)]
+struct ReactionColumns<'a> {
+    conversation: Vec<Uuid>,
+    message: Vec<i64>,
+    member: Vec<&'a str>,
+    emoji: Vec<&'a str>,
+    there: Vec<bool>,
 }
 
 #[derive(Default)]
@@ -352,6 +521,7 @@ struct EventColumns<'a> {
     key: Vec<Option<&'a str>>,
     message: Vec<bool>,
     body: Vec<String>,
+    edits: Vec<Option<i64>>,
 }
 
 #[derive(Default)]
@@ -366,7 +536,8 @@ struct SeatColumns<'a> {
 
 impl<'a> Rows<'a> {
     fn of(changes: &'a Changes) -> Result<Self, StoreError> {
-        let Self { mut touched, mut events, mut seats } = Self::default();
+        let Self { mut touched, mut events, mut seats, mut reactions, mut pins, mut erased } =
+            Self::default();
         for (id, it) in &changes.conversations {
             touched.id.push(row::id(*id));
             touched.head.push(place(it.head));
@@ -379,8 +550,9 @@ impl<'a> Rows<'a> {
             events.at.push(event.at.as_millis());
             events.author.push(author_text(event.from.as_ref()));
             events.key.push(event.key.as_ref().map(ClientKey::as_str));
-            events.message.push(matches!(event.body, Body::Message { .. }));
+            events.message.push(event.body.counts_as_unread());
             events.body.push(serde_json::to_string(&event.body).map_err(defect)?);
+            events.edits.push(event.body.edits().map(place));
         }
         for ((id, user), seated) in &changes.seats {
             seats.conversation.push(row::id(*id));
@@ -390,7 +562,23 @@ impl<'a> Rows<'a> {
             seats.read.push(place(seated.seat.marker.read));
             seats.since.push(seated.since);
         }
-        Ok(Self { touched, events, seats })
+        for ((id, message, user, emoji), there) in &changes.reactions {
+            reactions.conversation.push(row::id(*id));
+            reactions.message.push(place(*message));
+            reactions.member.push(user.as_str());
+            reactions.emoji.push(emoji.as_str());
+            reactions.there.push(*there);
+        }
+        for ((id, message), pinned) in &changes.pins {
+            pins.0.push(row::id(*id));
+            pins.1.push(place(*message));
+            pins.2.push(*pinned);
+        }
+        for (id, message) in &changes.erased {
+            erased.0.push(row::id(*id));
+            erased.1.push(place(*message));
+        }
+        Ok(Self { touched, events, seats, reactions, pins, erased })
     }
 }
 
@@ -405,12 +593,16 @@ async fn put(
         client.execute(&prepared.touch, &[id, head, at, title, &stamp]).await
     };
     let insert = async {
-        let EventColumns { conversation, seq, at, author, key, message, body } = &rows.events;
+        let EventColumns { conversation, seq, at, author, key, message, body, edits } =
+            &rows.events;
         if seq.is_empty() {
             return Ok(0);
         }
         client
-            .execute(&prepared.insert, &[conversation, seq, at, author, key, message, body, &stamp])
+            .execute(
+                &prepared.insert,
+                &[conversation, seq, at, author, key, message, body, edits, &stamp],
+            )
             .await
     };
     let seat = async {
@@ -422,5 +614,29 @@ async fn put(
             .execute(&prepared.seat, &[conversation, member, role, received, read, since, &stamp])
             .await
     };
-    try_join3(touch, insert, seat).await.map(|_| ())
+    let react = async {
+        let ReactionColumns { conversation, message, member, emoji, there } = &rows.reactions;
+        if message.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.react, &[conversation, message, member, emoji, there]).await
+    };
+    let pin = async {
+        let (conversation, message, pinned) = &rows.pins;
+        if message.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.pin, &[conversation, message, pinned]).await
+    };
+    // Behind the events, of which some may be edits of these.
+    let erase = async {
+        let (conversation, message) = &rows.erased;
+        if message.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.erase, &[conversation, message]).await
+    };
+    // Each is sent when its future is first polled, so in this order.
+    let log = try_join3(touch, insert, seat);
+    try_join(log, try_join3(react, pin, erase)).await.map(|_| ())
 }

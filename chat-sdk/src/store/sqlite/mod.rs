@@ -400,10 +400,7 @@ impl Store for SqliteStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        self.write_with(move |commit| {
-            batch.iter().map(|write| write::apply(commit, write)).collect()
-        })
-        .await
+        self.write_with(move |commit| write::apply(commit, &batch)).await
     }
 
     async fn memberships(

@@ -2,13 +2,13 @@
 
 use std::num::NonZeroU16;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::row::{self, event_columns};
 use crate::{
     model::{
-        ConversationId, Epoch, Event, Kind, Marker, Member, Membership, Memberships, Seq, Summary,
-        Timestamp, UserId,
+        ConversationId, Edit, Epoch, Event, Kind, Marker, Member, Membership, Memberships,
+        MessageState, Reaction, Seq, Summary, Timestamp, UserId,
     },
     store::{
         Checkpoint, Events, Heads, Only, Page,
@@ -196,6 +196,28 @@ pub(super) fn read(
         .map(Some)
 }
 
+/// The events before a border and those from it on, the nearest first.
+macro_rules! sides {
+    ($only:literal) => {
+        (
+            concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM events WHERE conversation = ?1 AND seq < ?2 ",
+                $only,
+                " ORDER BY seq DESC LIMIT ?3"
+            ),
+            concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM events WHERE conversation = ?1 AND seq >= ?2 ",
+                $only,
+                " ORDER BY seq LIMIT ?3"
+            ),
+        )
+    };
+}
+
 pub(super) fn page(
     connection: &Connection,
     reader: &For,
@@ -209,40 +231,27 @@ pub(super) fn page(
     }
     let Span { border, before, after } = Span::of(page, limit);
     let (older, newer) = match only {
-        Only::Everything => (
-            concat!(
-                "SELECT ",
-                event_columns!(),
-                " FROM events WHERE conversation = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
-            ),
-            concat!(
-                "SELECT ",
-                event_columns!(),
-                " FROM events WHERE conversation = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3"
-            ),
-        ),
-        Only::Messages => (
-            concat!(
-                "SELECT ",
-                event_columns!(),
-                " FROM events WHERE conversation = ?1 AND seq < ?2 AND message = 1
-                 ORDER BY seq DESC LIMIT ?3"
-            ),
-            concat!(
-                "SELECT ",
-                event_columns!(),
-                " FROM events WHERE conversation = ?1 AND seq >= ?2 AND message = 1
-                 ORDER BY seq LIMIT ?3"
-            ),
-        ),
+        Only::Everything => sides!(""),
+        Only::Messages => sides!("AND message = 1"),
+        Only::Pinned => {
+            sides!("AND seq IN (SELECT message FROM pins WHERE conversation = ?1)")
+        }
+        Only::EditsOf(_) => sides!("AND edits = ?4"),
+    };
+    let edited = match only {
+        Only::EditsOf(message) => Some(place(message)),
+        Only::Everything | Only::Messages | Only::Pinned => None,
     };
     let some = |sql: &str, wanted: usize| -> rusqlite::Result<(Vec<Event>, bool)> {
         // One more than wanted tells whether there are more.
+        let wanted_sql = wanted as i64 + 1;
+        let mut params: Vec<&dyn ToSql> = vec![conversation.as_bytes(), &border, &wanted_sql];
+        if let Some(edited) = &edited {
+            params.push(edited);
+        }
         let mut events: Vec<_> = connection
             .prepare_cached(sql)?
-            .query_map(params![conversation.as_bytes(), border, wanted as i64 + 1], |row| {
-                row::event(conversation, row)
-            })?
+            .query_map(&params[..], |row| row::event(conversation, row))?
             .collect::<rusqlite::Result<_>>()?;
         let more = events.len() > wanted;
         events.truncate(wanted);
@@ -252,7 +261,44 @@ pub(super) fn page(
     events.reverse();
     let (newer, more_after) = some(newer, after)?;
     events.extend(newer);
-    Ok(Some(Events { events, more_before, more_after }))
+    let mut states = Vec::new();
+    for event in events.iter().filter(|_| only.are_messages()) {
+        states.extend(state(connection, reader, conversation, event.seq)?);
+    }
+    let head = connection
+        .prepare_cached("SELECT head FROM conversations WHERE id = ?1")?
+        .query_row([conversation.as_bytes()], |row| row::seq(row, 0))?;
+    Ok(Some(Events { events, more_before, more_after, states, head }))
+}
+
+/// What has become of a message, if anything has.
+fn state(
+    connection: &Connection,
+    reader: &For,
+    conversation: ConversationId,
+    message: Seq,
+) -> rusqlite::Result<Option<MessageState>> {
+    let viewer = match reader {
+        For::User(user) => user.as_str(),
+        For::System => "",
+    };
+    let name = (conversation.as_bytes(), place(message));
+    let reactions: Vec<Reaction> = connection
+        .prepare_cached(
+            "SELECT emoji, count(*), max(user = ?3) FROM reactions
+             WHERE conversation = ?1 AND message = ?2 GROUP BY emoji ORDER BY emoji",
+        )?
+        .query_map(params![name.0, name.1, viewer], |row| {
+            let (count, mine) = (row::number(row, 1)?, row.get(2)?);
+            Ok(Reaction { emoji: row::emoji(row, 0)?, count, mine })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let pinned = connection
+        .prepare_cached("SELECT 1 FROM pins WHERE conversation = ?1 AND message = ?2")?
+        .exists(params![name.0, name.1])?;
+    let edit = last_edit(connection, conversation, message)?;
+    let anything = edit.is_some() || !reactions.is_empty() || pinned;
+    Ok(anything.then_some(MessageState { message, edit, reactions, pinned }))
 }
 
 pub(super) fn conversations(
@@ -311,6 +357,7 @@ pub(super) fn conversation(
                     unread: 0,
                     updated_at: Timestamp::from_millis(row.get(6)?),
                     last: None,
+                    last_edit: None,
                     markers: Vec::new(),
                 })
             };
@@ -348,6 +395,9 @@ pub(super) fn conversation(
         ))?
         .query_row([id], |row| row::event(conversation, row))
         .optional()?;
+    if let Some(last) = &summary.last {
+        summary.last_edit = last_edit(connection, conversation, last.seq)?;
+    }
     if summary.kind == Kind::Direct {
         let other = connection
             .prepare_cached(
@@ -359,6 +409,24 @@ pub(super) fn conversation(
         summary.other = Some(other.unwrap_or_else(|| user.clone()));
     }
     Ok(Some(summary))
+}
+
+/// What a message says in place of what it said.
+fn last_edit(
+    connection: &Connection,
+    conversation: ConversationId,
+    message: Seq,
+) -> rusqlite::Result<Option<Edit>> {
+    let edit = connection
+        .prepare_cached(
+            "SELECT seq, at, body FROM events
+             WHERE conversation = ?1 AND edits = ?2 ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row(params![conversation.as_bytes(), place(message)], |row| {
+            Ok((row::seq(row, 0)?, Timestamp::from_millis(row.get(1)?), row::body(row, 2)?))
+        })
+        .optional()?;
+    Ok(edit.and_then(|(seq, at, body)| body.into_edit(seq, at)))
 }
 
 /// The markers of the members, one more than a summary shows.

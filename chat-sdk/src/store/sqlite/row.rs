@@ -8,8 +8,8 @@ use rusqlite::{
 
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Role, Seq, Timestamp, Title,
-        UserId,
+        Body, ClientKey, ConversationId, Emoji, Epoch, Event, Kind, Marker, Role, Seq, Timestamp,
+        Title, UserId,
     },
     store::spelling,
 };
@@ -30,16 +30,24 @@ pub(super) fn event(conversation: ConversationId, row: &Row<'_>) -> rusqlite::Re
         at: Timestamp::from_millis(row.get(1)?),
         from: author(row, 2)?,
         key: column(row, 3, |key: Option<String>| key.map(ClientKey::new).transpose())?,
-        body: column(row, 4, |body: String| serde_json::from_str::<Body>(&body))?,
+        body: body(row, 4)?,
     })
 }
 
-fn author(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<UserId>> {
+pub(super) fn body(row: &Row<'_>, index: usize) -> rusqlite::Result<Body> {
+    column(row, index, |body: String| serde_json::from_str::<Body>(&body))
+}
+
+pub(super) fn author(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<UserId>> {
     column(row, index, |text: String| spelling::author(&text))
 }
 
 pub(super) fn user(row: &Row<'_>, index: usize) -> rusqlite::Result<UserId> {
     column(row, index, |user: String| UserId::new(user))
+}
+
+pub(super) fn emoji(row: &Row<'_>, index: usize) -> rusqlite::Result<Emoji> {
+    column(row, index, |emoji: String| Emoji::new(emoji))
 }
 
 pub(super) fn epoch(row: &Row<'_>, index: usize) -> rusqlite::Result<Epoch> {
@@ -97,11 +105,11 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Text;
+    use crate::model::{Message, Text};
 
     #[test]
     fn what_counts_as_unread_is_what_the_column_for_messages_says() {
-        let message = Body::Message { text: Text::new("hi").unwrap() };
+        let message = Body::Message(Message::new(Text::new("hi").unwrap()));
         assert!(message.counts_as_unread());
         assert!(!Body::Left.counts_as_unread());
         assert!(!serde_json::from_str::<Body>(r#"{"type":"poll"}"#).unwrap().counts_as_unread());

@@ -15,7 +15,9 @@ use rusqlite::Connection;
 
 use super::{Durability, SqliteOptions, SqliteStore, connect, schema};
 use crate::{
-    model::{Body, ClientKey, ConversationId, Kind, Marker, Role, Seq, Text, Timestamp, UserId},
+    model::{
+        Body, ClientKey, ConversationId, Kind, Marker, Message, Role, Seq, Text, Timestamp, UserId,
+    },
     store::{Append, Open, Reader, Store, StoreError, Write, Written},
 };
 
@@ -67,7 +69,7 @@ fn say(id: ConversationId, key: &str) -> Write {
         requires: Role::Member,
         key: Some(ClientKey::new(key).unwrap()),
         at: Timestamp::from_millis(2),
-        body: Body::Message { text: Text::new("hi").unwrap() },
+        body: Body::Message(Message::new(Text::new("hi").unwrap())),
     })
 }
 
@@ -487,7 +489,7 @@ fn a_statement_is_compiled_once_whatever_is_bound() {
              INSERT INTO accounts SELECT 'u' || i, i, i, i, '', 'user', 0, 0, 0 FROM n;
              PRAGMA foreign_keys = OFF;
              WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-             INSERT INTO events SELECT randomblob(16), i, i, 0, 'ann', i, 1, '{}' FROM n;
+             INSERT INTO events SELECT randomblob(16), i, i, 0, 'ann', i, 1, '{}', NULL FROM n;
              ANALYZE",
         )
         .unwrap();

@@ -1,5 +1,7 @@
-//! What each [`Write`] does to the tables. Everything is checked before anything is changed, so a
-//! refusal leaves nothing behind.
+//! A batch within a commit: what has to be known is looked up, [`plan`](crate::store::plan) works out
+//! what follows from it, and that is written down.
+
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -8,197 +10,82 @@ use super::{
     writer::Commit,
 };
 use crate::{
-    model::{Body, ClientKey, ConversationId, Event, Kind, Marker, Role, Seq, UserId},
-    sabotage::{self, Defect},
+    model::{Body, ClientKey, ConversationId, Emoji, Event, Seq, Title, UserId},
     store::{
-        Append, Mark, Open, Refusal, Write, Written,
+        Write, Written,
+        plan::{self, Changes, Found, Place, Questions, Seat, Seated, Touched},
         spelling::{author_text, kind_text, place, role_text},
     },
 };
 
-pub(super) fn apply(commit: &mut Commit<'_>, write: &Write) -> rusqlite::Result<Written> {
-    match write {
-        Write::Open(open) => self::open(commit, open),
-        Write::Append(append) => self::append(commit, append),
-        Write::Mark(mark) => self::mark(commit, mark),
+pub(super) fn apply(commit: &mut Commit<'_>, batch: &[Write]) -> rusqlite::Result<Vec<Written>> {
+    let found = look_up(commit.connection(), &Questions::of(batch), batch.len())?;
+    let (answers, changes) = plan::apply(found, batch.to_vec());
+    if changes != Changes::default() {
+        put(commit, &changes)?;
     }
+    Ok(answers)
 }
 
-fn open(commit: &mut Commit<'_>, open: &Open) -> rusqlite::Result<Written> {
-    let first = commit
-        .connection()
+fn look_up(connection: &Connection, asked: &Questions, writes: usize) -> rusqlite::Result<Found> {
+    let mut found = Found::default();
+    for conversation in &asked.conversations {
+        if let Some(head) = head(connection, *conversation)? {
+            found.conversations.insert(*conversation, Place { head, ..Place::default() });
+        }
+    }
+    for conversation in asked.opens.keys() {
+        if found.conversations.contains_key(conversation) {
+            found.firsts.insert(*conversation, first(connection, *conversation)?);
+        }
+    }
+    for name @ (conversation, by, key) in &asked.keys {
+        if let Some(event) = keyed(connection, *conversation, by.as_ref(), key)? {
+            found.keyed.insert(name.clone(), event);
+        }
+    }
+    for name @ (conversation, user) in &asked.seats {
+        if let Some(seat) = seat(connection, *conversation, user)? {
+            found.seats.insert(name.clone(), seat);
+        }
+    }
+    for name @ (conversation, message) in &asked.messages {
+        if let Some(author) = author(connection, *conversation, *message)? {
+            found.messages.insert(*name, author);
+        }
+    }
+    for name @ (conversation, message, user) in &asked.reactors {
+        let reactions = reactions(connection, *conversation, *message, user)?;
+        found.reactions.insert(name.clone(), reactions);
+    }
+    for name @ (conversation, message) in &asked.pins {
+        if is_pinned(connection, *conversation, *message)? {
+            found.pins.insert(*name);
+        }
+    }
+    for conversation in &asked.counts {
+        if let Some(place) = found.conversations.get_mut(conversation) {
+            (place.members, place.owners) = counts(connection, *conversation, writes)?;
+        }
+    }
+    Ok(found)
+}
+
+fn head(connection: &Connection, conversation: ConversationId) -> rusqlite::Result<Option<Seq>> {
+    connection
+        .prepare_cached("SELECT head FROM conversations WHERE id = ?1")?
+        .query_row([conversation.as_bytes()], |row| row::seq(row, 0))
+        .optional()
+}
+
+fn first(connection: &Connection, conversation: ConversationId) -> rusqlite::Result<Event> {
+    connection
         .prepare_cached(concat!(
             "SELECT ",
             event_columns!(),
             " FROM events WHERE conversation = ?1 AND seq = 1"
         ))?
-        .query_row([open.conversation.as_bytes()], |row| row::event(open.conversation, row))
-        .optional()?;
-    if let Some(event) = first {
-        return Ok(Written::Event { event, fresh: false });
-    }
-
-    let event = Event {
-        conversation: open.conversation,
-        seq: Seq::new(1),
-        at: open.at,
-        from: open.by.clone(),
-        key: open.key.clone(),
-        body: Body::Created {
-            kind: open.kind,
-            title: open.title.clone(),
-            members: open.members.clone(),
-        },
-    };
-    let stamp = row::stamp(commit.stamp()?);
-    commit
-        .connection()
-        .prepare_cached(
-            "INSERT INTO conversations (id, kind, title, head, updated_at, changed)
-             VALUES (?1, ?2, ?3, 1, ?4, ?5)",
-        )?
-        .execute(params![
-            open.conversation.as_bytes(),
-            kind_text(open.kind),
-            open.title.as_ref().map(|title| title.as_str()),
-            open.at.as_millis(),
-            stamp,
-        ])?;
-    let owner = match open.kind {
-        Kind::Direct => None,
-        Kind::Group => {
-            open.by.as_ref().filter(|by| open.members.contains(by)).or(open.members.first())
-        }
-    };
-    for user in &open.members {
-        let role = if Some(user) == owner { Role::Owner } else { Role::Member };
-        seat(commit, open.conversation, user, role)?;
-    }
-    insert(commit, &event)?;
-    Ok(Written::Event { event, fresh: true })
-}
-
-fn append(commit: &mut Commit<'_>, append: &Append) -> rusqlite::Result<Written> {
-    let Append { conversation, by, requires, key, at, body } = append;
-    let found = commit
-        .connection()
-        .prepare_cached(
-            "SELECT c.head, m.role FROM conversations c
-             LEFT JOIN members m ON m.conversation = c.id AND m.user = ?2
-             WHERE c.id = ?1",
-        )?
-        // Nobody is called '', so the system finds itself no member.
-        .query_row(params![conversation.as_bytes(), author_text(by.as_ref())], |row| {
-            Ok((row::seq(row, 0)?, row::role(row, 1)?))
-        })
-        .optional()?;
-    let Some((head, role)) = found else {
-        return Ok(Written::Refused(Refusal::NotMember));
-    };
-    if by.is_some() && role.is_none() {
-        return Ok(Written::Refused(Refusal::NotMember));
-    }
-    if let Some(key) = key
-        && let Some(event) = keyed(commit.connection(), *conversation, by.as_ref(), key)?
-    {
-        return Ok(if event.body == *body {
-            Written::Event { event, fresh: false }
-        } else {
-            Written::Refused(Refusal::KeyConflict)
-        });
-    }
-    if role.is_some_and(|role| role < *requires) {
-        return Ok(Written::Refused(Refusal::NotOwner));
-    }
-    if let Some(refusal) = impossible(commit.connection(), *conversation, by.as_ref(), body)? {
-        return Ok(Written::Refused(refusal));
-    }
-
-    let event = Event {
-        conversation: *conversation,
-        seq: head.next(),
-        at: *at,
-        from: by.clone(),
-        key: key.clone(),
-        body: body.clone(),
-    };
-    insert(commit, &event)?;
-    let stamp = row::stamp(commit.stamp()?);
-    commit
-        .connection()
-        .prepare_cached(
-            "UPDATE conversations SET head = ?2, updated_at = ?3, changed = ?4 WHERE id = ?1",
-        )?
-        .execute(params![conversation.as_bytes(), place(event.seq), at.as_millis(), stamp])?;
-    match body {
-        Body::Added { users } => {
-            for user in users {
-                seat(commit, *conversation, user, Role::Member)?;
-            }
-        }
-        Body::Removed { user } => vacate(commit, *conversation, user)?,
-        Body::Left => {
-            if let Some(user) = by {
-                vacate(commit, *conversation, user)?;
-            }
-        }
-        Body::Role { user, role } => {
-            commit
-                .connection()
-                .prepare_cached(
-                    "UPDATE members SET role = ?3 WHERE conversation = ?1 AND user = ?2",
-                )?
-                .execute(params![conversation.as_bytes(), user.as_str(), role_text(*role)])?;
-        }
-        Body::Title { title } => {
-            commit
-                .connection()
-                .prepare_cached("UPDATE conversations SET title = ?2 WHERE id = ?1")?
-                .execute(params![conversation.as_bytes(), title.as_str()])?;
-        }
-        Body::Created { .. } | Body::Message { .. } | Body::Other(_) => {}
-    }
-    Ok(Written::Event { event, fresh: true })
-}
-
-fn mark(commit: &mut Commit<'_>, mark: &Mark) -> rusqlite::Result<Written> {
-    let found = commit
-        .connection()
-        .prepare_cached(
-            "SELECT c.head, m.received, m.read FROM members m
-             JOIN conversations c ON c.id = m.conversation
-             WHERE m.conversation = ?1 AND m.user = ?2 AND m.role IS NOT NULL",
-        )?
-        .query_row(params![mark.conversation.as_bytes(), mark.user.as_str()], |row| {
-            Ok((row::seq(row, 0)?, row::marker(row, 1, 2)?))
-        })
-        .optional()?;
-    let Some((head, before)) = found else {
-        return Ok(Written::Refused(Refusal::NotMember));
-    };
-    let before_that =
-        if sabotage::on(Defect::MarkerLastWriterWins) { Marker::default() } else { before };
-    let marker = before_that.merge(mark.marker, head);
-    if marker == before {
-        return Ok(Written::Marker { marker, moved: false });
-    }
-    let stamp = row::stamp(commit.stamp()?);
-    commit
-        .connection()
-        .prepare_cached(
-            "UPDATE members SET received = ?3, read = ?4 WHERE conversation = ?1 AND user = ?2",
-        )?
-        .execute(params![
-            mark.conversation.as_bytes(),
-            mark.user.as_str(),
-            place(marker.received),
-            place(marker.read),
-        ])?;
-    commit
-        .connection()
-        .prepare_cached("UPDATE conversations SET changed = ?2 WHERE id = ?1")?
-        .execute(params![mark.conversation.as_bytes(), stamp])?;
-    Ok(Written::Marker { marker, moved: true })
+        .query_row([conversation.as_bytes()], |row| row::event(conversation, row))
 }
 
 /// The event that this author wrote with this key.
@@ -220,53 +107,164 @@ fn keyed(
         .optional()
 }
 
-/// Why the change of membership that `body` means cannot be.
-fn impossible(
+fn seat(
     connection: &Connection,
     conversation: ConversationId,
-    by: Option<&UserId>,
-    body: &Body,
-) -> rusqlite::Result<Option<Refusal>> {
-    // Who it is about, and whether they stay and are an owner then.
-    let (target, stays, owner) = match body {
-        Body::Removed { user } => (Some(user), false, false),
-        Body::Left => (by, false, false),
-        Body::Role { user, role } => (Some(user), true, *role == Role::Owner),
-        Body::Created { .. }
-        | Body::Message { .. }
-        | Body::Added { .. }
-        | Body::Title { .. }
-        | Body::Other(_) => return Ok(None),
-    };
-    let exists = |sql: &str| {
-        connection
-            .prepare_cached(sql)?
-            .exists(params![conversation.as_bytes(), target.map(UserId::as_str)])
-    };
-    if !exists("SELECT 1 FROM members WHERE conversation = ?1 AND user = ?2 AND role IS NOT NULL")?
-    {
-        return Ok(Some(Refusal::NoSuchMember));
-    }
-    let an_owner_remains = owner
-        || exists(
-            "SELECT 1 FROM members WHERE conversation = ?1 AND user <> ?2 AND role = 'owner'",
-        )?;
-    let anybody_remains = stays
-        || exists(
-            "SELECT 1 FROM members WHERE conversation = ?1 AND user <> ?2 AND role IS NOT NULL",
-        )?;
-    Ok((anybody_remains && !an_owner_remains).then_some(Refusal::LastOwner))
+    user: &UserId,
+) -> rusqlite::Result<Option<Seat>> {
+    connection
+        .prepare_cached(
+            "SELECT role, received, read FROM members WHERE conversation = ?1 AND user = ?2",
+        )?
+        .query_row(params![conversation.as_bytes(), user.as_str()], |row| {
+            Ok(Seat { role: row::role(row, 0)?, marker: row::marker(row, 1, 2)? })
+        })
+        .optional()
 }
 
-fn insert(commit: &mut Commit<'_>, event: &Event) -> rusqlite::Result<()> {
+/// Whose message it is; `None`: there is none.
+fn author(
+    connection: &Connection,
+    conversation: ConversationId,
+    message: Seq,
+) -> rusqlite::Result<Option<Option<UserId>>> {
+    connection
+        .prepare_cached(
+            "SELECT author FROM events WHERE conversation = ?1 AND seq = ?2 AND message = 1",
+        )?
+        .query_row(params![conversation.as_bytes(), place(message)], |row| row::author(row, 0))
+        .optional()
+}
+
+/// What this user has on a message.
+fn reactions(
+    connection: &Connection,
+    conversation: ConversationId,
+    message: Seq,
+    user: &UserId,
+) -> rusqlite::Result<BTreeSet<Emoji>> {
+    connection
+        .prepare_cached(
+            "SELECT emoji FROM reactions WHERE conversation = ?1 AND message = ?2 AND user = ?3",
+        )?
+        .query_map(params![conversation.as_bytes(), place(message), user.as_str()], |row| {
+            row::emoji(row, 0)
+        })?
+        .collect()
+}
+
+fn is_pinned(
+    connection: &Connection,
+    conversation: ConversationId,
+    message: Seq,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM pins WHERE conversation = ?1 AND message = ?2")?
+        .exists(params![conversation.as_bytes(), place(message)])
+}
+
+/// Members and owners; members only as far as it matters whether somebody remains after this batch.
+fn counts(
+    connection: &Connection,
+    conversation: ConversationId,
+    writes: usize,
+) -> rusqlite::Result<(u64, u64)> {
+    connection
+        .prepare_cached(
+            "SELECT
+                (SELECT count(*) FROM (
+                    SELECT 1 FROM members WHERE conversation = ?1 AND role IS NOT NULL LIMIT ?2)),
+                (SELECT count(*) FROM members WHERE conversation = ?1 AND role = 'owner')",
+        )?
+        .query_row(params![conversation.as_bytes(), writes as i64 + 1], |row| {
+            Ok((row::number(row, 0)?, row::number(row, 1)?))
+        })
+}
+
+fn put(commit: &mut Commit<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    let stamp = row::stamp(commit.stamp()?);
+    let connection = commit.connection();
+    for event in &changes.events {
+        if event.seq == Seq::new(1)
+            && let Body::Created { kind, title, .. } = &event.body
+        {
+            connection
+                .prepare_cached(
+                    "INSERT INTO conversations (id, kind, title, head, updated_at, changed)
+                     VALUES (?1, ?2, ?3, 0, 0, 0)",
+                )?
+                .execute(params![
+                    event.conversation.as_bytes(),
+                    kind_text(*kind),
+                    title.as_ref().map(Title::as_str),
+                ])?;
+        }
+        insert(connection, event, stamp)?;
+    }
+    for (conversation, touched) in &changes.conversations {
+        touch(connection, *conversation, touched, stamp)?;
+    }
+    for ((conversation, user), seated) in &changes.seats {
+        take_seat(connection, *conversation, user, seated, stamp)?;
+    }
+    for ((conversation, message, user, emoji), there) in &changes.reactions {
+        let sql = if *there {
+            "INSERT INTO reactions (conversation, message, user, emoji) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING"
+        } else {
+            "DELETE FROM reactions
+             WHERE conversation = ?1 AND message = ?2 AND user = ?3 AND emoji = ?4"
+        };
+        connection.prepare_cached(sql)?.execute(params![
+            conversation.as_bytes(),
+            place(*message),
+            user.as_str(),
+            emoji.as_str(),
+        ])?;
+    }
+    for ((conversation, message), pinned) in &changes.pins {
+        let sql = if *pinned {
+            "INSERT INTO pins (conversation, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
+        } else {
+            "DELETE FROM pins WHERE conversation = ?1 AND message = ?2"
+        };
+        connection
+            .prepare_cached(sql)?
+            .execute(params![conversation.as_bytes(), place(*message)])?;
+    }
+    for (conversation, message) in &changes.erased {
+        erase(connection, *conversation, *message)?;
+    }
+    Ok(())
+}
+
+/// What the message said is gone with this commit, and from the file with the next time its log of
+/// changes is taken up (`secure_delete`).
+fn erase(
+    connection: &Connection,
+    conversation: ConversationId,
+    message: Seq,
+) -> rusqlite::Result<()> {
+    let name = params![conversation.as_bytes(), place(message)];
+    for sql in [
+        r#"UPDATE events SET body = '{"type":"erased"}', message = 0
+           WHERE conversation = ?1 AND seq = ?2"#,
+        r#"UPDATE events SET body = '{"type":"erased"}', edits = NULL
+           WHERE conversation = ?1 AND edits = ?2"#,
+        "DELETE FROM reactions WHERE conversation = ?1 AND message = ?2",
+    ] {
+        connection.prepare_cached(sql)?.execute(name)?;
+    }
+    Ok(())
+}
+
+fn insert(connection: &Connection, event: &Event, stamp: i64) -> rusqlite::Result<()> {
     let body = serde_json::to_string(&event.body)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    let stamp = row::stamp(commit.stamp()?);
-    commit
-        .connection()
+    connection
         .prepare_cached(
-            "INSERT INTO events (conversation, seq, stamp, at, author, key, message, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO events (conversation, seq, stamp, at, author, key, message, body, edits)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             event.conversation.as_bytes(),
@@ -275,42 +273,71 @@ fn insert(commit: &mut Commit<'_>, event: &Event) -> rusqlite::Result<()> {
             event.at.as_millis(),
             author_text(event.from.as_ref()),
             event.key.as_ref().map(ClientKey::as_str),
-            matches!(event.body, Body::Message { .. }),
+            event.body.counts_as_unread(),
             body,
+            event.body.edits().map(place),
         ])?;
     Ok(())
 }
 
-/// Makes a member, who keeps the marker they had; one who is a member already stays as they are.
-fn seat(
-    commit: &mut Commit<'_>,
+fn touch(
+    connection: &Connection,
     conversation: ConversationId,
-    user: &UserId,
-    role: Role,
+    touched: &Touched,
+    stamp: i64,
 ) -> rusqlite::Result<()> {
-    let stamp = row::stamp(commit.stamp()?);
-    commit
-        .connection()
+    let Touched { head, updated_at, title } = touched;
+    connection
         .prepare_cached(
-            "INSERT INTO members (conversation, user, role, since) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (conversation, user) DO UPDATE
-             SET role = excluded.role, since = excluded.since WHERE role IS NULL",
+            "UPDATE conversations
+             SET head = ?2, updated_at = coalesce(?3, updated_at), title = coalesce(?4, title),
+                 changed = ?5
+             WHERE id = ?1",
         )?
-        .execute(params![conversation.as_bytes(), user.as_str(), role_text(role), stamp])?;
+        .execute(params![
+            conversation.as_bytes(),
+            place(*head),
+            updated_at.map(|at| at.as_millis()),
+            title.as_ref().map(Title::as_str),
+            stamp,
+        ])?;
     Ok(())
 }
 
-fn vacate(
-    commit: &mut Commit<'_>,
+fn take_seat(
+    connection: &Connection,
     conversation: ConversationId,
     user: &UserId,
+    seated: &Seated,
+    stamp: i64,
 ) -> rusqlite::Result<()> {
-    let stamp = row::stamp(commit.stamp()?);
-    commit
-        .connection()
+    let Seated { seat, role, since } = seated;
+    let (received, read) = (place(seat.marker.received), place(seat.marker.read));
+    if !role {
+        // The indexes know nothing of markers.
+        connection
+            .prepare_cached(
+                "UPDATE members SET received = ?3, read = ?4 WHERE conversation = ?1 AND user = ?2",
+            )?
+            .execute(params![conversation.as_bytes(), user.as_str(), received, read])?;
+        return Ok(());
+    }
+    connection
         .prepare_cached(
-            "UPDATE members SET role = NULL, since = ?3 WHERE conversation = ?1 AND user = ?2",
+            "INSERT INTO members (conversation, user, role, received, read, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (conversation, user) DO UPDATE
+             SET role = excluded.role, received = excluded.received, read = excluded.read,
+                 since = CASE WHEN ?7 THEN excluded.since ELSE since END",
         )?
-        .execute(params![conversation.as_bytes(), user.as_str(), stamp])?;
+        .execute(params![
+            conversation.as_bytes(),
+            user.as_str(),
+            seat.role.map(role_text),
+            received,
+            read,
+            stamp,
+            since,
+        ])?;
     Ok(())
 }

@@ -9,7 +9,7 @@ import { Message } from "./Message";
 const AT = new Date(2026, 10, 24, 14, 3).getTime();
 
 function show(change: Partial<TimelineMessage>, props: { showAuthor?: boolean; endsRun?: boolean } = {}) {
-  const message: TimelineMessage = { kind: "message", key: "m-1", seq: 1, from: bob.userId, mine: false, text: "hello", at: AT, state: null, ...change };
+  const message: TimelineMessage = { kind: "message", key: "m-1", seq: 1, from: bob.userId, mine: false, text: "hello", editedAt: null, deleted: false, at: AT, state: null, ...change };
   const onRetry = vi.fn();
   const onDelete = vi.fn();
   const view = renderWith(
@@ -23,6 +23,20 @@ function show(change: Partial<TimelineMessage>, props: { showAuthor?: boolean; e
 
 const own = (state: MessageState) => show({ from: me.userId, mine: true, state });
 const TIME = format.time(AT);
+
+describe("a message that was changed", () => {
+  it("says that it was edited", () => {
+    const { article } = show({ editedAt: AT + 60_000 });
+    expect(article).toHaveAccessibleName(`Bob Okafor, ${TIME}, hello, edited`);
+    expect(within(article).getByText("edited")).toBeVisible();
+  });
+
+  it("says that it was deleted, and nothing else", () => {
+    const { article } = show({ text: "", deleted: true });
+    expect(article).toHaveAccessibleName(`Bob Okafor, ${TIME}, Message deleted`);
+    expect(within(article).getByText("Message deleted")).toBeVisible();
+  });
+});
 
 describe("a message", () => {
   it.each<[MessageState, string]>([

@@ -23,9 +23,13 @@ interface MessageProps {
   onDelete: () => void;
 }
 
+const DELETED = "Message deleted";
+
 /** Author, time, text, state: the order in which they are of use. */
 function spokenMessage(message: TimelineMessage, author: string): string {
-  const parts = [message.mine ? "You" : author, format.time(message.at), message.text];
+  const said = message.deleted ? DELETED : message.text;
+  const parts = [message.mine ? "You" : author, format.time(message.at), said];
+  if (message.editedAt !== null) parts.push("edited");
   if (message.state !== null) parts.push(stateWords(message.state, message.at));
   return parts.join(", ");
 }
@@ -60,7 +64,7 @@ function Bubble({ mine, startsGroup, endsGroup, children }: { mine: boolean; sta
 }
 
 export function Message({ message, author, showAuthor, startsGroup, endsGroup, endsRun, tabIndex, onFocus, onRetry, onDelete }: MessageProps) {
-  const { mine, state, text, at } = message;
+  const { mine, state, text, at, editedAt, deleted } = message;
   const seed = message.from ?? "";
   return (
     <article
@@ -79,13 +83,18 @@ export function Message({ message, author, showAuthor, startsGroup, endsGroup, e
         )}
         <Bubble mine={mine} startsGroup={startsGroup} endsGroup={endsGroup}>
           <div dir="auto" className="whitespace-pre-wrap">
-            <LinkedText text={text} tabIndex={tabIndex} />
+            {deleted ? (
+              <span dir="ltr" className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{DELETED}</span>
+            ) : (
+              <LinkedText text={text} tabIndex={tabIndex} />
+            )}
             {/* Floats into the last line when there is room, below it when not. Always left to right:
                 the place of the time must not depend on the language of the text. */}
             <span
               dir="ltr"
               className={clsx("relative float-right mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "ms-4 text-own-muted" : "ms-3 text-peer-muted")}
             >
+              {editedAt !== null && <span title={`Edited ${format.exactTime(editedAt)}`}>edited</span>}
               <time dateTime={format.isoTime(at)} title={format.exactTime(at)}>{format.time(at)}</time>
               {state !== null && <MessageTick state={state} at={at} quiet={!endsRun} />}
             </span>

@@ -23,7 +23,7 @@ const belongs = (a: TimelineEntry, b: TimelineEntry): boolean =>
   a.kind === "message" && b.kind === "message" && a.from === b.from && a.mine === b.mine && b.at - a.at < GROUP_GAP_MS;
 
 const isUnread = (entry: TimelineEntry, visitRead: number): boolean =>
-  entry.kind === "message" && !entry.mine && entry.seq !== null && entry.seq > visitRead;
+  entry.kind === "message" && !entry.mine && !entry.deleted && entry.seq !== null && entry.seq > visitRead;
 
 /** `visitRead`: the read marker when this visit began; null: there was nothing unread. */
 export function rows(entries: TimelineEntry[], visitRead: number | null): Row[] {
@@ -62,7 +62,7 @@ export function othersAfter(entries: TimelineEntry[], seq: number): TimelineMess
   for (let i = entries.length - 1; i >= 0; i -= 1) {
     const entry = entries[i];
     if (entry === undefined || (entry.seq !== null && entry.seq <= seq)) break;
-    if (entry.kind === "message" && !entry.mine) found.push(entry);
+    if (entry.kind === "message" && !entry.mine && !entry.deleted) found.push(entry);
   }
   return found.reverse();
 }

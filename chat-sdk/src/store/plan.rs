@@ -1,13 +1,16 @@
-//! What a batch does, worked out in memory between two waits for the database: first what has to
-//! be known, then, from what was found under the locks, the answers and what changes. No I/O.
+//! What a batch does, worked out between what a store looks up and what it writes down: first what has
+//! to be known, then, from what was found, the answers and what changes. The rules of the contract
+//! stand here, once for all stores of ours; no I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::{Append, Mark, Open, Refusal, Write, Written};
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Event, Kind, Marker, Role, Seq, Timestamp, Title, UserId,
+        Body, ClientKey, ConversationId, Emoji, Event, Kind, Marker, Role, Seq, Timestamp, Title,
+        UserId,
     },
-    store::{Append, Mark, Open, Refusal, Write, Written},
+    sabotage::{self, Defect},
 };
 
 /// What has to be known to apply a batch.
@@ -23,6 +26,12 @@ pub(super) struct Questions {
     pub(super) seats: BTreeSet<(ConversationId, UserId)>,
     /// Where it matters how many members and owners there are.
     pub(super) counts: BTreeSet<ConversationId>,
+    /// Messages that are answered or changed.
+    pub(super) messages: BTreeSet<(ConversationId, Seq)>,
+    /// Those whose emojis on a message matter.
+    pub(super) reactors: BTreeSet<(ConversationId, Seq, UserId)>,
+    /// Messages of which it matters whether they are pinned.
+    pub(super) pins: BTreeSet<(ConversationId, Seq)>,
 }
 
 impl Questions {
@@ -37,7 +46,14 @@ impl Questions {
                         .entry(open.conversation)
                         .or_insert_with(|| (open.kind, open.title.clone()));
                 }
-                Write::Append(append) => asked.of_append(append),
+                Write::Append(append) => {
+                    let Append { conversation, by, key, body, requires: _, at: _ } = append;
+                    asked.of_event(*conversation, by.as_ref(), key.as_ref(), body);
+                }
+                Write::Restore(event) => {
+                    let Event { conversation, from, key, body, seq: _, at: _ } = event;
+                    asked.of_event(*conversation, from.as_ref(), key.as_ref(), body);
+                }
                 Write::Mark(mark) => {
                     asked.conversations.insert(mark.conversation);
                     asked.seats.insert((mark.conversation, mark.user.clone()));
@@ -47,29 +63,48 @@ impl Questions {
         asked
     }
 
-    fn of_append(&mut self, append: &Append) {
-        let Append { conversation, by, requires: _, key, at: _, body } = append;
-        self.conversations.insert(*conversation);
+    fn of_event(
+        &mut self,
+        conversation: ConversationId,
+        by: Option<&UserId>,
+        key: Option<&ClientKey>,
+        body: &Body,
+    ) {
+        self.conversations.insert(conversation);
         if let Some(key) = key {
-            self.keys.insert((*conversation, by.clone(), key.clone()));
+            self.keys.insert((conversation, by.cloned(), key.clone()));
         }
-        let mut seat = |user: &UserId| self.seats.insert((*conversation, user.clone()));
-        by.iter().for_each(|by| {
+        let mut seat = |user: &UserId| self.seats.insert((conversation, user.clone()));
+        if let Some(by) = by {
             seat(by);
-        });
+        }
         match body {
             Body::Added { users } => users.iter().for_each(|user| {
                 seat(user);
             }),
             Body::Removed { user } | Body::Role { user, role: _ } => {
                 seat(user);
-                self.counts.insert(*conversation);
+                self.counts.insert(conversation);
             }
             Body::Left => {
-                self.counts.insert(*conversation);
+                self.counts.insert(conversation);
             }
-            Body::Created { .. } | Body::Message { .. } | Body::Title { .. } | Body::Other(_) => {}
+            Body::Message(message) => {
+                self.messages.extend(message.reply_to.map(|it| (conversation, it)));
+            }
+            Body::Reacted { message, .. } | Body::Unreacted { message, .. } => {
+                self.reactors.extend(by.map(|by| (conversation, *message, by.clone())));
+            }
+            Body::Deleted { message } | Body::Pinned { message } | Body::Unpinned { message } => {
+                self.pins.insert((conversation, *message));
+            }
+            Body::Created { .. }
+            | Body::Edited { .. }
+            | Body::Erased
+            | Body::Title { .. }
+            | Body::Other(_) => {}
         }
+        self.messages.extend(body.target().map(|it| (conversation, it)));
     }
 }
 
@@ -82,6 +117,10 @@ pub(super) struct Found {
     pub(super) firsts: HashMap<ConversationId, Event>,
     pub(super) keyed: HashMap<(ConversationId, Option<UserId>, ClientKey), Event>,
     pub(super) seats: HashMap<(ConversationId, UserId), Seat>,
+    /// Those that stand there, by their authors; deleted ones and other events do not count.
+    pub(super) messages: HashMap<(ConversationId, Seq), Option<UserId>>,
+    pub(super) reactions: HashMap<(ConversationId, Seq, UserId), BTreeSet<Emoji>>,
+    pub(super) pins: BTreeSet<(ConversationId, Seq)>,
 }
 
 /// A conversation.
@@ -108,6 +147,12 @@ pub(super) struct Changes {
     pub(super) events: Vec<Event>,
     pub(super) conversations: BTreeMap<ConversationId, Touched>,
     pub(super) seats: BTreeMap<(ConversationId, UserId), Seated>,
+    /// Whether the emoji is there now.
+    pub(super) reactions: BTreeMap<(ConversationId, Seq, UserId, Emoji), bool>,
+    /// Whether the message is pinned now.
+    pub(super) pins: BTreeMap<(ConversationId, Seq), bool>,
+    /// Messages whose text has to go, with that of their edits and all emojis on them.
+    pub(super) erased: BTreeSet<(ConversationId, Seq)>,
 }
 
 /// A conversation that changed.
@@ -124,19 +169,30 @@ pub(super) struct Touched {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seated {
     pub(super) seat: Seat,
+    /// Whether they have another role than before, or none.
+    pub(super) role: bool,
     /// Whether they came or went.
     pub(super) since: bool,
 }
 
 /// Applies the writes one after the other.
 pub(super) fn apply(found: Found, batch: Vec<Write>) -> (Vec<Written>, Changes) {
-    let mut plan = Plan { found, changes: Changes::default() };
+    let targets = |write: &Write| match write {
+        Write::Append(Append { body, .. }) | Write::Restore(Event { body, .. }) => match body {
+            Body::Message(message) => message.reply_to.is_some(),
+            body => body.target().is_some(),
+        },
+        Write::Open(_) | Write::Mark(_) => false,
+    };
+    let targeted = batch.iter().any(targets);
+    let mut plan = Plan { found, changes: Changes::default(), targeted };
     let answers = batch
         .into_iter()
         .map(|write| match write {
             Write::Open(open) => plan.open(open),
             Write::Append(append) => plan.append(append).unwrap_or_else(Written::Refused),
             Write::Mark(mark) => plan.mark(&mark).unwrap_or_else(Written::Refused),
+            Write::Restore(event) => plan.restore(event).unwrap_or_else(Written::Refused),
         })
         .collect();
     (answers, plan.changes)
@@ -145,6 +201,8 @@ pub(super) fn apply(found: Found, batch: Vec<Write>) -> (Vec<Written>, Changes) 
 struct Plan {
     found: Found,
     changes: Changes,
+    /// Whether a write of the batch is about a message, which may be one of the same batch.
+    targeted: bool,
 }
 
 impl Plan {
@@ -182,7 +240,8 @@ impl Plan {
         if let Some(key) = &key
             && let Some(event) = self.found.keyed.get(&(conversation, by.clone(), key.clone()))
         {
-            return if event.body == body {
+            // What is deleted since cannot be compared any more.
+            return if event.body == body || event.body == Body::Erased {
                 Ok(Written::Event { event: event.clone(), fresh: false })
             } else {
                 Err(Refusal::KeyConflict)
@@ -192,8 +251,37 @@ impl Plan {
             return Err(Refusal::NotOwner);
         }
         self.check(conversation, by.as_ref(), &body)?;
+        self.check_target(conversation, by.as_ref(), role, &body)?;
+        self.take_effect(conversation, by.as_ref(), &body);
+        let event = self.push(conversation, by, key, at, body);
+        Ok(Written::Event { event, fresh: true })
+    }
 
-        match &body {
+    fn restore(&mut self, event: Event) -> Result<Written, Refusal> {
+        let Event { conversation, seq, at, from, key, body } = event;
+        let place = self.found.conversations.get(&conversation).ok_or(Refusal::OutOfPlace)?;
+        // Nothing speaks of what comes later.
+        if seq != place.head.next() || body.target().is_some_and(|target| target >= seq) {
+            return Err(Refusal::OutOfPlace);
+        }
+        if let Some(key) = &key
+            && self.found.keyed.contains_key(&(conversation, from.clone(), key.clone()))
+        {
+            return Err(Refusal::KeyConflict);
+        }
+        let gone = body
+            .target()
+            .is_some_and(|message| !self.found.messages.contains_key(&(conversation, message)));
+        if !gone {
+            self.take_effect(conversation, from.as_ref(), &body);
+        }
+        let event = self.push(conversation, from, key, at, body);
+        Ok(Written::Event { event, fresh: true })
+    }
+
+    /// What changes with this event, but for the log itself.
+    fn take_effect(&mut self, conversation: ConversationId, by: Option<&UserId>, body: &Body) {
+        match body {
             Body::Added { users } => {
                 for user in users {
                     if self.seat(conversation, user).role.is_none() {
@@ -203,7 +291,7 @@ impl Plan {
             }
             Body::Removed { user } => self.put(conversation, user, None),
             Body::Left => {
-                if let Some(user) = &by {
+                if let Some(user) = by {
                     self.put(conversation, user, None);
                 }
             }
@@ -211,10 +299,21 @@ impl Plan {
             Body::Title { title } => {
                 self.touched(conversation).title = Some(title.clone());
             }
-            Body::Created { .. } | Body::Message { .. } | Body::Other(_) => {}
+            Body::Deleted { message } => self.erase((conversation, *message)),
+            Body::Reacted { message, emoji } => {
+                self.react(conversation, *message, by, emoji, true);
+            }
+            Body::Unreacted { message, emoji } => {
+                self.react(conversation, *message, by, emoji, false);
+            }
+            Body::Pinned { message } => self.pin((conversation, *message), true),
+            Body::Unpinned { message } => self.pin((conversation, *message), false),
+            Body::Created { .. }
+            | Body::Message(_)
+            | Body::Edited { .. }
+            | Body::Erased
+            | Body::Other(_) => {}
         }
-        let event = self.push(conversation, by, key, at, body);
-        Ok(Written::Event { event, fresh: true })
     }
 
     fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
@@ -223,7 +322,9 @@ impl Plan {
         let head = place.head;
         let seat = self.seat(*conversation, user);
         seat.role.ok_or(Refusal::NotMember)?;
-        let marker = seat.marker.merge(*marker, head);
+        let last = sabotage::on(Defect::MarkerLastWriterWins);
+        let before = if last { Marker::default() } else { seat.marker };
+        let marker = before.merge(*marker, head);
         let moved = marker != seat.marker;
         if moved {
             self.seated(*conversation, user, Seat { marker, ..seat });
@@ -244,11 +345,7 @@ impl Plan {
             Body::Removed { user } => (Some(user), None),
             Body::Left => (by, None),
             Body::Role { user, role } => (Some(user), Some(*role)),
-            Body::Created { .. }
-            | Body::Message { .. }
-            | Body::Added { .. }
-            | Body::Title { .. }
-            | Body::Other(_) => return Ok(()),
+            _ => return Ok(()),
         };
         let now = target.and_then(|target| self.seat(conversation, target).role);
         let now = now.ok_or(Refusal::NoSuchMember)?;
@@ -260,6 +357,103 @@ impl Plan {
             return Err(Refusal::LastOwner);
         }
         Ok(())
+    }
+
+    /// Whether the message that `body` answers or changes may be by this user.
+    fn check_target(
+        &self,
+        conversation: ConversationId,
+        by: Option<&UserId>,
+        role: Option<Role>,
+        body: &Body,
+    ) -> Result<(), Refusal> {
+        if let Body::Message(message) = body {
+            return match message.reply_to {
+                Some(it) if !self.found.messages.contains_key(&(conversation, it)) => {
+                    Err(Refusal::NoSuchMessage)
+                }
+                Some(_) | None => Ok(()),
+            };
+        }
+        let Some(message) = body.target() else { return Ok(()) };
+        let author =
+            self.found.messages.get(&(conversation, message)).ok_or(Refusal::NoSuchMessage)?;
+        let own = author.as_ref() == by;
+        match body {
+            Body::Edited { .. } if !own => Err(Refusal::NotAuthor),
+            Body::Deleted { .. } if !own && role.is_some_and(|role| role < Role::Owner) => {
+                Err(Refusal::NotAuthor)
+            }
+            Body::Reacted { emoji, .. } | Body::Unreacted { emoji, .. } => {
+                // An emoji is somebody's.
+                let by = by.ok_or(Refusal::NotMember)?;
+                let there = self.found.reactions.get(&(conversation, message, by.clone()));
+                let count = there.map_or(0, BTreeSet::len);
+                let there = there.is_some_and(|there| there.contains(emoji));
+                let wanted = matches!(body, Body::Reacted { .. });
+                if there == wanted {
+                    Err(Refusal::NoChange)
+                } else if wanted && count >= Append::REACTIONS_MAX {
+                    Err(Refusal::TooManyReactions)
+                } else {
+                    Ok(())
+                }
+            }
+            Body::Pinned { .. } | Body::Unpinned { .. } => {
+                let pinned = self.found.pins.contains(&(conversation, message));
+                let wanted = matches!(body, Body::Pinned { .. });
+                if pinned == wanted { Err(Refusal::NoChange) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn react(
+        &mut self,
+        conversation: ConversationId,
+        message: Seq,
+        by: Option<&UserId>,
+        emoji: &Emoji,
+        there: bool,
+    ) {
+        let Some(by) = by else { return };
+        let reactions =
+            self.found.reactions.entry((conversation, message, by.clone())).or_default();
+        if there {
+            reactions.insert(emoji.clone());
+        } else {
+            reactions.remove(emoji);
+        }
+        let name = (conversation, message, by.clone(), emoji.clone());
+        self.changes.reactions.insert(name, there);
+    }
+
+    fn pin(&mut self, message: (ConversationId, Seq), pinned: bool) {
+        if pinned {
+            self.found.pins.insert(message);
+        } else {
+            self.found.pins.remove(&message);
+        }
+        self.changes.pins.insert(message, pinned);
+    }
+
+    fn erase(&mut self, message: (ConversationId, Seq)) {
+        self.found.messages.remove(&message);
+        if self.found.pins.contains(&message) {
+            self.pin(message, false);
+        }
+        let (conversation, seq) = message;
+        self.changes.reactions.retain(|(id, on, ..), _| (*id, *on) != message);
+        let gone = |event: &&mut Event| {
+            event.conversation == conversation
+                && (event.seq == seq || event.body.edits() == Some(seq))
+        };
+        // Those of this batch, and what a key of this batch stands for; the others are the store's.
+        let keyed = self.found.keyed.values_mut();
+        for event in self.changes.events.iter_mut().chain(keyed).filter(gone) {
+            event.body = Body::Erased;
+        }
+        self.changes.erased.insert(message);
     }
 
     fn seat(&self, conversation: ConversationId, user: &UserId) -> Seat {
@@ -276,8 +470,9 @@ impl Plan {
             place.members = (place.members + member(role)).saturating_sub(member(before.role));
             place.owners = (place.owners + owner(role)).saturating_sub(owner(before.role));
         }
-        let came_or_went = before.role.is_some() != role.is_some();
-        self.seated(conversation, user, Seat { role, ..before }).since |= came_or_went;
+        let seated = self.seated(conversation, user, Seat { role, ..before });
+        seated.role |= before.role != role;
+        seated.since |= before.role.is_some() != role.is_some();
     }
 
     fn seated(&mut self, conversation: ConversationId, user: &UserId, seat: Seat) -> &mut Seated {
@@ -308,7 +503,10 @@ impl Plan {
         let event =
             Event { conversation, seq: place.head, at, from: from.clone(), key: key.clone(), body };
         if let Some(key) = key {
-            self.found.keyed.insert((conversation, from, key), event.clone());
+            self.found.keyed.insert((conversation, from.clone(), key), event.clone());
+        }
+        if self.targeted && matches!(event.body, Body::Message(_)) {
+            self.found.messages.insert((conversation, event.seq), from);
         }
         self.touched(conversation).updated_at = Some(at);
         self.changes.events.push(event.clone());
@@ -319,7 +517,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Text;
+    use crate::model::{Message, Text};
 
     const ID: ConversationId = ConversationId::from_bytes([7; 16]);
 
@@ -328,7 +526,7 @@ mod tests {
     }
 
     fn message(text: &str) -> Body {
-        Body::Message { text: Text::new(text).unwrap() }
+        Body::Message(Message::new(Text::new(text).unwrap()))
     }
 
     fn append(by: &str, key: Option<&str>, body: Body) -> Write {
@@ -458,7 +656,7 @@ mod tests {
         let marker = Marker { received: Seq::new(2), read: Seq::new(1) };
         assert_eq!(answers[0], Written::Marker { marker, moved: true });
         let seat = Seat { role: Some(Role::Member), marker };
-        let expected = [((ID, user("bob")), Seated { seat, since: true })];
+        let expected = [((ID, user("bob")), Seated { seat, role: true, since: true })];
         assert_eq!(changes.seats, BTreeMap::from(expected));
         let touched = &changes.conversations[&ID];
         assert_eq!((touched.head.get(), touched.updated_at), (4, Some(Timestamp::from_millis(9))));

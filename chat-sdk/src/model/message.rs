@@ -1,0 +1,174 @@
+//! What somebody wrote, and what others put on it.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{InvalidText, Seq, Text, Timestamp};
+
+/// What somebody wrote.
+///
+/// ```
+/// use chat_sdk::{Message, Seq, Text};
+///
+/// let message = Message::new(Text::new("me too").unwrap()).reply_to(Seq::new(12));
+/// let json = serde_json::to_string(&message).unwrap();
+/// assert_eq!(json, r#"{"text":"me too","reply_to":12}"#);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Message {
+    /// What.
+    pub text: Text,
+    /// The message of the same conversation that it answers. It may have been deleted since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+}
+
+impl Message {
+    /// Nothing but text.
+    #[must_use]
+    pub const fn new(text: Text) -> Self {
+        Self { text, reply_to: None }
+    }
+
+    /// In answer to this message.
+    #[must_use]
+    pub const fn reply_to(mut self, message: Seq) -> Self {
+        self.reply_to = Some(message);
+        self
+    }
+}
+
+impl From<Text> for Message {
+    fn from(text: Text) -> Self {
+        Self::new(text)
+    }
+}
+
+/// What somebody puts on a message: an emoji, or a short name of one that only the host knows
+/// (`:shipit:`). 1 to 64 bytes without white space and control characters; which of them are shown
+/// is the business of whoever shows them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Emoji(Arc<str>);
+
+impl Emoji {
+    /// The longest one that Unicode 16 recommends has 35 bytes.
+    pub const BYTES_MAX: usize = 64;
+
+    /// Takes it if it can be one.
+    ///
+    /// # Errors
+    /// Empty, too long, or with white space or a control character.
+    pub fn new(emoji: impl AsRef<str>) -> Result<Self, InvalidText> {
+        let emoji = emoji.as_ref();
+        if emoji.is_empty() {
+            return Err(InvalidText::Empty);
+        }
+        if emoji.len() > Self::BYTES_MAX {
+            return Err(InvalidText::TooManyBytes(Self::BYTES_MAX));
+        }
+        if emoji.chars().any(|it| it.is_control() || it.is_whitespace()) {
+            return Err(InvalidText::Control);
+        }
+        Ok(Self(Arc::from(emoji)))
+    }
+
+    /// As it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Emoji {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Emoji {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let emoji = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&*emoji).map_err(|why| serde::de::Error::custom(format_args!("emoji {why}")))
+    }
+}
+
+/// A change of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Amendment {
+    /// It says this now. Its author alone may.
+    Edit(Text),
+    /// Its text is gone for everybody. Its author may, and owners.
+    Delete,
+    /// This emoji of the one who asks is on it (`true`) or not.
+    React(Emoji, bool),
+    /// It is kept at hand for everybody (`true`) or not. In a group owners alone may.
+    Pin(bool),
+}
+
+impl Amendment {
+    /// The command's name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Edit(_) => "edit",
+            Self::Delete => "delete",
+            Self::React(..) => "react",
+            Self::Pin(_) => "pin",
+        }
+    }
+}
+
+/// What has become of a message, where anything has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageState {
+    /// Which message.
+    pub message: Seq,
+    /// The last edit.
+    pub edit: Option<Edit>,
+    /// The emojis on it, in the order of their bytes.
+    pub reactions: Vec<Reaction>,
+    /// Whether it is kept at hand.
+    pub pinned: bool,
+}
+
+/// What a message says in place of what it said.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Edit {
+    /// Where the edit stands in the log.
+    pub seq: Seq,
+    /// When it was made.
+    pub at: Timestamp,
+    /// What the message says now.
+    pub text: Text,
+}
+
+/// An emoji on a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reaction {
+    /// Which.
+    pub emoji: Emoji,
+    /// How many put it there.
+    pub count: u64,
+    /// Whether the reader is one of them.
+    pub mine: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emoji_is_short_and_has_no_gaps() {
+        for fine in ["👍", "👩🏽‍❤️‍💋‍👨🏿", ":shipit:", "+1"] {
+            assert_eq!(Emoji::new(fine).unwrap().as_str(), fine);
+        }
+        assert_eq!(Emoji::new(""), Err(InvalidText::Empty));
+        assert_eq!(Emoji::new("👍 👍"), Err(InvalidText::Control));
+        assert_eq!(Emoji::new("a\u{7}"), Err(InvalidText::Control));
+        assert_eq!(Emoji::new("👍".repeat(17)), Err(InvalidText::TooManyBytes(64)));
+    }
+}
