@@ -47,7 +47,7 @@ test("create, add, talk, rename, remove, leave", async ({ chat }) => {
   await details.getByRole("button", { name: "Save" }).click();
   for (const page of Object.values(pages)) {
     await expect(page.getByRole("main", { name: "Boats and ships" })).toBeVisible();
-    await expect(page.getByText(/renamed the group to “Boats and ships”/)).toBeVisible();
+    await expect(page.getByText(/changed the name to “Boats and ships”/)).toBeVisible();
   }
 
   // Who is removed loses it, also while looking at it, and hears nothing more.

@@ -35,7 +35,7 @@ describe("the examples of PROTOCOL.md", () => {
     });
     expect(bodies.map((body) => body.type)).toEqual(
       ("created message added role removed left title message message edited reacted unreacted pinned " +
-        "unpinned deleted erased").split(" "),
+        "unpinned deleted erased topic topic added").split(" "),
     );
     expect(bodies[8]).toEqual({ type: "message", text: "me too", replyTo: 2 });
     expect(bodies[10]).toEqual({ type: "reacted", message: 9, emoji: "👍" });

@@ -17,5 +17,5 @@ pub use id::{ClientKey, ConversationId, CredentialId, Epoch, InvalidId, Seq, Use
 pub use identity::{Identity, Profile};
 pub use marker::Marker;
 pub use message::{Amendment, Edit, Emoji, Message, MessageState, Reaction};
-pub use text::{InvalidText, Text, Title};
+pub use text::{InvalidText, Text, Title, Topic};
 pub use time::Timestamp;

@@ -373,7 +373,13 @@ impl Server {
     pub async fn group(&self, members: &[&str]) -> ConversationId {
         let members: Vec<_> = members.iter().map(|it| user(it)).collect();
         let by = members[0].clone();
-        let group = NewGroup { by, title: Title::new("Boats").unwrap(), members, key: None };
+        let group = NewGroup {
+            by,
+            title: Title::new("Boats").unwrap(),
+            members,
+            key: None,
+            channel: false,
+        };
         self.chat.open_group(group).await.unwrap()
     }
 

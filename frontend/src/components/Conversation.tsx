@@ -71,8 +71,8 @@ export function Conversation({ item, detailsOpen, onDetails, onBack }: Conversat
               label={`Messages with ${item.name}`}
               timeline={timeline}
               unread={item.unread}
-              showAuthors={item.kind === "group"}
-              beginning={item.kind === "group" ? `This is the beginning of “${item.name}”.` : `This is the beginning of your chat with ${item.name}.`}
+              showAuthors={item.kind !== "direct"}
+              beginning={item.kind !== "direct" ? `This is the beginning of “${item.name}”.` : `This is the beginning of your chat with ${item.name}.`}
               onLoadOlder={loadOlder}
               onMarkRead={markRead}
               onRetry={retry}

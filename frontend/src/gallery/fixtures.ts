@@ -76,7 +76,7 @@ export const queued = timeline([
 ]);
 
 export const group = timeline([
-  note(1, 2 * DAY, ana.userId, { type: "created", title: "East Ridge", members: [ana.userId, bob.userId, me.userId] }),
+  note(1, 2 * DAY, ana.userId, { type: "created", kind: "group", title: "East Ridge", members: [ana.userId, bob.userId, me.userId] }),
   note(2, 2 * DAY - MINUTE, ana.userId, { type: "added", users: [kenji.userId, layla.userId, tom.userId] }),
   ...say([
     { from: ana.userId, ago: DAY + 5 * HOUR, text: "Hello everybody! The forecast for Saturday looks good: cold and clear." },

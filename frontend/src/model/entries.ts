@@ -73,13 +73,14 @@ function entryOf(event: LoggedEvent, { me, stateOf }: EntriesOf, { edits, delete
     case "unpinned":
       return null;
     case "created": {
-      const { title, members } = event.event;
-      return { kind: "note", key, seq, at, from, note: { type: "created", title, members } };
+      const { kind, title, members } = event.event;
+      return { kind: "note", key, seq, at, from, note: { type: "created", kind, title, members } };
     }
     case "added":
     case "removed":
     case "left":
     case "title":
+    case "topic":
     case "role":
       return { kind: "note", key, seq, at, from, note: event.event };
     case "unknown":

@@ -1,6 +1,8 @@
 // What the screen is told: the vocabulary between the client library (ws, api, model, client)
 // and the components. Server facts come in through `protocol.ts` and leave as these.
 
+import type { ConversationKind, Role } from "../protocol";
+
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
 
@@ -60,12 +62,13 @@ export interface TimelineNote {
   at: number;
   from: UserId | null;
   note:
-    | { type: "created"; title: string | null; members: UserId[] }
+    | { type: "created"; kind: ConversationKind; title: string | null; members: UserId[] }
     | { type: "added"; users: UserId[] }
     | { type: "removed"; user: UserId }
     | { type: "left" }
     | { type: "title"; title: string }
-    | { type: "role"; user: UserId; role: "owner" | "member" };
+    | { type: "topic"; topic: string | null }
+    | { type: "role"; user: UserId; role: Role };
 }
 
 export type TimelineEntry = TimelineMessage | TimelineNote;
@@ -84,13 +87,13 @@ export interface Timeline {
 
 export interface ConversationItem {
   id: ConversationId;
-  kind: "direct" | "group";
+  kind: ConversationKind;
   /** Group title, or the other user's display name. */
   name: string;
   /** The other side of a direct conversation. */
   peer: UserId | null;
   memberCount: number;
-  role: "owner" | "member";
+  role: Role;
   /** Newest message or own unsent one, for the preview. */
   preview: { text: string; mine: boolean; from: UserId | null } | null;
   draft: string | null;
@@ -103,7 +106,7 @@ export interface ConversationItem {
 
 export interface Member {
   user: UserId;
-  role: "owner" | "member";
+  role: Role;
   marker: Marker;
 }
 
@@ -158,7 +161,7 @@ export interface ChatClient {
   createGroup(title: string, members: UserId[]): Promise<Outcome<ConversationId>>;
   addMembers(conversation: ConversationId, users: UserId[]): Promise<Outcome<null>>;
   removeMember(conversation: ConversationId, user: UserId): Promise<Outcome<null>>;
-  setRole(conversation: ConversationId, user: UserId, role: "owner" | "member"): Promise<Outcome<null>>;
+  setRole(conversation: ConversationId, user: UserId, role: Role): Promise<Outcome<null>>;
   setTitle(conversation: ConversationId, title: string): Promise<Outcome<null>>;
   leave(conversation: ConversationId): Promise<Outcome<null>>;
 

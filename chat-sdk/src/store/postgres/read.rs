@@ -379,7 +379,7 @@ macro_rules! summaries {
                     WHERE o.conversation = p.id AND o.member <> $1 LIMIT 1) END,
                 e.seq IS NOT NULL, ",
             event_columns!(),
-            ", d.seq, d.at, d.body FROM (",
+            ", d.seq, d.at, d.body, p.topic FROM (",
             $places,
             ") p
             CROSS JOIN LATERAL (
@@ -450,12 +450,13 @@ pub(super) fn summary_of(row: &Row, user: &UserId) -> Result<Summary, StoreError
         Kind::Direct => row::column(row, 13, |other: Option<&str>| {
             other.map_or_else(|| Ok(user.clone()), UserId::new).map(Some)
         })?,
-        Kind::Group => None,
+        Kind::Group | Kind::Channel => None,
     };
     Ok(Summary {
         conversation,
         kind,
         title: row::title(row, 2)?,
+        topic: row::topic(row, 23)?,
         other,
         role: row::role(row, 3)?.ok_or_else(|| defect("a member without a role"))?,
         member_count,

@@ -339,7 +339,7 @@ pub(super) fn conversation(
     let id = conversation.as_bytes();
     let found = connection
         .prepare_cached(
-            "SELECT c.kind, c.title, m.role, c.head, m.received, m.read, c.updated_at
+            "SELECT c.kind, c.title, m.role, c.head, m.received, m.read, c.updated_at, c.topic
              FROM members m JOIN conversations c ON c.id = m.conversation
              WHERE m.conversation = ?1 AND m.user = ?2 AND m.role IS NOT NULL",
         )?
@@ -349,6 +349,7 @@ pub(super) fn conversation(
                     conversation,
                     kind: row::kind(row, 0)?,
                     title: row::title(row, 1)?,
+                    topic: row::topic(row, 7)?,
                     other: None,
                     role,
                     member_count: 0,

@@ -28,7 +28,7 @@ function PersonDetails({ item, peer }: { item: ConversationItem; peer: UserId })
 
 export function Details({ item, onClose, onLeft }: DetailsProps) {
   const pane = useMediaQuery(WIDE);
-  const content = item.kind === "group" ? <GroupDetails item={item} onLeft={onLeft} /> : item.peer !== null && <PersonDetails item={item} peer={item.peer} />;
+  const content = item.kind !== "direct" ? <GroupDetails item={item} onLeft={onLeft} /> : item.peer !== null && <PersonDetails item={item} peer={item.peer} />;
   if (!pane) return <Modal shape="sheet" title="Details" open onClose={onClose}>{content}</Modal>;
   return (
     <aside aria-label="Details" data-region="details" tabIndex={-1} className="flex w-[340px] shrink-0 flex-col border-s border-line outline-none">
