@@ -98,6 +98,18 @@ export class Api {
     return this.read({ method: "GET", path: `/conversations/${id}/events`, query }, listOf(protocol.loggedEvent));
   }
 
+  /** Those that are pinned, the newest page. */
+  pinned(id: ConversationId) {
+    const query = { pinned: "true", limit: LIST_MAX };
+    return this.read({ method: "GET", path: `/conversations/${id}/messages`, query }, protocol.pageBody);
+  }
+
+  /** A page with this message in it, if it was not deleted. */
+  around(id: ConversationId, message: Seq) {
+    const query = { around: message, limit: 1 };
+    return this.read({ method: "GET", path: `/conversations/${id}/messages`, query }, protocol.pageBody);
+  }
+
   members(id: ConversationId, after?: UserId) {
     const query = { after, limit: LIST_MAX };
     return this.read({ method: "GET", path: `/conversations/${id}/members`, query }, listOf(protocol.memberBody));

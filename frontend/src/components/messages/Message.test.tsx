@@ -9,7 +9,7 @@ import { Message } from "./Message";
 const AT = new Date(2026, 10, 24, 14, 3).getTime();
 
 function show(change: Partial<TimelineMessage>, props: { showAuthor?: boolean; endsRun?: boolean } = {}) {
-  const message: TimelineMessage = { kind: "message", key: "m-1", seq: 1, from: bob.userId, mine: false, text: "hello", editedAt: null, deleted: false, at: AT, state: null, ...change };
+  const message: TimelineMessage = { kind: "message", key: "m-1", seq: 1, from: bob.userId, mine: false, text: "hello", editedAt: null, deleted: false, quote: null, reactions: [], pinned: false, amending: false, at: AT, state: null, ...change };
   const onRetry = vi.fn();
   const onDelete = vi.fn();
   const view = renderWith(
