@@ -1,6 +1,6 @@
 // What is said in the gallery. Times count back from when the page was loaded, so that it always
 // looks like today; tests fix the clock.
-import type { ConversationItem, Member, MessageState, Quote, Reaction, Timeline, TimelineEntry, TimelineMessage, TimelineNote, UserId } from "../model/types";
+import type { ConversationItem, Member, MessageState, Pins, Quote, Reaction, Timeline, TimelineEntry, TimelineMessage, TimelineNote, UserId } from "../model/types";
 import type { World } from "./FakeClient";
 import { ana, bob, cid, ines, kenji, layla, me, tom } from "./people";
 
@@ -91,6 +91,15 @@ export const amended = timeline([
     { from: me.userId, ago: 20 * MINUTE, text: "I booked the hut for both nights. The key is in the box beside the door, the code comes on Friday.", edited: 10 * MINUTE, pinned: true, state: { at: "delivered", to: 3, of: 5 } },
   ], 2),
 ]);
+
+/** As the details list them: one of them is far back. */
+export const pins: Pins = {
+  state: "ready",
+  messages: [
+    ...amended.entries.flatMap((entry) => (entry.kind === "message" && entry.pinned && entry.seq !== null ? [{ seq: entry.seq, from: entry.from, text: entry.text, at: entry.at }] : [])).reverse(),
+    { seq: 1, from: tom.userId, text: "Emergency number of the valley: 112, and the hut keeper has a radio.", at: NOW - 12 * DAY },
+  ],
+};
 
 export const queued = timeline([
   ...direct.entries,

@@ -1,6 +1,6 @@
 // A group from the inside: its name, who is in it, and the way out.
 import { LogOut, UserPlus } from "lucide-react";
-import { useState } from "react";
+import { useState, type ReactNode } from "react";
 import * as format from "../../format";
 import { useChat } from "../../hooks/ChatProvider";
 import { useMembers } from "../../hooks/useMembers";
@@ -17,11 +17,13 @@ interface GroupDetailsProps {
   item: ConversationItem;
   /** After leaving there is nothing to stay for. */
   onLeft: () => void;
+  /** Stands between what the group is and who is in it. */
+  children: ReactNode;
 }
 
 type Open = { dialog: "add" } | { dialog: "leave" } | { dialog: "remove"; user: UserId; name: string } | null;
 
-export function GroupDetails({ item, onLeft }: GroupDetailsProps) {
+export function GroupDetails({ item, onLeft, children }: GroupDetailsProps) {
   const chat = useChat();
   const session = useSession();
   // Owners first: they are whom one asks.
@@ -48,7 +50,8 @@ export function GroupDetails({ item, onLeft }: GroupDetailsProps) {
         <p className="text-[0.8125rem] text-muted">{format.count(item.memberCount, "member", "members")}</p>
       </div>
       {problem !== null && <p role="alert" className="mb-3 rounded-control bg-fault px-3 py-2 text-[0.875rem] text-on-fault">{problem}</p>}
-      <section aria-label="Members" className="border-t border-line pt-3">
+      {children}
+      <section aria-label="Members" className="mt-4 border-t border-line pt-3">
         <div className="flex min-h-9 items-center justify-between">
           <h3 className="text-[0.8125rem] font-semibold text-muted">Members</h3>
           {owner && <Button size="small" onClick={() => setOpen({ dialog: "add" })}><UserPlus aria-hidden size={16} /> Add</Button>}

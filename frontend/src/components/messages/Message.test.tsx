@@ -2,6 +2,7 @@ import { screen, within } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
 import * as format from "../../format";
 import { bob, me } from "../../gallery/people";
+import { permissions } from "../../model/permissions";
 import type { MessageState, TimelineMessage } from "../../model/types";
 import { renderWith } from "../../test/renderWith";
 import { Message } from "./Message";
@@ -12,16 +13,19 @@ function show(change: Partial<TimelineMessage>, props: { showAuthor?: boolean; e
   const message: TimelineMessage = { kind: "message", key: "m-1", seq: 1, from: bob.userId, mine: false, text: "hello", editedAt: null, deleted: false, quote: null, reactions: [], pinned: false, amending: false, at: AT, state: null, ...change };
   const onRetry = vi.fn();
   const onDelete = vi.fn();
+  const actions = { reply: vi.fn(), edit: vi.fn(), react: vi.fn(), pin: vi.fn(), copy: vi.fn(), jump: vi.fn(), open: vi.fn() };
   const view = renderWith(
     <Message
+      marked={false} may={permissions(message, { kind: "direct", role: "member" })} actions={actions}
       message={message} author="Bob Okafor" showAuthor={props.showAuthor ?? false} startsGroup endsGroup endsRun={props.endsRun ?? true}
       tabIndex={0} onFocus={() => {}} onRetry={onRetry} onDelete={onDelete}
     />,
   );
-  return { ...view, onRetry, onDelete, article: screen.getByRole("article") };
+  return { ...view, actions, onRetry, onDelete, article: screen.getByRole("article") };
 }
 
-const own = (state: MessageState) => show({ from: me.userId, mine: true, state });
+const UNSENT = ["queued", "sending", "failed"];
+const own = (state: MessageState) => show({ from: me.userId, mine: true, state, seq: UNSENT.includes(state.at) ? null : 1 });
 const TIME = format.time(AT);
 
 describe("a message that was changed", () => {

@@ -1,0 +1,29 @@
+// A finger that rests: what a right click is to a mouse. Moving means to scroll, and ends it.
+import { useEffect, useMemo, useRef, type PointerEvent } from "react";
+
+const LONG_MS = 450;
+const MOVED_PX = 8;
+
+export function useLongPress(onLongPress: () => void) {
+  const latest = useRef(onLongPress);
+  useEffect(() => { latest.current = onLongPress; });
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return useMemo(() => {
+    let from = { x: 0, y: 0 };
+    const end = () => clearTimeout(timer.current);
+    return {
+      onPointerDown: (event: PointerEvent) => {
+        end();
+        if (event.pointerType !== "touch") return;
+        from = { x: event.clientX, y: event.clientY };
+        timer.current = setTimeout(() => latest.current(), LONG_MS);
+      },
+      onPointerMove: (event: PointerEvent) => {
+        if (Math.hypot(event.clientX - from.x, event.clientY - from.y) > MOVED_PX) end();
+      },
+      onPointerUp: end,
+      onPointerCancel: end,
+    };
+  }, []);
+}
