@@ -29,7 +29,7 @@ export function QuoteBlock({ quote, mine, tabIndex, onJump }: QuoteBlockProps) {
       type="button"
       tabIndex={tabIndex}
       onClick={() => onJump(quote.seq)}
-      aria-label={`In reply to ${who === null ? says : `${who}: ${says}`}. Go to it`}
+      aria-label={`In reply to ${who === null ? says : `${who}: ${says}`}`}
       className={clsx("mt-0.5 mb-1.5 block w-full min-w-0 rounded-[6px] border-s-[3px] px-2 py-1 text-start text-meta hover:brightness-[0.97] dark:hover:brightness-110", mine ? "bg-canvas/55" : "bg-canvas/70")}
       style={{ borderColor: colour }}
     >
