@@ -433,6 +433,19 @@ describe("changing what was sent", () => {
     expect(message(tab, 1)).toMatchObject({ pinned: true, amending: false });
   });
 
+  it("goes out again at once on the next connection when the last one took it along", async () => {
+    const [tab, room] = await talk();
+    server.deafToSends = true;
+    void tab.client.amend(A, 1, { type: "edit", text: "hello" });
+    await run();
+    expect(server.amendmentsSeen).toEqual(["edit"]);
+    server.drop(ME);
+    server.deafToSends = false;
+    await run(3_000);
+    expect(room.log.at(-1)?.event).toMatchObject({ type: "edited", text: "hello" });
+    expect(message(tab, 1)).toMatchObject({ text: "hello", amending: false });
+  });
+
   it("gives up when nobody answers", async () => {
     const [tab] = await talk();
     server.deafToSends = true;

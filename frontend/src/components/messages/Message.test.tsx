@@ -42,6 +42,66 @@ describe("a message that was changed", () => {
   });
 });
 
+describe("what can be done to a message", () => {
+  const names = () => within(screen.getByRole("toolbar", { name: "Message actions" })).getAllByRole("button").map((button) => button.getAttribute("aria-label"));
+
+  it("is offered while it is pointed at or focused, and only what is allowed", async () => {
+    const { user, article } = show({});
+    expect(screen.queryByRole("toolbar")).not.toBeInTheDocument();
+    await user.hover(article);
+    expect(names()).toEqual(["React", "Reply", "Pin", "More"]);
+    await user.unhover(article);
+    expect(screen.queryByRole("toolbar")).not.toBeInTheDocument();
+    await user.tab();
+    expect(article).toHaveFocus();
+    expect(names()).toEqual(["React", "Reply", "Pin", "More"]);
+  });
+
+  it("is more with one's own, and other words with a pinned one", async () => {
+    const { user, actions } = show({ from: me.userId, mine: true, state: { at: "sent" }, pinned: true });
+    await user.tab();
+    expect(names()).toEqual(["React", "Reply", "Edit", "Unpin", "Delete", "More"]);
+    await user.click(screen.getByRole("button", { name: "Edit" }));
+    expect(actions.edit).toHaveBeenCalledOnce();
+    await user.click(screen.getByRole("button", { name: "Delete" }));
+    expect(actions.open).toHaveBeenCalledExactlyOnceWith("delete", expect.objectContaining({ seq: 1 }));
+  });
+
+  it.each([[{ text: "", deleted: true }], [{ seq: null, from: me.userId, mine: true, state: { at: "queued" } as const }]])("is nothing with what is not there: %o", async (change) => {
+    const { user, article } = show(change);
+    await user.hover(article);
+    expect(screen.queryByRole("toolbar")).not.toBeInTheDocument();
+  });
+});
+
+describe("the emojis on a message", () => {
+  const reactions = [{ emoji: "👍", users: [bob.userId, me.userId], mine: true }, { emoji: "🎉", users: [bob.userId], mine: false }];
+
+  it("have a count, names, and say whether one's own is among them", async () => {
+    const { user, article, actions } = show({ reactions });
+    expect(article).toHaveAccessibleName(`Bob Okafor, ${TIME}, hello, 👍 2, 🎉 1`);
+    expect(screen.getByRole("button", { name: "👍 2: You and Bob Okafor" })).toHaveAttribute("aria-pressed", "true");
+    const other = screen.getByRole("button", { name: "🎉 1: Bob Okafor" });
+    expect(other).toHaveAttribute("aria-pressed", "false");
+    await user.click(other);
+    expect(actions.react).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ seq: 1 }), "🎉");
+  });
+});
+
+describe("a message that answers another one", () => {
+  it("shows what it answers, and the way there", async () => {
+    const { user, article, actions } = show({ quote: { seq: 7, from: me.userId, text: "are you there?", state: "said" } });
+    expect(article).toHaveAccessibleName(`Bob Okafor, ${TIME}, in reply to You: are you there?, hello`);
+    await user.click(screen.getByRole("button", { name: "In reply to You: are you there?" }));
+    expect(actions.jump).toHaveBeenCalledExactlyOnceWith(7);
+  });
+
+  it.each([["deleted", "Message deleted"], ["unknown", "An earlier message"]] as const)("says so when that is %s", (state, words) => {
+    show({ quote: { seq: 7, from: bob.userId, text: "", state } });
+    expect(screen.getByRole("button", { name: `In reply to ${words}` })).toHaveTextContent(words);
+  });
+});
+
 describe("a message", () => {
   it.each<[MessageState, string]>([
     [{ at: "queued" }, "Waiting for connection"],

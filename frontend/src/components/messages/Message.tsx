@@ -88,18 +88,35 @@ function useAnswered({ quote }: TimelineMessage): string | null {
   return who === null ? says : `${who}: ${says}`;
 }
 
+/** What the toolbar needs above a message. */
+const TOOLBAR_PX = 40;
+
 /** Pointed at or focused: then there are actions. */
 function useNear() {
   const [pointed, setPointed] = useState(false);
   const [focused, setFocused] = useState(false);
+  const [below, setBelow] = useState(false);
+  const place = (article: HTMLElement) => {
+    const list = article.closest('[role="log"]')?.parentElement;
+    setBelow(list !== null && list !== undefined && article.getBoundingClientRect().top - list.getBoundingClientRect().top < TOOLBAR_PX);
+  };
   return {
     near: pointed || focused,
+    /** There is no room above it. */
+    below,
     handlers: {
-      onPointerEnter: (event: PointerEvent) => { if (event.pointerType !== "touch") setPointed(true); },
+      onPointerEnter: (event: PointerEvent<HTMLElement>) => {
+        if (event.pointerType === "touch") return;
+        place(event.currentTarget);
+        setPointed(true);
+      },
       onPointerLeave: () => setPointed(false),
       onBlur: (event: FocusEvent<HTMLElement>) => { if (!event.currentTarget.contains(event.relatedTarget)) setFocused(false); },
     },
-    focus: () => setFocused(true),
+    focus: (article: HTMLElement) => {
+      place(article);
+      setFocused(true);
+    },
   };
 }
 
@@ -108,7 +125,7 @@ export function Message(props: MessageProps) {
   const { mine, state, text, at, editedAt, deleted, quote, reactions, pinned, amending } = message;
   const seed = message.from ?? "";
   const muted = mine ? "text-own-muted" : "text-peer-muted";
-  const { near, handlers, focus } = useNear();
+  const { near, below, handlers, focus } = useNear();
   const answered = useAnswered(message);
   const actable = may.react || may.delete;
   const press = useLongPress(() => { if (actable) actions.open("menu", message); });
@@ -117,7 +134,7 @@ export function Message(props: MessageProps) {
       aria-label={spokenMessage(message, author, answered)}
       data-message={message.key}
       tabIndex={tabIndex}
-      onFocus={() => { focus(); onFocus(); }}
+      onFocus={(event) => { focus(event.currentTarget); onFocus(); }}
       {...handlers}
       className={clsx("group/message flex gap-2 rounded-bubble", mine && "justify-end", startsGroup ? "pt-3" : "pt-0.5")}
     >
@@ -167,7 +184,7 @@ export function Message(props: MessageProps) {
               </span>
             </div>
           </Bubble>
-          {near && actable && <MessageToolbar message={message} may={may} actions={actions} tabIndex={tabIndex} />}
+          {near && actable && <MessageToolbar message={message} may={may} actions={actions} below={below} tabIndex={tabIndex} />}
         </div>
         {reactions.length > 0 && <Reactions message={message} actions={actions} tabIndex={tabIndex} />}
         {state?.at === "failed" && <FailedLine reason={state.reason} tabIndex={tabIndex} onRetry={onRetry} onDelete={onDelete} />}

@@ -11,6 +11,8 @@ interface MessageToolbarProps {
   message: TimelineMessage;
   may: Permissions;
   actions: MessageActions;
+  /** Under the message: above it would be cut off. */
+  below?: boolean;
   tabIndex: 0 | -1;
 }
 
@@ -21,11 +23,13 @@ interface ToolProps {
   danger?: boolean;
   /** Stays on touch. */
   touch?: boolean;
+  /** Points the other way where one reads the other way. */
+  mirrored?: boolean;
   opens?: "menu" | "dialog";
   onClick: () => void;
 }
 
-function Tool({ label, icon: Icon, tabIndex, danger = false, touch = false, opens, onClick }: ToolProps) {
+function Tool({ label, icon: Icon, tabIndex, danger = false, touch = false, mirrored = false, opens, onClick }: ToolProps) {
   return (
     <Tip label={label}>
       <button
@@ -40,21 +44,21 @@ function Tool({ label, icon: Icon, tabIndex, danger = false, touch = false, open
           touch ? "pointer-coarse:size-11" : "pointer-coarse:hidden",
         )}
       >
-        <Icon aria-hidden size={17} strokeWidth={1.75} />
+        <Icon aria-hidden size={17} strokeWidth={1.75} className={clsx(mirrored && "rtl:-scale-x-100")} />
       </button>
     </Tip>
   );
 }
 
-export function MessageToolbar({ message, may, actions, tabIndex }: MessageToolbarProps) {
+export function MessageToolbar({ message, may, actions, below = false, tabIndex }: MessageToolbarProps) {
   return (
     <div
       role="toolbar"
       aria-label="Message actions"
-      className={clsx("absolute bottom-full z-10 -mb-1.5 flex animate-appear gap-px rounded-control border border-line bg-raised p-0.5", message.mine ? "end-1" : "start-1")}
+      className={clsx("absolute z-10 flex animate-appear gap-px rounded-control border border-line bg-raised p-0.5", below ? "top-full -mt-1.5" : "bottom-full -mb-1.5", message.mine ? "end-1" : "start-1")}
     >
       {may.react && <Tool label="React" icon={SmilePlus} tabIndex={tabIndex} opens="dialog" onClick={() => actions.open("picker", message)} />}
-      {may.reply && <Tool label="Reply" icon={Reply} tabIndex={tabIndex} onClick={() => actions.reply(message)} />}
+      {may.reply && <Tool label="Reply" icon={Reply} mirrored tabIndex={tabIndex} onClick={() => actions.reply(message)} />}
       {may.edit && <Tool label="Edit" icon={Pencil} tabIndex={tabIndex} onClick={() => actions.edit(message)} />}
       {may.pin && <Tool label={message.pinned ? "Unpin" : "Pin"} icon={message.pinned ? PinOff : Pin} tabIndex={tabIndex} onClick={() => actions.pin(message)} />}
       {may.delete && <Tool label="Delete" icon={Trash2} danger tabIndex={tabIndex} opens="dialog" onClick={() => actions.open("delete", message)} />}
