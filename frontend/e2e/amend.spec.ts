@@ -190,6 +190,51 @@ test("an edit made while the server is away arrives when it is back", async ({ c
   expect((await chat.stored(ann, ben)).map(({ content }) => content)).toEqual(["second words"]);
 });
 
+test("with the mouse: the toolbar, its menu, and the way out of each", async ({ chat }) => {
+  const ann = await chat.person("ann", "Ann Lind");
+  const ben = await chat.person("ben", "Ben Moreau");
+  const id = await chat.direct(ann, ben);
+  await chat.say(ben, id, "one");
+  await chat.say(ann, id, "two");
+  const page = await chat.device(ann, `/c/${id}`);
+  const tool = (name: string) => page.getByRole("toolbar", { name: "Message actions" }).getByRole("button", { name });
+
+  // The height of nothing changes when the toolbar comes.
+  const before = await message(page, "two").boundingBox();
+  await message(page, "one").hover();
+  await expect(tool("Reply")).toBeVisible();
+  await expect(tool("Edit")).toHaveCount(0);
+  expect(await message(page, "two").boundingBox()).toEqual(before);
+  await tool("Reply").click();
+  await expect(composer(page)).toBeFocused();
+  await page.getByRole("button", { name: "Do not reply" }).click();
+  await expect(page.getByRole("group", { name: "Replying" })).not.toBeVisible();
+
+  // A draft survives an edit in between.
+  await composer(page).fill("half a thought");
+  await message(page, "two").hover();
+  await tool("Edit").click();
+  await expect(editing(page)).toBeFocused();
+  await editing(page).fill("two and a half");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(message(page, "two and a half")).toBeVisible();
+  await expect(composer(page)).toHaveValue("half a thought");
+
+  await message(page, "two and a half").hover();
+  await tool("More").click();
+  await page.getByRole("menuitem", { name: "Pin" }).click();
+  await expect(message(page, "two and a half")).toHaveAccessibleName(/pinned/);
+  await message(page, "one").hover();
+  await tool("React").click();
+  await page.getByRole("searchbox", { name: "Search emojis" }).fill("party popper");
+  await page.getByRole("gridcell", { name: "Party popper" }).click();
+  await expect(message(page, "one").getByRole("button", { name: "🎉 1: You" })).toBeVisible();
+  await message(page, "two and a half").hover();
+  await tool("Delete").click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await expect(message(page, "Message deleted")).toBeVisible();
+});
+
 test("on a phone a long press opens the actions", async ({ chat }) => {
   const ann = await chat.person("ann", "Ann Lind");
   const ben = await chat.person("ben", "Ben Moreau");

@@ -3,6 +3,7 @@ import clsx from "clsx";
 import { Clock3, Pin } from "lucide-react";
 import { useState, type FocusEvent, type PointerEvent, type ReactNode } from "react";
 import { useLongPress } from "../../a11y/useLongPress";
+import { TOUCH } from "../../a11y/useMediaQuery";
 import * as format from "../../format";
 import type { Permissions } from "../../model/permissions";
 import type { TimelineMessage } from "../../model/types";
@@ -113,9 +114,10 @@ function useNear() {
       onPointerLeave: () => setPointed(false),
       onBlur: (event: FocusEvent<HTMLElement>) => { if (!event.currentTarget.contains(event.relatedTarget)) setFocused(false); },
     },
-    focus: (article: HTMLElement) => {
-      place(article);
-      setFocused(true);
+    focus: ({ currentTarget, target }: FocusEvent<HTMLElement>) => {
+      place(currentTarget);
+      // A click with the mouse leaves the focus where it was; that must not leave a toolbar there.
+      setFocused(target.matches(":focus-visible") || window.matchMedia(TOUCH).matches);
     },
   };
 }
@@ -134,7 +136,7 @@ export function Message(props: MessageProps) {
       aria-label={spokenMessage(message, author, answered)}
       data-message={message.key}
       tabIndex={tabIndex}
-      onFocus={(event) => { focus(event.currentTarget); onFocus(); }}
+      onFocus={(event) => { focus(event); onFocus(); }}
       {...handlers}
       className={clsx("group/message flex gap-2 rounded-bubble", mine && "justify-end", startsGroup ? "pt-3" : "pt-0.5")}
     >

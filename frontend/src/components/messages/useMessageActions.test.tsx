@@ -86,6 +86,12 @@ describe("what one does to a message", () => {
     await waitFor(() => expect(screen.getByRole("button", { name: "Cancel" })).toHaveFocus());
     await user.keyboard("{Enter}");
     await waitFor(() => expect(article("mine")).toHaveFocus());
+    // Also when what opened the question is not there any more.
+    await user.click(screen.getByRole("button", { name: "Delete" }));
+    await waitFor(() => expect(screen.getByRole("button", { name: "Cancel" })).toHaveFocus());
+    expect(screen.queryByRole("toolbar")).not.toBeInTheDocument();
+    await user.keyboard("{Escape}");
+    await waitFor(() => expect(article("mine")).toHaveFocus());
     await user.keyboard("{Delete}");
     await user.click(await screen.findByRole("button", { name: "Delete" }));
     expect(client.calls.at(-1)).toEqual(["amend", BOB, 2, { type: "delete" }]);
