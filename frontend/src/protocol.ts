@@ -482,6 +482,19 @@ function saidLast(value: unknown): LoggedEvent | null {
   return now === null ? last : { ...last, event: { ...last.event, text: now } };
 }
 
+/** Messages with what they say as of `head`. */
+export interface PageBody {
+  head: Seq;
+  messages: LoggedEvent[];
+}
+
+export function pageBody(value: unknown): PageBody | null {
+  if (!isObject(value)) return null;
+  const head = count(value["head"]);
+  const messages = list(value["messages"], saidLast);
+  return head === null || messages === null ? null : { head, messages };
+}
+
 export function markerOf(value: unknown): MarkerOf | null {
   if (!isObject(value)) return null;
   const user = userId(value["user"]);

@@ -20,7 +20,10 @@ function Handle({ user }: { user: UserId }) {
 
 function Subtitle({ item }: { item: ConversationItem }) {
   if (item.typing.length > 0) return <span className="text-accent-text">{item.kind === "direct" ? "typing…" : format.typing(item.typing)}</span>;
-  if (item.kind !== "direct") return format.count(item.memberCount, "member", "members");
+  if (item.kind !== "direct") {
+    const people = format.count(item.memberCount, "member", "members");
+    return item.topic === null ? people : <>{people} · <bdi>{item.topic}</bdi></>;
+  }
   if (item.online) return "online";
   return item.peer === null ? null : <Handle user={item.peer} />;
 }

@@ -34,6 +34,8 @@ export const scenes = {
   "right-to-left": scene(LAYLA),
   "typing": scene(BOB, { items: fixtures.items.map((item) => (item.id === BOB ? { ...item, typing: ["Bob Okafor"] } : item)) }),
   "message-states": withBob(fixtures.states),
+  "amended": scene(GROUP, { timelines: new Map([...world.timelines, [GROUP, fixtures.amended]]), pins: fixtures.pins }),
+  "amend-refused": scene(BOB, { refusal: { code: "network", message: "Can't reach the server. Check your connection and try again.", retryAfterMs: null } }),
   "few-unread": withBob(fixtures.fewUnread, { items: unread(3) }),
   "many-unread": withBob(fixtures.manyUnread, { items: unread(120) }),
   "long": withBob(fixtures.long),
