@@ -1,22 +1,20 @@
 // One message: bubble, time, state. Knows nothing of the list around it.
 import clsx from "clsx";
-import { Clock3, Pin } from "lucide-react";
-import { useState, type FocusEvent, type PointerEvent, type ReactNode } from "react";
+import type { ReactNode } from "react";
 import { useLongPress } from "../../a11y/useLongPress";
-import { TOUCH } from "../../a11y/useMediaQuery";
 import * as format from "../../format";
 import type { Permissions } from "../../model/permissions";
 import type { TimelineMessage } from "../../model/types";
 import { Avatar } from "../ui/Avatar";
 import { hue } from "../ui/hue";
-import { Tip } from "../ui/Tip";
 import type { MessageActions } from "./actions";
 import { LinkedText } from "./LinkedText";
-import { MessageTick } from "./MessageTick";
+import { MessageMeta } from "./MessageMeta";
 import { MessageToolbar } from "./MessageToolbar";
 import { QuoteBlock, useQuoteWords } from "./QuoteBlock";
 import { Reactions } from "./Reactions";
 import { stateWords } from "./stateWords";
+import { useNear } from "./useNear";
 
 interface MessageProps {
   message: TimelineMessage;
@@ -89,44 +87,10 @@ function useAnswered({ quote }: TimelineMessage): string | null {
   return who === null ? says : `${who}: ${says}`;
 }
 
-/** What the toolbar needs above a message. */
-const TOOLBAR_PX = 40;
-
-/** Pointed at or focused: then there are actions. */
-function useNear() {
-  const [pointed, setPointed] = useState(false);
-  const [focused, setFocused] = useState(false);
-  const [below, setBelow] = useState(false);
-  const place = (article: HTMLElement) => {
-    const list = article.closest('[role="log"]')?.parentElement;
-    setBelow(list !== null && list !== undefined && article.getBoundingClientRect().top - list.getBoundingClientRect().top < TOOLBAR_PX);
-  };
-  return {
-    near: pointed || focused,
-    /** There is no room above it. */
-    below,
-    handlers: {
-      onPointerEnter: (event: PointerEvent<HTMLElement>) => {
-        if (event.pointerType === "touch") return;
-        place(event.currentTarget);
-        setPointed(true);
-      },
-      onPointerLeave: () => setPointed(false),
-      onBlur: (event: FocusEvent<HTMLElement>) => { if (!event.currentTarget.contains(event.relatedTarget)) setFocused(false); },
-    },
-    focus: ({ currentTarget, target }: FocusEvent<HTMLElement>) => {
-      place(currentTarget);
-      // A click with the mouse leaves the focus where it was; that must not leave a toolbar there.
-      setFocused(target.matches(":focus-visible") || window.matchMedia(TOUCH).matches);
-    },
-  };
-}
-
 export function Message(props: MessageProps) {
   const { message, author, showAuthor, startsGroup, endsGroup, endsRun, marked, may, actions, tabIndex, onFocus, onRetry, onDelete } = props;
-  const { mine, state, text, at, editedAt, deleted, quote, reactions, pinned, amending } = message;
+  const { mine, state, text, deleted, quote, reactions } = message;
   const seed = message.from ?? "";
-  const muted = mine ? "text-own-muted" : "text-peer-muted";
   const { near, below, handlers, focus } = useNear();
   const answered = useAnswered(message);
   const actable = may.react || may.delete;
@@ -158,32 +122,11 @@ export function Message(props: MessageProps) {
             {quote !== null && <QuoteBlock quote={quote} mine={mine} tabIndex={tabIndex} onJump={actions.jump} />}
             <div dir="auto" className="flow-root whitespace-pre-wrap">
               {deleted ? (
-                <span dir="ltr" className={clsx("italic", muted)}>{DELETED}</span>
+                <span dir="ltr" className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{DELETED}</span>
               ) : (
                 <LinkedText text={text} tabIndex={tabIndex} />
               )}
-              {/* Floats into the last line when there is room, below it when not. Always left to right:
-                  the place of the time must not depend on the language of the text. */}
-              <span
-                dir="ltr"
-                className={clsx("relative float-right mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "ms-4" : "ms-3", muted)}
-              >
-                {pinned && <Tip label="Pinned"><span className="inline-grid size-3.5 place-items-center"><Pin aria-hidden size={12} className="fill-current" /></span></Tip>}
-                {editedAt !== null && (
-                  <button
-                    type="button"
-                    tabIndex={-1}
-                    title={`Edited ${format.exactTime(editedAt)}`}
-                    onClick={() => actions.open("history", message)}
-                    className="rounded-sm hover:underline"
-                  >
-                    edited
-                  </button>
-                )}
-                <time dateTime={format.isoTime(at)} title={format.exactTime(at)}>{format.time(at)}</time>
-                {amending && <span data-amending className="animate-[appear_120ms_500ms_both]"><Clock3 aria-hidden size={13} /><span className="sr-only">Saving…</span></span>}
-                {state !== null && !amending && <MessageTick state={state} at={at} quiet={!endsRun} />}
-              </span>
+              <MessageMeta message={message} endsRun={endsRun} onHistory={() => actions.open("history", message)} />
             </div>
           </Bubble>
           {near && actable && <MessageToolbar message={message} may={may} actions={actions} below={below} tabIndex={tabIndex} />}
