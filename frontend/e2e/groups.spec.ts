@@ -28,7 +28,7 @@ test("create, add, talk, rename, remove, leave", async ({ chat }) => {
   // Somebody who comes later sees what was said before.
   await pages.ann.getByRole("button", { name: "Details" }).click();
   const details = pages.ann.getByRole("complementary", { name: "Details" });
-  await details.getByRole("button", { name: "Add" }).click();
+  await details.getByRole("button", { name: "Add", exact: true }).click();
   const adding = pages.ann.getByRole("dialog", { name: "Add people" });
   await adding.getByRole("combobox").fill("sat");
   await adding.getByRole("option", { name: /^Eva Sato/ }).click();
@@ -65,7 +65,7 @@ test("create, add, talk, rename, remove, leave", async ({ chat }) => {
   // Only owners may change anything; everybody may leave.
   await pages.ben.getByRole("button", { name: "Details" }).click();
   const bens = pages.ben.getByRole("complementary", { name: "Details" });
-  await expect(bens.getByRole("button", { name: "Add" })).toHaveCount(0);
+  await expect(bens.getByRole("button", { name: "Add", exact: true })).toHaveCount(0);
   await bens.getByRole("button", { name: "Leave group" }).click();
   await pages.ben.getByRole("dialog", { name: /^Leave/ }).getByRole("button", { name: "Leave group" }).click();
   await expect(pages.ben.getByText("No conversations yet")).toBeVisible();
@@ -114,7 +114,7 @@ test("a channel: its readers read, an admin does the daily work", async ({ chat 
   // Over the owner an admin has no say; over readers they have.
   await expect(details.getByRole("button", { name: "Actions for Ann Lind" })).toHaveCount(0);
   await details.getByRole("button", { name: "Actions for Eva Sato" }).click();
-  await pages.ben.screenshot({ path: "test-results/shots/channel-roles.png" });
+  await pages.ben.screenshot({ path: "playwright-report/chat/channel-roles.png" });
   await expect(pages.ben.getByRole("menuitem")).toHaveText(["Make member", "Remove from channel"]);
   await pages.ben.getByRole("menuitem", { name: "Make member" }).click();
   await row(pages.eva, "Harbour news").click();
