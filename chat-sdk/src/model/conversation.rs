@@ -111,6 +111,18 @@ impl Summary {
     pub const MARKERS_MAX: usize = 100;
 }
 
+/// How many have got how far. Of a conversation with more members than
+/// [`Summary::MARKERS_MAX`] this is all that is told of who read what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Receipts {
+    /// How many there are, the reader not counted.
+    pub members: u64,
+    /// How many of them have received up to there.
+    pub received: u64,
+    /// How many of them have read up to there.
+    pub read: u64,
+}
+
 /// One conversation of a user, as a connection needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {

@@ -11,7 +11,7 @@ pub mod message;
 pub mod text;
 pub mod time;
 
-pub use conversation::{Kind, Member, Membership, Memberships, Role, Summary};
+pub use conversation::{Kind, Member, Membership, Memberships, Receipts, Role, Summary};
 pub use event::{Body, Event};
 pub use id::{ClientKey, ConversationId, CredentialId, Epoch, InvalidId, Seq, UserId};
 pub use identity::{Identity, Profile};

@@ -30,7 +30,7 @@ pub use self::postgres::{PostgresError, PostgresOptions, PostgresStore};
 pub use self::sqlite::{Durability, SqliteError, SqliteOptions, SqliteStore};
 use crate::model::{
     Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Memberships, MessageState,
-    Role, Seq, Summary, Timestamp, Title, UserId,
+    Receipts, Role, Seq, Summary, Timestamp, Title, UserId,
 };
 
 /// What became of a store's tables: from which version to which. Version 0 is none at all.
@@ -434,4 +434,34 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&UserId>,
         limit: NonZeroU16,
     ) -> impl Future<Output = Result<Option<Vec<Member>>, StoreError>> + Send;
+
+    /// How many of the members have received and read up to `place`; a [`Reader::User`] is not
+    /// counted. `None`: not readable for this reader. By default all of them are paged through.
+    fn receipts(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        place: Seq,
+    ) -> impl Future<Output = Result<Option<Receipts>, StoreError>> + Send {
+        async move {
+            let mut receipts = Receipts::default();
+            let mut after: Option<UserId> = None;
+            loop {
+                let limit = NonZeroU16::new(1_000).unwrap_or(NonZeroU16::MIN);
+                let page = self.members(reader, conversation, after.as_ref(), limit).await?;
+                let Some(page) = page else { return Ok(None) };
+                for Member { user, marker, role: _ } in &page {
+                    if reader != Reader::User(user) {
+                        receipts.members += 1;
+                        receipts.received += u64::from(marker.received >= place);
+                        receipts.read += u64::from(marker.read >= place);
+                    }
+                }
+                match page.into_iter().last() {
+                    Some(last) => after = Some(last.user),
+                    None => return Ok(Some(receipts)),
+                }
+            }
+        }
+    }
 }

@@ -63,6 +63,7 @@ fn table() -> Vec<(&'static str, &'static str, Value, [u16; 8])> {
         ("PATCH /conversations/{id}/messages/{message}", "", json!({"text": "ho"}), AUTHOR(204)),
         ("DELETE /conversations/{id}/messages/{message}", "", Value::Null, AUTHOR_OR_ADMIN),
         ("GET /conversations/{id}/messages/{message}/edits", "", Value::Null, MEMBERS(200)),
+        ("GET /conversations/{id}/messages/{message}/receipts", "", Value::Null, MEMBERS(200)),
         (
             "PUT /conversations/{id}/messages/{message}/reactions/{emoji}",
             "",

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     model::{
         Body, ConversationId, Edit, Emoji, Event, Kind, Marker, Member, MessageState, Reaction,
-        Role, Seq, Summary, Timestamp, UserId,
+        Receipts, Role, Seq, Summary, Timestamp, UserId,
     },
     store::{Append, Events, Mark, Only, Open, Page, Refusal, Write, Written},
 };
@@ -223,6 +223,19 @@ impl Log {
     pub(super) fn members_with_markers(&self) -> Vec<Member> {
         let member = |(user, role)| Member { marker: self.marker(&user), user, role };
         self.members().into_iter().map(member).collect()
+    }
+
+    pub(super) fn receipts(&self, without: Option<&UserId>, place: Seq) -> Receipts {
+        let all = self.members_with_markers();
+        let others: Vec<_> = all.iter().filter(|member| Some(&member.user) != without).collect();
+        let up_to = |of: fn(&Marker) -> Seq| {
+            others.iter().filter(|member| of(&member.marker) >= place).count() as u64
+        };
+        Receipts {
+            members: others.len() as u64,
+            received: up_to(|marker| marker.received),
+            read: up_to(|marker| marker.read),
+        }
     }
 
     /// Whether the user came in by one of the events after `after`.

@@ -8,8 +8,8 @@ use super::{
     },
 };
 use crate::{
-    model::{Body, ConversationId, Kind, Role, Summary},
-    store::{Mark, Refusal, Write, Written},
+    model::{Body, ConversationId, Kind, Role, Seq, Summary},
+    store::{Mark, Reader, Refusal, Write, Written},
 };
 
 pub(super) fn cases() -> Cases {
@@ -26,6 +26,7 @@ pub(super) fn cases() -> Cases {
         a_topic_is_the_one_of_the_last_event,
         a_topic_and_a_title_in_one_batch,
         in_a_crowd_markers_are_nobody_elses_business,
+        receipts_of_a_crowd_are_counted,
     ]
 }
 
@@ -231,4 +232,35 @@ async fn in_a_crowd_markers_are_nobody_elses_business(trial: Trial) {
     // Who left is not counted.
     w.put(id, "ann", removed("u001")).await.expect("an owner removes");
     assert_eq!(mark(3).await, (true, false));
+}
+
+async fn receipts_of_a_crowd_are_counted(trial: Trial) {
+    let w = trial.world().await;
+    let id = w.group(&["ann", "bob"]).await;
+    // More than a page of the default implementation.
+    for hundred in 0..11 {
+        let many: Vec<String> = (0..100).map(|n| format!("u{hundred:02}{n:02}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        w.put(id, "ann", added(&many)).await.expect("an owner adds");
+    }
+    for (who, received, read) in [("u0000", 5, 5), ("u1099", 5, 4), ("u0500", 4, 4), ("ann", 5, 5)]
+    {
+        w.mark(id, who, received, read).await.expect("a member marks");
+    }
+    let receipts = async |reader: Reader<'static>, place| {
+        let receipts = w.store.receipts(reader, id, Seq::new(place)).await;
+        receipts.expect("the store reads").map(|it| (it.members, it.received, it.read))
+    };
+    assert_eq!(receipts(Reader::System, 5).await, Some((1_102, 3, 2)));
+    assert_eq!(receipts(Reader::System, 4).await, Some((1_102, 4, 4)));
+    assert_eq!(receipts(Reader::System, 0).await, Some((1_102, 1_102, 1_102)));
+    assert_eq!(receipts(Reader::System, 6).await, Some((1_102, 0, 0)));
+    let (ann, eve) = (user("ann"), user("eve"));
+    let own = w.store.receipts(Reader::User(&ann), id, Seq::new(5)).await.expect("reads");
+    assert_eq!(own.map(|it| (it.members, it.received, it.read)), Some((1_101, 2, 1)));
+    for (reader, id) in
+        [(Reader::User(&eve), id), (Reader::User(&ann), w.nowhere()), (Reader::System, w.nowhere())]
+    {
+        assert_eq!(w.store.receipts(reader, id, Seq::new(1)).await.expect("reads"), None);
+    }
 }

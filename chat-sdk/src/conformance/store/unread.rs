@@ -256,6 +256,16 @@ async fn compare(w: &World, model: &Model, ids: &[ConversationId], random: &mut 
         let members = w.store.members(Reader::System, *id, None, limit(100)).await;
         let members = members.expect("the store reads").expect("it exists");
         assert_eq!(members, log.members_with_markers(), "seed {seed}");
+        for who in PEOPLE {
+            let place = Seq::new(random.below(log.events.len() as u64 + 3));
+            let (name, reader) = (user(who), log.members());
+            let seen = w.store.receipts(Reader::User(&name), *id, place).await;
+            let expected = reader.contains_key(&name).then(|| log.receipts(Some(&name), place));
+            assert_eq!(seen.expect("the store reads"), expected, "seed {seed}: {who} at {place}");
+            let seen = w.store.receipts(Reader::System, *id, place).await;
+            let expected = Some(log.receipts(None, place));
+            assert_eq!(seen.expect("the store reads"), expected, "seed {seed}: at {place}");
+        }
         for _ in 0..6 {
             let place = Seq::new(random.below(log.events.len() as u64 + 3));
             let page = *random.pick(&[

@@ -157,6 +157,10 @@ where
             paging::link_events(&mut reply, &events, limit, &[]);
             Ok(reply)
         }
+        Route::Receipts(id, message) => {
+            let receipts = node.receipts_of(me, id, message).await;
+            Ok(reply::json(StatusCode::OK, &receipts.map_err(|why| Problem::from(&why))?))
+        }
         Route::Message(id, message) if parts.method == Method::PATCH => {
             let NewText { text } = body::json(headers, body, limits).await?;
             amend(shared, headers, me, id, message, Amendment::Edit(text)).await
