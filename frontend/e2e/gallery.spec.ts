@@ -93,6 +93,7 @@ const shots: Shot[] = [
       await page.getByRole("button", { name: "Leave group" }).click();
     },
   },
+  plain("marks"),
   plain("amended"),
   { name: "amended-toolbar", scene: "amended", act: (page) => focusMessage(page, "I booked the hut") },
   {

@@ -78,6 +78,18 @@ const reaction = (emoji: string, ...people: { userId: UserId }[]): Reaction => (
   emoji, users: people.map(({ userId }) => userId), mine: people.includes(me),
 });
 
+/** Texts with marks, in both directions. */
+export const marks = timeline([
+  ...say([
+    { from: ana.userId, ago: 5 * HOUR, text: "**Saturday**, in short:\n\n1. train at 7:10, _platform 4_\n2. lunch at the hut\n3. back by ~~18:00~~ 19:30\n\nQuestions? Ask Kenji." },
+    { from: kenji.userId, ago: 4 * HOUR, text: "> back by 18:00\n\nThat was never going to work.\n\n- [x] tickets\n- [ ] first aid kit" },
+    { from: me.userId, ago: 3 * HOUR, text: "The tide for the day, from `tides --day sat`:\n\n```\n05:12  0.9 m  low\n11:31  4.6 m  high   and a line that is much longer than any bubble will ever be on a telephone\n17:40  1.1 m  low\n```", state: { at: "read", by: 4, of: 5 } },
+    { from: bob.userId, ago: 2 * HOUR, text: "| who | brings |\n| --- | --- |\n| Ana | bread |\n| Layla | coffee |\n\nand the [map](https://maps.example/route/42)" },
+    { from: layla.userId, ago: HOUR, text: "**ملاحظة:** موعدنا عند الساعة `7:00`\n\n- الماء\n- الخبز" },
+    { from: me.userId, ago: 30 * MINUTE, text: "# Agreed\n**See you there!**", state: { at: "delivered", to: 3, of: 5 } },
+  ]),
+]);
+
 /** What can become of messages: reactions, answers, edits, pins, deletions. */
 export const amended = timeline([
   note(1, 2 * DAY, ana.userId, { type: "created", kind: "group", title: "East Ridge", members: [ana.userId, bob.userId, me.userId] }),

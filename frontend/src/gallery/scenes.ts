@@ -34,6 +34,7 @@ export const scenes = {
   "right-to-left": scene(LAYLA),
   "typing": scene(BOB, { items: fixtures.items.map((item) => (item.id === BOB ? { ...item, typing: ["Bob Okafor"] } : item)) }),
   "message-states": withBob(fixtures.states),
+  "marks": scene(GROUP, { timelines: new Map([...world.timelines, [GROUP, fixtures.marks]]) }),
   "amended": scene(GROUP, { timelines: new Map([...world.timelines, [GROUP, fixtures.amended]]), pins: fixtures.pins }),
   "amend-refused": scene(BOB, { refusal: { code: "network", message: "Can't reach the server. Check your connection and try again.", retryAfterMs: null } }),
   "few-unread": withBob(fixtures.fewUnread, { items: unread(3) }),

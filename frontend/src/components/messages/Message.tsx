@@ -8,8 +8,8 @@ import type { TimelineMessage } from "../../model/types";
 import { Avatar } from "../ui/Avatar";
 import { hue } from "../ui/hue";
 import type { MessageActions } from "./actions";
-import { LinkedText } from "./LinkedText";
 import { MessageMeta } from "./MessageMeta";
+import { MessageText } from "./MessageText";
 import { MessageToolbar } from "./MessageToolbar";
 import { QuoteBlock, useQuoteWords } from "./QuoteBlock";
 import { Reactions } from "./Reactions";
@@ -124,7 +124,7 @@ export function Message(props: MessageProps) {
               {deleted ? (
                 <span dir="ltr" className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{DELETED}</span>
               ) : (
-                <LinkedText text={text} tabIndex={tabIndex} />
+                <MessageText text={text} tabIndex={tabIndex} />
               )}
               <MessageMeta message={message} endsRun={endsRun} onHistory={() => actions.open("history", message)} />
             </div>
