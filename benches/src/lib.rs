@@ -4,7 +4,8 @@ pub mod host;
 pub mod peer;
 
 use chat_sdk::{
-    Body, ClientKey, ConversationId, Event, Kind, Message, Role, Seq, Text, Timestamp, UserId,
+    Body, ClientKey, ConversationId, Entrance, Event, Kind, Message, Role, Seq, Text, Timestamp,
+    UserId,
     protocol::{ClientFrame, Command, SendTo, codec::encode_client},
     store::{Append, Open, Write},
 };
@@ -68,6 +69,7 @@ pub fn open(n: usize) -> Write {
         by: Some(user(2 * n)),
         key: None,
         members: vec![user(2 * n), user(2 * n + 1)],
+        entrance: Entrance::default(),
         at: NOW,
     })
 }
@@ -96,6 +98,7 @@ pub fn open_with(user: &UserId, n: usize) -> Write {
         by: Some(user.clone()),
         key: None,
         members: vec![user.clone(), other],
+        entrance: Entrance::default(),
         at: NOW,
     })
 }

@@ -7,14 +7,14 @@ use tracing::warn;
 use crate::{
     auth::Authenticator,
     bus::{Bus, LocalBus},
-    conversation::{AmendError, ChangeError, OpenError, ReadError, SendError},
+    conversation::{AmendError, ChangeError, JoinError, OpenError, ReadError, SendError},
     directory::{Anybody, Directory},
     env::{Clock, Random, SystemClock, SystemRandom},
     erased::{DynDirectory, Ports},
     events::Events,
     http::{ChatService, Origins, Shared},
     limits::{InvalidLimits, Limits},
-    model::{ConversationId, CredentialId, Event, Marker, Summary, UserId},
+    model::{ConversationId, CredentialId, Event, Link, LinkToken, Marker, Summary, UserId},
     node::Node,
     policy::{MembersOnly, Policy},
     store::{self, MemoryStore, Only, Page, Store, StoreError},
@@ -22,6 +22,7 @@ use crate::{
 pub use crate::{
     conversation::{
         amend::Amend,
+        entrance::{Door, NewLink},
         members::Change,
         open::NewGroup,
         send::{Draft, Sent, To},
@@ -212,6 +213,24 @@ impl Chat {
         change: Change,
     ) -> Result<Option<Event>, ChangeError> {
         self.node().change(by, conversation, change).await
+    }
+
+    /// Makes a link by which people may come into a group or channel. Its token is told here and
+    /// never again.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn make_link(&self, new: NewLink) -> Result<(LinkToken, Link), ChangeError> {
+        self.node().make_link(new).await
+    }
+
+    /// Lets a user in by a link, or into a public conversation: where they are then. Who is in
+    /// already stays.
+    ///
+    /// # Errors
+    /// See [`JoinError`].
+    pub async fn come_in(&self, user: &UserId, door: Door) -> Result<ConversationId, JoinError> {
+        self.node().come_in(user, door).await.map(|(conversation, _)| conversation)
     }
 
     /// Changes a message. The event that was written, now or the first time that it was asked for

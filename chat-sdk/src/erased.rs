@@ -18,8 +18,8 @@ use crate::{
     directory::Directory,
     env::{Clock, Random},
     model::{
-        ConversationId, Epoch, Event, Identity, Member, Memberships, Profile, Receipts, Seq,
-        Summary, Timestamp, UserId,
+        ConversationId, Epoch, Event, Identity, Link, LinkId, Listing, Member, Memberships,
+        Profile, Receipts, Seq, Summary, Timestamp, Title, UserId,
     },
     policy::{Policy, Verdict},
     store::{Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written},
@@ -105,6 +105,14 @@ pub(crate) trait DynStore: Send + Sync {
         conversation: ConversationId,
         place: Seq,
     ) -> Stored<'a, Option<Receipts>>;
+    fn listing(&self, conversation: ConversationId) -> Stored<'_, Option<Listing>>;
+    fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Stored<'_, Vec<Listing>>;
+    fn link<'a>(&'a self, link: &'a LinkId) -> Stored<'a, Option<(ConversationId, Link)>>;
+    fn links(&self, conversation: ConversationId) -> Stored<'_, Vec<Link>>;
 }
 
 impl<T: Store> DynStore for T {
@@ -182,6 +190,22 @@ impl<T: Store> DynStore for T {
     ) -> Stored<'a, Option<Receipts>> {
         Box::pin(Store::receipts(self, reader, conversation, place))
     }
+    fn listing(&self, conversation: ConversationId) -> Stored<'_, Option<Listing>> {
+        Box::pin(Store::listing(self, conversation))
+    }
+    fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Stored<'_, Vec<Listing>> {
+        Box::pin(Store::public(self, after, limit))
+    }
+    fn link<'a>(&'a self, link: &'a LinkId) -> Stored<'a, Option<(ConversationId, Link)>> {
+        Box::pin(Store::link(self, link))
+    }
+    fn links(&self, conversation: ConversationId) -> Stored<'_, Vec<Link>> {
+        Box::pin(Store::links(self, conversation))
+    }
 }
 
 pub(crate) trait DynBus: Send + Sync {
@@ -223,6 +247,8 @@ pub(crate) trait DynPolicy: Send + Sync {
         text: &'a str,
     ) -> Boxed<'a, Verdict>;
     fn may_gather<'a>(&'a self, by: &'a UserId, members: &'a [UserId]) -> Boxed<'a, Verdict>;
+    fn may_join<'a>(&'a self, user: &'a UserId, conversation: ConversationId)
+    -> Boxed<'a, Verdict>;
     fn may_read<'a>(&'a self, user: &'a UserId, conversation: ConversationId)
     -> Boxed<'a, Verdict>;
     fn may_see_presence<'a>(&'a self, viewer: &'a UserId, user: &'a UserId) -> Boxed<'a, Verdict>;
@@ -249,6 +275,13 @@ impl<T: Policy> DynPolicy for T {
         conversation: ConversationId,
     ) -> Boxed<'a, Verdict> {
         Box::pin(Policy::may_read(self, user, conversation))
+    }
+    fn may_join<'a>(
+        &'a self,
+        user: &'a UserId,
+        conversation: ConversationId,
+    ) -> Boxed<'a, Verdict> {
+        Box::pin(Policy::may_join(self, user, conversation))
     }
     fn may_see_presence<'a>(&'a self, viewer: &'a UserId, user: &'a UserId) -> Boxed<'a, Verdict> {
         Box::pin(Policy::may_see_presence(self, viewer, user))

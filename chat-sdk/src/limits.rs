@@ -75,6 +75,8 @@ pub struct Limits {
     pub members_max: usize,
     /// Members of one channel, where most only read.
     pub channel_members_max: usize,
+    /// Links to one conversation that were not revoked.
+    pub links_max: usize,
     /// Users that can be named in one change of a group.
     pub users_per_change_max: usize,
 
@@ -172,6 +174,7 @@ impl Default for Limits {
             ping_positions_max: 100,
             members_max: 10_000,
             channel_members_max: 100_000,
+            links_max: 100,
             users_per_change_max: 100,
 
             replay_max: 1_000,

@@ -69,6 +69,16 @@ pub trait Policy: Send + Sync + 'static {
         async { Verdict::Allow }
     }
 
+    /// May this user come into this conversation by themselves, by a link or because it is public?
+    fn may_join(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+    ) -> impl Future<Output = Verdict> + Send {
+        let _ = (user, conversation);
+        async { Verdict::Allow }
+    }
+
     /// May this member read this conversation's history now?
     fn may_read(
         &self,

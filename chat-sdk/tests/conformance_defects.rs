@@ -14,8 +14,9 @@ use std::{
 
 use bytes::Bytes;
 use chat_sdk::{
-    Body, Bus, ClientKey, ConversationId, Epoch, Event, LocalBus, Marker, Member, Memberships,
-    MemoryStore, Message, Role, Seq, Summary, Text, Timestamp, UserId,
+    Access, Body, Bus, ClientKey, ConversationId, Epoch, Event, History, Link, LinkId, Listing,
+    LocalBus, Marker, Member, Memberships, MemoryStore, Message, Role, Seq, Summary, Text,
+    Timestamp, Title, UserId,
     bus::{BusError, Heard, Topic},
     conformance::{BusFactory, Report, Restore, StoreFactory, bus_cases, store_cases},
     store::{
@@ -45,6 +46,10 @@ enum Defect {
     EverybodyIsAddedAsAMember,
     TopicsForgotten,
     ReceiptsInACrowd,
+    LinksNeverEnd,
+    RemovedComeBack,
+    PublicIsForGood,
+    NewcomersSeeEverything,
     EverybodyReads,
     EverybodyTurnsPages,
     EverybodySeesMembers,
@@ -104,6 +109,13 @@ const CAUGHT: &[(Defect, &str)] = &[
     (Defect::EverybodyIsAddedAsAMember, "roles::who_is_added_as_a_reader_reads"),
     (Defect::TopicsForgotten, "roles::a_topic_is_the_one_of_the_last_event"),
     (Defect::ReceiptsInACrowd, "roles::in_a_crowd_markers_are_nobody_elses_business"),
+    (Defect::LinksNeverEnd, "entrance::a_link_ends_with_its_uses"),
+    (Defect::LinksNeverEnd, "entrance::a_link_ends_with_its_time"),
+    (Defect::LinksNeverEnd, "entrance::of_the_last_use_one_makes_use"),
+    (Defect::RemovedComeBack, "entrance::who_was_removed_has_to_be_added"),
+    (Defect::PublicIsForGood, "entrance::a_public_one_lets_everybody_in"),
+    (Defect::NewcomersSeeEverything, "entrance::newcomers_see_what_came_since_them"),
+    (Defect::NewcomersSeeEverything, "entrance::what_is_not_seen_cannot_be_answered"),
     (Defect::EverybodyReads, "privacy::a_stranger_reads_no_events"),
     (Defect::EverybodyReads, "privacy::who_left_reads_nothing"),
     (Defect::EverybodyTurnsPages, "privacy::a_stranger_sees_no_page"),
@@ -191,6 +203,19 @@ impl Broken {
                 }
                 Body::Added { role, .. } if self.is(Defect::EverybodyIsAddedAsAMember) => {
                     *role = Role::Member;
+                }
+                Body::Linked { expires_at, uses_max, .. } if self.is(Defect::LinksNeverEnd) => {
+                    (*expires_at, *uses_max) = (None, None);
+                }
+                Body::Removed { user } if self.is(Defect::RemovedComeBack) => {
+                    append.by = Some(user.clone());
+                    (append.requires, append.body) = (Role::Reader, Body::Left);
+                }
+                Body::Access { access } if self.is(Defect::PublicIsForGood) => {
+                    *access = Access::Public;
+                }
+                Body::History { history } if self.is(Defect::NewcomersSeeEverything) => {
+                    *history = History::All;
                 }
                 _ => {}
             }
@@ -495,6 +520,26 @@ impl Store for Broken {
             }
         }
         Ok(members)
+    }
+
+    async fn listing(&self, conversation: ConversationId) -> Result<Option<Listing>, StoreError> {
+        self.store.listing(conversation).await
+    }
+
+    async fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Result<Vec<Listing>, StoreError> {
+        self.store.public(after, limit).await
+    }
+
+    async fn link(&self, link: &LinkId) -> Result<Option<(ConversationId, Link)>, StoreError> {
+        self.store.link(link).await
+    }
+
+    async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
+        self.store.links(conversation).await
     }
 }
 

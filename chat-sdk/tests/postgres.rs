@@ -14,8 +14,8 @@ use std::{
 };
 
 use chat_sdk::{
-    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Message, Role, Seq, Store, Text,
-    Timestamp, TlsRoots, UserId,
+    Body, ClientKey, ConversationId, Entrance, Epoch, Event, Kind, Marker, Message, Role, Seq,
+    Store, Text, Timestamp, TlsRoots, UserId,
     store::{
         Append, Checkpoint, Mark, Open, PostgresOptions, PostgresStore, Reader, StoreError, Write,
         Written,
@@ -49,6 +49,7 @@ fn open(conversation: ConversationId) -> Write {
         by: Some(user("ann")),
         key: None,
         members: vec![user("ann"), user("bob")],
+        entrance: Entrance::default(),
         at: Timestamp::from_millis(1_000),
     })
 }

@@ -4,8 +4,9 @@
 use std::num::NonZeroU16;
 
 use chat_sdk::{
-    Body, ClientKey, ConversationId, CredentialId, Emoji, Epoch, Event, Kind, Marker, Message,
-    Role, Seq, SqliteStore, Store, Text, Timestamp, Title, Topic, UserId,
+    Access, Body, ClientKey, ConversationId, CredentialId, Emoji, Entrance, Epoch, Event, History,
+    Kind, Link, LinkToken, Listing, Marker, Message, Role, Seq, SqliteStore, Store, Summary, Text,
+    Timestamp, Title, Topic, UserId,
     auth::accounts::{Account, AccountRole, AccountStore, CreateWhen},
     store::{
         Append, Events, Mark, Only, Open, Page, Reader, Write, Written,
@@ -71,6 +72,10 @@ async fn fill(store: &(impl Store + AccountStore), seed: u64) {
             by: Some(user(0)),
             key: Some(key),
             members,
+            entrance: Entrance {
+                access: if n == 2 { Access::Public } else { Access::Private },
+                history: if n == 3 { History::SinceJoining } else { History::All },
+            },
             at: Timestamp::from_millis(1_700_000_000_000),
         };
         store.write(vec![Write::Open(open)]).await.unwrap();
@@ -81,7 +86,8 @@ async fn fill(store: &(impl Store + AccountStore), seed: u64) {
             let emoji = Emoji::new("👍").unwrap();
             let roles = [Role::Owner, Role::Admin, Role::Member, Role::Reader];
             let any_role = roles[dice.below(4) as usize];
-            let body = match dice.below(24) {
+            let link = LinkToken::fresh([dice.below(3) as u8; 16]).link();
+            let body = match dice.below(34) {
                 0 => Body::Added { users: vec![other.clone()], role: any_role },
                 1 => Body::Removed { user: other.clone() },
                 2 => Body::Left,
@@ -89,6 +95,18 @@ async fn fill(store: &(impl Store + AccountStore), seed: u64) {
                 18 => Body::Topic {
                     topic: (step % 3 > 0).then(|| Topic::new(format!("about {step}\n…")).unwrap()),
                 },
+                24 => Body::Access {
+                    access: if step % 2 == 0 { Access::Public } else { Access::Private },
+                },
+                25 => Body::History {
+                    history: if step % 2 == 0 { History::All } else { History::SinceJoining },
+                },
+                26 | 27 => {
+                    Body::Linked { link, expires_at: None, uses_max: (step % 2 == 0).then_some(2) }
+                }
+                28 => Body::Unlinked { link },
+                29 => Body::Joined { link: None, role: Role::Member },
+                30 | 31 => Body::Joined { link: Some(link), role: Role::Reader },
                 4 => Body::Title { title: Title::new(format!("title {step}")).unwrap() },
                 5 => serde_json::from_str(r#"{"type":"poll","question":"ä?"}"#).unwrap(),
                 6 | 7 => Body::Edited { message, text: Text::new(format!("no, {step}")).unwrap() },
@@ -162,8 +180,30 @@ async fn pages(store: &SqliteStore, exported: &[Record]) -> Vec<Events> {
     pages
 }
 
+/// Who may come in, by which links, and what everybody sees.
+async fn entrances(
+    store: &SqliteStore,
+    exported: &[Record],
+) -> Vec<(Option<Listing>, Vec<Link>, Vec<Option<Summary>>)> {
+    let mut entrances = Vec::new();
+    for record in exported {
+        let Record::Event(Event { conversation, seq, .. }) = record else { continue };
+        if *seq == Seq::new(1) {
+            let mut seen = Vec::new();
+            for n in 0..5 {
+                seen.push(store.conversation(&user(n), *conversation).await.unwrap());
+            }
+            let listing = store.listing(*conversation).await.unwrap();
+            entrances.push((listing, store.links(*conversation).await.unwrap(), seen));
+        }
+    }
+    entrances
+}
+
 #[tokio::test]
 async fn everything_arrives_as_it_was() {
+    let mut links = 0;
+    let mut newcomers = 0;
     let mut states = Vec::new();
     for seed in 1..=5 {
         let (old, new) = (SqliteStore::in_memory().unwrap(), SqliteStore::in_memory().unwrap());
@@ -178,6 +218,13 @@ async fn everything_arrives_as_it_was() {
         assert_same(&exported, &records(new.export().await.unwrap()).await);
         let there = pages(&new, &exported).await;
         assert_eq!(there, pages(&old, &exported).await);
+        let entrances_there = entrances(&new, &exported).await;
+        assert_eq!(entrances_there, entrances(&old, &exported).await);
+        for (_, held, seen) in entrances_there {
+            links += held.len();
+            let late = |it: &&Summary| it.visible_from > Seq::new(1);
+            newcomers += seen.iter().flatten().filter(late).count();
+        }
         states.extend(there.into_iter().flat_map(|page| page.states));
 
         // Twice is once.
@@ -207,6 +254,7 @@ async fn everything_arrives_as_it_was() {
     }
     assert!(states.iter().any(|it| it.pinned) && states.iter().any(|it| it.edit.is_some()));
     assert!(states.iter().any(|it| !it.reactions.is_empty()));
+    assert!(links > 5 && newcomers > 5, "{links} {newcomers}");
 }
 
 #[tokio::test]

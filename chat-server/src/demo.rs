@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use chat_sdk::{
-    Body, ClientKey, ConversationId, Kind, Marker, Message, Role, Seq, Store, Text, Timestamp,
-    Title, UserId,
+    Body, ClientKey, ConversationId, Entrance, Kind, Marker, Message, Role, Seq, Store, Text,
+    Timestamp, Title, UserId,
     auth::accounts::AccountRole,
     env::{Clock, Random, SystemClock, SystemRandom},
     store::{Append, Mark, Open, Write, Written},
@@ -149,6 +149,7 @@ fn opening(
         by,
         key: None,
         members: members.to_vec(),
+        entrance: Entrance::default(),
         at: Timestamp::default(),
     }
 }

@@ -14,7 +14,7 @@ use benches::{
     text, user,
 };
 use chat_sdk::{
-    ConversationId, Draft, Epoch, Kind, Limits, MemoryStore, Seq, Store, Title, To,
+    ConversationId, Draft, Entrance, Epoch, Kind, Limits, MemoryStore, Seq, Store, Title, To,
     hub::{Feeds, Mailbox},
     protocol::{ClientFrame, Command, Encoded, SendTo, ServerFrame},
     store::{Open, Write},
@@ -137,6 +137,7 @@ async fn deliver(times: u32) {
         by: Some(user(0)),
         key: None,
         members,
+        entrance: Entrance::default(),
         at: NOW,
     });
     let (conversation, writes) = (group.conversation(), vec![group]);

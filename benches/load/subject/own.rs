@@ -14,8 +14,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use chat_sdk::{
-    ClientKey, ConversationId, CredentialId, Kind, PostgresStore, SqliteStore, Timestamp, Title,
-    UserId,
+    ClientKey, ConversationId, CredentialId, Entrance, Kind, PostgresStore, SqliteStore, Timestamp,
+    Title, UserId,
     auth::{
         JwtIssuer,
         accounts::{Account, AccountRole, AccountStore, CreateWhen},
@@ -255,6 +255,7 @@ fn open_group(n: usize, members: Vec<UserId>) -> Open {
         by: Some(members[0].clone()),
         key: Some(key),
         members,
+        entrance: Entrance::default(),
         at: Timestamp::from_millis(0),
     }
 }

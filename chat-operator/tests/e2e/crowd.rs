@@ -10,8 +10,8 @@ use std::{
 };
 
 use chat_sdk::{
-    ClientKey, ConversationId, CredentialId, Kind, PostgresStore, Store, Text, Timestamp, Title,
-    UserId,
+    ClientKey, ConversationId, CredentialId, Entrance, Kind, PostgresStore, Store, Text, Timestamp,
+    Title, UserId,
     auth::{
         JwtIssuer,
         accounts::{Account, AccountRole, AccountStore, CreateWhen},
@@ -278,6 +278,7 @@ async fn open(store: &PostgresStore, name: &str, members: &[UserId]) -> Conversa
         by: Some(members[0].clone()),
         key: Some(key),
         members: members.to_vec(),
+        entrance: Entrance::default(),
         at: Timestamp::from_millis(0),
     };
     store.write(vec![Write::Open(open)]).await.unwrap();

@@ -98,6 +98,15 @@ pub enum ChangeError {
     /// The user named is not a member.
     #[error("this user is not a member")]
     NoSuchMember,
+    /// There is no such link, or it was revoked.
+    #[error("no such link")]
+    NoSuchLink,
+    /// A link that nobody could come in by.
+    #[error("a link ends after now and has at least one use")]
+    EndedLink,
+    /// As many links as a conversation may have.
+    #[error("no more than {0} links to one conversation")]
+    TooManyLinks(usize),
     /// Members would remain without an owner.
     #[error("a group with members keeps an owner")]
     LastOwner,
@@ -114,6 +123,36 @@ pub enum ChangeError {
     #[error("shutting down")]
     ShuttingDown,
     /// The store failed. The change can be repeated.
+    #[error("store failed")]
+    Store(#[from] StoreError),
+}
+
+/// Somebody did not come in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// There is no such conversation, or it is not public.
+    #[error("no such conversation")]
+    NotMember,
+    /// There is no such link, or nobody comes in by it any more.
+    #[error("this link does not hold, or not any more")]
+    NoSuchLink,
+    /// They were removed from there.
+    #[error("you were removed from this conversation: somebody has to add you")]
+    Barred,
+    /// As many members as it may have.
+    #[error("it has {0} members already")]
+    Full(usize),
+    /// The host's policy says no.
+    #[error("not allowed: {0}")]
+    Denied(String),
+    /// Too many writes wait already.
+    #[error("too many writes wait")]
+    Overloaded,
+    /// The node is shutting down.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// The store failed. It can be tried again.
     #[error("store failed")]
     Store(#[from] StoreError),
 }
@@ -170,6 +209,9 @@ pub enum ReadError {
     /// There is no such user.
     #[error("no such user")]
     UnknownUser,
+    /// Their role in it does not allow this.
+    #[error("your role does not allow this")]
+    RoleTooLow,
     /// The host's policy says no.
     #[error("not allowed: {0}")]
     Denied(String),
@@ -207,7 +249,7 @@ macro_rules! from_commit_error {
     )*};
 }
 
-from_commit_error!(SendError, OpenError, ChangeError, AmendError);
+from_commit_error!(SendError, OpenError, ChangeError, JoinError, AmendError);
 
 impl From<Refusal> for SendError {
     fn from(refusal: Refusal) -> Self {
@@ -222,6 +264,28 @@ impl From<Refusal> for SendError {
             | Refusal::NotAuthor
             | Refusal::NoChange
             | Refusal::TooManyReactions
+            | Refusal::NoSuchLink
+            | Refusal::Barred
+            | Refusal::OutOfPlace => Self::NotMember,
+        }
+    }
+}
+
+impl From<Refusal> for JoinError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoSuchLink => Self::NoSuchLink,
+            Refusal::Barred => Self::Barred,
+            // Who comes in carries no key, and changes no message and nobody else.
+            Refusal::NotMember
+            | Refusal::RoleTooLow
+            | Refusal::KeyConflict
+            | Refusal::LastOwner
+            | Refusal::NoSuchMember
+            | Refusal::NoSuchMessage
+            | Refusal::NotAuthor
+            | Refusal::NoChange
+            | Refusal::TooManyReactions
             | Refusal::OutOfPlace => Self::NotMember,
         }
     }
@@ -233,6 +297,7 @@ impl From<Refusal> for ChangeError {
             Refusal::NotMember => Self::NotMember,
             Refusal::RoleTooLow => Self::RoleTooLow,
             Refusal::LastOwner => Self::LastOwner,
+            Refusal::NoSuchLink => Self::NoSuchLink,
             // Changes carry no key and are about no message.
             Refusal::NoSuchMember
             | Refusal::KeyConflict
@@ -240,6 +305,7 @@ impl From<Refusal> for ChangeError {
             | Refusal::NotAuthor
             | Refusal::NoChange
             | Refusal::TooManyReactions
+            | Refusal::Barred
             | Refusal::OutOfPlace => Self::NoSuchMember,
         }
     }
@@ -258,6 +324,8 @@ impl From<Refusal> for AmendError {
             | Refusal::NoChange
             | Refusal::LastOwner
             | Refusal::NoSuchMember
+            | Refusal::NoSuchLink
+            | Refusal::Barred
             | Refusal::OutOfPlace => Self::NotMember,
         }
     }

@@ -1,10 +1,12 @@
-//! Changing a group or channel: adding, removing, leaving, roles, title and topic.
+//! Changing a group or channel: adding, removing, leaving, roles, title, topic, who may come in.
 
-use super::{ChangeError, Peers, Setting, all_exist, error::contract};
+use super::{ChangeError, Peers, Setting, all_exist, error::contract, members_max};
 use crate::{
     erased::Ports,
     limits::Limits,
-    model::{Body, ConversationId, Event, Kind, Role, Timestamp, Title, Topic, UserId},
+    model::{
+        Access, Body, ConversationId, Event, History, LinkId, Role, Timestamp, Title, Topic, UserId,
+    },
     policy::Verdict,
     store::{Append, Write, Written},
 };
@@ -27,6 +29,12 @@ pub enum Change {
     SetTopic(Topic),
     /// It is about nothing in particular.
     ClearTopic,
+    /// These may come in by themselves from now on.
+    SetAccess(Access),
+    /// Who comes in from now on sees this of what was before.
+    SetHistory(History),
+    /// Nobody comes in by this link any more.
+    RevokeLink(LinkId),
 }
 
 /// What has to be committed for a change.
@@ -57,7 +65,10 @@ pub(crate) async fn plan(
         | Change::SetRole(..)
         | Change::SetTitle(_)
         | Change::SetTopic(_)
-        | Change::ClearTopic => Role::Admin,
+        | Change::ClearTopic
+        | Change::SetAccess(_)
+        | Change::SetHistory(_)
+        | Change::RevokeLink(_) => Role::Admin,
     };
     let body = match change {
         Change::Leave => Body::Left,
@@ -67,15 +78,15 @@ pub(crate) async fn plan(
         Change::SetTitle(title) => Body::Title { title },
         Change::SetTopic(topic) => Body::Topic { topic: Some(topic) },
         Change::ClearTopic => Body::Topic { topic: None },
+        Change::SetAccess(access) => Body::Access { access },
+        Change::SetHistory(history) => Body::History { history },
+        Change::RevokeLink(link) => Body::Unlinked { link },
         Change::Add(users, role) => {
             if users.len() > limits.users_per_change_max {
                 return Err(ChangeError::TooMany(limits.users_per_change_max));
             }
             let role = role.unwrap_or_else(|| kind.newcomer());
-            let most = match kind {
-                Kind::Channel => limits.channel_members_max,
-                Kind::Direct | Kind::Group => limits.members_max,
-            };
+            let most = members_max(limits, kind);
             let users = newcomers(ports, most, by, conversation, users).await?;
             if users.is_empty() {
                 return Ok(Vec::new());

@@ -5,6 +5,7 @@
 //! Nothing here knows of nodes, connections or the wire.
 
 pub mod amend;
+pub mod entrance;
 pub mod error;
 pub mod members;
 pub mod open;
@@ -13,10 +14,23 @@ pub mod read;
 pub mod send;
 
 pub use self::{
-    error::{AmendError, ChangeError, OpenError, ReadError, SendError},
+    error::{AmendError, ChangeError, JoinError, OpenError, ReadError, SendError},
     peers::{Peers, Setting},
 };
-use crate::{erased::Ports, model::UserId, store::StoreError};
+use crate::{
+    erased::Ports,
+    limits::Limits,
+    model::{Kind, UserId},
+    store::StoreError,
+};
+
+/// How many members a conversation of this sort may have.
+const fn members_max(limits: &Limits, kind: Kind) -> usize {
+    match kind {
+        Kind::Channel => limits.channel_members_max,
+        Kind::Direct | Kind::Group => limits.members_max,
+    }
+}
 
 /// Whether all of these users exist.
 async fn all_exist(ports: &Ports, users: &[UserId]) -> Result<bool, StoreError> {

@@ -5,7 +5,7 @@ use crate::{
     env::Random,
     erased::Ports,
     limits::Limits,
-    model::{Body, ClientKey, ConversationId, Event, Kind, Timestamp, Title, UserId},
+    model::{Body, ClientKey, ConversationId, Entrance, Event, Kind, Timestamp, Title, UserId},
     policy::Verdict,
     store::{Open, Write, Written},
 };
@@ -23,6 +23,8 @@ pub struct NewGroup {
     pub key: Option<ClientKey>,
     /// Whether it is a channel: then the others only read, until they are given another role.
     pub channel: bool,
+    /// Who else may come in, and what they see then.
+    pub entrance: Entrance,
 }
 
 /// The direct conversation of two users.
@@ -35,6 +37,7 @@ pub(super) fn direct(by: &UserId, with: &UserId, now: Timestamp) -> Open {
         by: Some(by.clone()),
         key: None,
         members: vec![low.clone(), high.clone()],
+        entrance: Entrance::default(),
         at: now,
     }
 }
@@ -65,7 +68,7 @@ pub(crate) async fn plan_group(
     now: Timestamp,
     group: NewGroup,
 ) -> Result<Vec<Write>, OpenError> {
-    let NewGroup { by, title, members, key, channel } = group;
+    let NewGroup { by, title, members, key, channel, entrance } = group;
     let mut everybody = vec![by.clone()];
     for member in members {
         if !everybody.contains(&member) {
@@ -92,6 +95,7 @@ pub(crate) async fn plan_group(
         by: Some(by),
         key,
         members: everybody,
+        entrance,
         at: now,
     })])
 }
@@ -111,7 +115,7 @@ pub(crate) fn conclude(
     match (planned, written.into_iter().next()) {
         (Write::Open(open), Some(Written::Event { event, fresh })) => {
             let setting = Setting::of(&event.body)?;
-            let Body::Created { kind, title, members } = &event.body else {
+            let Body::Created { kind, title, members, access, history } = &event.body else {
                 return Err(contract("a log that does not begin with its creation").into());
             };
             // A group's id follows from the maker and the key: another group under it is a
@@ -119,7 +123,10 @@ pub(crate) fn conclude(
             let same = match open.kind {
                 Kind::Direct => true,
                 Kind::Group | Kind::Channel => {
-                    *kind == open.kind && *title == open.title && same_users(members, &open.members)
+                    *kind == open.kind
+                        && *title == open.title
+                        && Entrance { access: *access, history: *history } == open.entrance
+                        && same_users(members, &open.members)
                 }
             };
             if !same {

@@ -6,7 +6,7 @@ use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    model::{ConversationId, Emoji, Seq, UserId},
+    model::{ConversationId, Emoji, LinkId, LinkToken, Seq, UserId},
     protocol::{Code, Problem},
 };
 
@@ -34,6 +34,11 @@ pub(super) enum Route {
     Marker(ConversationId),
     Members(ConversationId),
     Member(ConversationId, UserId),
+    Links(ConversationId),
+    Link(ConversationId, LinkId),
+    Enter(ConversationId),
+    Door(LinkToken),
+    Directory,
 }
 
 impl Route {
@@ -79,6 +84,13 @@ impl Route {
                 let user = percent_decode_str(user).decode_utf8().ok()?;
                 Self::Member(conversation(id)?, UserId::new(user).ok()?)
             }
+            ["conversations", id, "links"] => Self::Links(conversation(id)?),
+            ["conversations", id, "links", link] => {
+                Self::Link(conversation(id)?, LinkId::from_str(link).ok()?)
+            }
+            ["conversations", id, "join"] => Self::Enter(conversation(id)?),
+            ["join", token] => Self::Door(LinkToken::from_str(token).ok()?),
+            ["directory"] => Self::Directory,
             _ => return None,
         })
     }
@@ -86,18 +98,26 @@ impl Route {
     /// Which methods it takes.
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
-            Self::LogIn | Self::Register | Self::SetUp | Self::Token | Self::LogOut => {
-                &[Method::POST]
-            }
+            Self::LogIn
+            | Self::Register
+            | Self::SetUp
+            | Self::Token
+            | Self::LogOut
+            | Self::Enter(_) => &[Method::POST],
             Self::Socket
             | Self::Me
             | Self::Users
+            | Self::Directory
             | Self::Events(_)
             | Self::Edits(..)
             | Self::Receipts(..) => &[Method::GET],
-            Self::Messages | Self::Conversations | Self::Members(_) | Self::Send(_) => {
-                &[Method::GET, Method::POST]
-            }
+            Self::Messages
+            | Self::Conversations
+            | Self::Members(_)
+            | Self::Send(_)
+            | Self::Links(_)
+            | Self::Door(_) => &[Method::GET, Method::POST],
+            Self::Link(..) => &[Method::DELETE],
             Self::Reaction(..) | Self::Pin(..) => &[Method::PUT, Method::DELETE],
             Self::Conversation(_) => &[Method::GET, Method::PATCH],
             Self::Marker(_) => &[Method::PUT],

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConversationId, Edit, Event, Marker, Seq, Timestamp, Title, Topic, UserId};
+use super::{ConversationId, Edit, Entrance, Event, Marker, Seq, Timestamp, Title, Topic, UserId};
 
 /// What sort of conversation it is; for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,17 +87,21 @@ pub struct Summary {
     pub other: Option<UserId>,
     /// The reader's role.
     pub role: Role,
+    /// Who may come in by themselves, and what newcomers see.
+    pub entrance: Entrance,
+    /// The first event that the reader may see: 1, or the one by which they came.
+    pub visible_from: Seq,
     /// How many are members.
     pub member_count: u64,
     /// The last event's place.
     pub head: Seq,
     /// The reader's marker.
     pub marker: Marker,
-    /// How many messages of others lie above `marker.read`.
+    /// How many messages of others that the reader may see lie above `marker.read`.
     pub unread: u64,
     /// When the last event was written.
     pub updated_at: Timestamp,
-    /// The newest message.
+    /// The newest message that the reader may see.
     pub last: Option<Event>,
     /// What it says in place of what it said, if it was edited.
     pub last_edit: Option<Edit>,

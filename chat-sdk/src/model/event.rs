@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{
-    ClientKey, ConversationId, Edit, Emoji, Kind, Message, Role, Seq, Text, Timestamp, Title,
-    Topic, UserId,
+    Access, ClientKey, ConversationId, Edit, Emoji, History, Kind, LinkId, Message, Role, Seq,
+    Text, Timestamp, Title, Topic, UserId,
 };
 
 /// One entry of a conversation's log.
@@ -58,6 +58,12 @@ pub enum Body {
         /// The first members, the creator among them (who is the owner, unless it is direct). The
         /// others come in as [`Kind::newcomer`] says.
         members: Vec<UserId>,
+        /// Who else may come in by themselves.
+        #[serde(default, skip_serializing_if = "Access::is_private")]
+        access: Access,
+        /// What those see of it who come later.
+        #[serde(default, skip_serializing_if = "History::is_all")]
+        history: History,
     },
     /// Somebody wrote.
     Message(Message),
@@ -133,6 +139,41 @@ pub enum Body {
         /// Which; `None`: it has none any more.
         topic: Option<Topic>,
     },
+    /// From now on these may come in by themselves.
+    Access {
+        /// Who.
+        access: Access,
+    },
+    /// From now on newcomers see this of what was before them.
+    History {
+        /// How much.
+        history: History,
+    },
+    /// There is a link now by which people may come in.
+    Linked {
+        /// Its name; its token is not told.
+        link: LinkId,
+        /// From when on nobody comes in by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// How many may come in by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uses_max: Option<u32>,
+    },
+    /// There no longer is.
+    Unlinked {
+        /// Its name.
+        link: LinkId,
+    },
+    /// The author came in by themselves and is a member now.
+    Joined {
+        /// By this link; `None`: because the conversation is public.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<LinkId>,
+        /// As what: [`Kind::newcomer`].
+        #[serde(default, skip_serializing_if = "Role::is_member")]
+        role: Role,
+    },
     /// An event of a kind that this version does not know, written by a newer one: passed on as
     /// it is.
     #[serde(skip)]
@@ -146,11 +187,12 @@ impl Body {
         matches!(self, Self::Message(_))
     }
 
-    /// Who is a member from here on, if not before.
+    /// Who is a member from here on, if not before; `by` is the author.
     #[must_use]
-    pub fn arrivals(&self) -> &[UserId] {
+    pub fn arrivals<'a>(&'a self, by: Option<&'a UserId>) -> &'a [UserId] {
         match self {
             Self::Created { members: users, .. } | Self::Added { users, .. } => users,
+            Self::Joined { .. } => by.map(std::slice::from_ref).unwrap_or_default(),
             _ => &[],
         }
     }
@@ -191,13 +233,18 @@ impl Body {
             | Self::Role { .. }
             | Self::Title { .. }
             | Self::Topic { .. }
+            | Self::Access { .. }
+            | Self::History { .. }
+            | Self::Linked { .. }
+            | Self::Unlinked { .. }
+            | Self::Joined { .. }
             | Self::Other(_) => None,
         }
     }
 }
 
 /// The kinds this version knows, as they stand on the wire and in stores.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 20] = [
     "created",
     "message",
     "edited",
@@ -213,6 +260,11 @@ const KNOWN: [&str; 15] = [
     "role",
     "title",
     "topic",
+    "access",
+    "history",
+    "linked",
+    "unlinked",
+    "joined",
 ];
 
 // What is derived are functions of these names, of the kinds that are known.

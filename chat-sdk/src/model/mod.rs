@@ -3,6 +3,7 @@
 //! Plain values and their own rules. Knows no storage, no wire, no clock.
 
 pub mod conversation;
+pub mod entrance;
 pub mod event;
 pub mod id;
 pub mod identity;
@@ -12,6 +13,7 @@ pub mod text;
 pub mod time;
 
 pub use conversation::{Kind, Member, Membership, Memberships, Receipts, Role, Summary};
+pub use entrance::{Access, Entrance, History, Link, LinkId, LinkToken, Listing};
 pub use event::{Body, Event};
 pub use id::{ClientKey, ConversationId, CredentialId, Epoch, InvalidId, Seq, UserId};
 pub use identity::{Identity, Profile};

@@ -58,13 +58,18 @@ impl Node {
             self.leave(conversation, &mailbox);
             return Ok(Stepped::Gone);
         };
-        if events.is_empty() {
+        let Some(first) = events.first() else {
             return Err(StoreError::Defect("a head above the last event".into()));
-        }
+        };
         if after > cursor.delivered {
             let reset = ServerFrame::Reset { conversation, head: upto };
             mailbox.put_followed(conversation, Encoded::text(&reset));
             return Ok(Stepped::To(upto));
+        }
+        if first.seq > after.next() {
+            // What was before is not for their eyes, and will not come.
+            let reset = ServerFrame::Reset { conversation, head: first.seq.previous() };
+            mailbox.put_followed(conversation, Encoded::text(&reset));
         }
         let mut last = after;
         for event in events {

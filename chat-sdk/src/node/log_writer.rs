@@ -16,7 +16,7 @@ use super::{Node, membership_check};
 use crate::{
     bus::Topic,
     conversation::error::CommitError,
-    model::{Body, ConversationId, UserId},
+    model::{ConversationId, UserId},
     sabotage::{self, Defect},
     store::{Append, StoreError, Write, Written},
 };
@@ -223,10 +223,8 @@ pub(super) fn deliver(
             let frame = node.deliver(event);
             metrics::counter!("chat_events_total").increment(1);
             // Nodes on which nobody follows the conversation yet listen for their users.
-            if let Body::Created { members: users, .. } | Body::Added { users, .. } = &event.body {
-                for user in users {
-                    node.send_to_bus(Topic::User(user.clone()), frame.clone());
-                }
+            for user in event.body.arrivals(event.from.as_ref()) {
+                node.send_to_bus(Topic::User(user.clone()), frame.clone());
             }
             node.send_to_bus(Topic::Conversation(event.conversation), frame);
             // Fails when no host listens.

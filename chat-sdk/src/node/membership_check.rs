@@ -62,8 +62,8 @@ impl Doubts {
 pub(super) fn newcomers(writes: &[Write]) -> Vec<UserId> {
     let users = writes.iter().filter_map(|write| match write {
         Write::Open(open) => Some(&open.members[..]),
-        Write::Append(append) => Some(append.body.arrivals()),
-        Write::Restore(event) => Some(event.body.arrivals()),
+        Write::Append(append) => Some(append.body.arrivals(append.by.as_ref())),
+        Write::Restore(event) => Some(event.body.arrivals(event.from.as_ref())),
         Write::Mark(_) => None,
     });
     users.flatten().cloned().collect()

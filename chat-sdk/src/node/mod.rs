@@ -233,7 +233,7 @@ impl Node {
 
     /// Those whom this event makes members follow from the first event on.
     fn begin_memberships(&self, event: &Event) {
-        for user in event.body.arrivals() {
+        for user in event.body.arrivals(event.from.as_ref()) {
             let mailboxes = lock(&self.registry).mailboxes(user);
             for mailbox in mailboxes {
                 self.enrol(user, event.conversation, &mailbox, event.seq);

@@ -5,7 +5,7 @@ use tracing::error;
 use super::registry::NoPlace;
 use crate::{
     auth::AuthError,
-    conversation::{AmendError, ChangeError, OpenError, ReadError, SendError},
+    conversation::{AmendError, ChangeError, JoinError, OpenError, ReadError, SendError},
     protocol::{Code, Problem},
     store::StoreError,
 };
@@ -66,16 +66,34 @@ impl From<&ChangeError> for Problem {
         match why {
             ChangeError::NotMember => Self::new(Code::NotFound, "no such conversation"),
             ChangeError::RoleTooLow => Self::new(Code::Forbidden, why.to_string()),
-            ChangeError::Direct | ChangeError::TooMany(_) => {
-                Self::new(Code::Invalid, why.to_string())
-            }
+            ChangeError::Direct
+            | ChangeError::TooMany(_)
+            | ChangeError::TooManyLinks(_)
+            | ChangeError::EndedLink => Self::new(Code::Invalid, why.to_string()),
             ChangeError::UnknownUser => Self::of(Code::UnknownUser),
-            ChangeError::NoSuchMember => Self::new(Code::NotFound, why.to_string()),
+            ChangeError::NoSuchMember | ChangeError::NoSuchLink => {
+                Self::new(Code::NotFound, why.to_string())
+            }
             ChangeError::LastOwner => Self::of(Code::LastOwner),
             ChangeError::Denied(reason) => Self::new(Code::Forbidden, reason),
             ChangeError::Overloaded => Self::of(Code::Overloaded),
             ChangeError::ShuttingDown => Self::of(Code::Draining),
             ChangeError::Store(why) => why.into(),
+        }
+    }
+}
+
+impl From<&JoinError> for Problem {
+    fn from(why: &JoinError) -> Self {
+        match why {
+            JoinError::NotMember => Self::new(Code::NotFound, "no such conversation"),
+            JoinError::NoSuchLink => Self::new(Code::NotFound, why.to_string()),
+            JoinError::Barred => Self::new(Code::Forbidden, why.to_string()),
+            JoinError::Full(_) => Self::new(Code::Invalid, why.to_string()),
+            JoinError::Denied(reason) => Self::new(Code::Forbidden, reason),
+            JoinError::Overloaded => Self::of(Code::Overloaded),
+            JoinError::ShuttingDown => Self::of(Code::Draining),
+            JoinError::Store(why) => why.into(),
         }
     }
 }
@@ -107,6 +125,7 @@ impl From<&ReadError> for Problem {
         match why {
             ReadError::NotMember => Self::new(Code::NotFound, "no such conversation"),
             ReadError::UnknownUser => Self::of(Code::UnknownUser),
+            ReadError::RoleTooLow => Self::new(Code::Forbidden, why.to_string()),
             ReadError::Denied(reason) => Self::new(Code::Forbidden, reason),
             ReadError::Store(why) => why.into(),
         }

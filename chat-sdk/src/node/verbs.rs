@@ -5,15 +5,19 @@ use std::{num::NonZeroU16, sync::Arc};
 use super::{Node, lock, log_writer::Committing};
 use crate::{
     conversation::{
-        AmendError, ChangeError, OpenError, ReadError, SendError,
+        AmendError, ChangeError, JoinError, OpenError, ReadError, SendError,
         amend::{self, Amend},
+        entrance::{self, Door, NewLink},
         error::CommitError,
         members::{self, Change},
         open::{self, NewGroup},
         read,
         send::{self, Draft, Sent},
     },
-    model::{ConversationId, Event, Marker, Member, Receipts, Seq, Summary, UserId},
+    model::{
+        ConversationId, Event, Link, LinkToken, Listing, Marker, Member, Receipts, Seq, Summary,
+        Title, UserId,
+    },
     store::{Events, Mark, Only, Page, Write, Written},
 };
 
@@ -96,6 +100,53 @@ impl Node {
         let plan = members::plan(ports, peers, limits, now, by, conversation, change);
         let writes = self.in_time(plan).await?;
         members::conclude(self.commit(writes)?.wait().await?)
+    }
+
+    /// Makes a link; its token is told here and never again.
+    pub(crate) async fn make_link(&self, new: NewLink) -> Result<(LinkToken, Link), ChangeError> {
+        let now = self.ports.clock.now();
+        let plan = entrance::plan_link(&self.ports, &self.peers, &self.limits, now, new);
+        let (token, link, writes) = self.in_time(plan).await?;
+        members::conclude(self.commit(writes)?.wait().await?)?;
+        Ok((token, link))
+    }
+
+    pub(crate) async fn links(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+    ) -> Result<Vec<Link>, ReadError> {
+        self.in_time(entrance::links(&self.ports, user, conversation)).await
+    }
+
+    pub(crate) async fn look_in(
+        &self,
+        user: &UserId,
+        door: &Door,
+    ) -> Result<(Listing, bool), JoinError> {
+        let now = self.ports.clock.now();
+        self.in_time(entrance::look_in(&self.ports, now, user, door)).await
+    }
+
+    /// Where it leads, and the event by which they came; `None`: they were in already.
+    pub(crate) async fn come_in(
+        &self,
+        user: &UserId,
+        door: Door,
+    ) -> Result<(ConversationId, Option<Event>), JoinError> {
+        let now = self.ports.clock.now();
+        let plan = entrance::plan_join(&self.ports, &self.limits, now, user, door);
+        let (conversation, writes) = self.in_time(plan).await?;
+        let event = entrance::conclude(self.commit(writes)?.wait().await?)?;
+        Ok((conversation, event))
+    }
+
+    pub(crate) async fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Result<Vec<Listing>, ReadError> {
+        self.in_time(entrance::public(&self.ports, after, limit)).await
     }
 
     /// Puts a change of a message into the queue.

@@ -29,8 +29,8 @@ pub use self::postgres::{PostgresError, PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{Durability, SqliteError, SqliteOptions, SqliteStore};
 use crate::model::{
-    Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Memberships, MessageState,
-    Receipts, Role, Seq, Summary, Timestamp, Title, UserId,
+    Body, ClientKey, ConversationId, Entrance, Epoch, Event, Kind, Link, LinkId, Listing, Marker,
+    Member, Memberships, MessageState, Receipts, Role, Seq, Summary, Timestamp, Title, UserId,
 };
 
 /// What became of a store's tables: from which version to which. Version 0 is none at all.
@@ -110,6 +110,8 @@ pub struct Open {
     /// member) becomes the owner, and the others come in as [`Kind::newcomer`] says; in a direct
     /// conversation both are plain members.
     pub members: Vec<UserId>,
+    /// Who else may come in, and what they see then; of direct ones the default.
+    pub entrance: Entrance,
     /// When.
     pub at: Timestamp,
 }
@@ -121,15 +123,15 @@ pub struct Append {
     pub conversation: ConversationId,
     /// The author; `None`: the system, which may always.
     pub by: Option<UserId>,
-    /// The author must be a member with at least this role at the moment of the commit.
+    /// The author must be a member with at least this role at the moment of the commit, except of a
+    /// [`Body::Joined`].
     pub requires: Role,
     /// The client's name for the write.
     pub key: Option<ClientKey>,
     /// When.
     pub at: Timestamp,
-    /// What. [`Body::Added`], [`Body::Removed`], [`Body::Left`], [`Body::Role`], [`Body::Title`] and
-    /// [`Body::Topic`] change the conversation in the same transaction, and those with a
-    /// [`target`](Body::target) what is read of that message.
+    /// What. What changes members, links or the conversation itself changes them in the same
+    /// transaction, and those with a [`target`](Body::target) what is read of that message.
     pub body: Body,
 }
 
@@ -196,11 +198,16 @@ pub enum Refusal {
     NoSuchMessage,
     /// The message is somebody else's.
     NotAuthor,
-    /// It is so already: the emoji is there or is not, the message is pinned or is not.
+    /// It is so already: the emoji is there or is not, the message is pinned or is not, the user is a
+    /// member, the link is there.
     NoChange,
     /// The author has as many emojis on this message as one may have
     /// ([`Append::REACTIONS_MAX`]).
     TooManyReactions,
+    /// There is no such link, or nobody comes in by it any more.
+    NoSuchLink,
+    /// The user was removed from here: somebody has to add them.
+    Barred,
 }
 
 /// On whose behalf something is read.
@@ -310,15 +317,23 @@ pub struct Heads {
 /// 6. **Members only.** An [`Append`] by a user who is not a member (at the least with the role
 ///    that it requires) at that moment is refused; so is a [`Mark`]. Reads with [`Reader::User`]
 ///    answer `None` for somebody who is not a member, exactly as for a conversation that does not
-///    exist.
+///    exist; and who came in while it was [`History::SinceJoining`](crate::model::History) sees the
+///    log from the event on by which they came, as if nothing had been before it: in pages, in
+///    summaries, in what can be answered or changed.
 /// 7. **Membership is what the log says.** `Added` makes members with the role it says (who already
 ///    is one keeps role and marker; who comes back keeps their marker), `Removed` and `Left` end it,
 ///    `Role` changes it, `Title` renames and `Topic` says what it is about. Whoever adds, removes or
 ///    gives a role must [outrank](Role::outranks) the role that is given and the one that the user
-///    has, else it is refused with [`Refusal::RoleTooLow`]; everybody may give themselves a lower one. A `Removed`, `Left` or `Role` that leaves members without an owner is refused
-///    with [`Refusal::LastOwner`] (in a direct conversation all are, so nobody leaves it); an empty
+///    has, else it is refused with [`Refusal::RoleTooLow`]; everybody may give themselves a lower
+///    one. A `Removed`, `Left` or `Role` that leaves members without an owner is refused with [`Refusal::LastOwner`] (in a direct conversation all are, so nobody leaves it); an empty
 ///    group is allowed. `Removed` and `Role` of a user who is not a member are refused with
-///    [`Refusal::NoSuchMember`].
+///    [`Refusal::NoSuchMember`]. `Joined` makes its author a member with the role it says, below
+///    [`Role::Admin`], by a link that is there and [open](Link::is_open) (one use of it is used up;
+///    else [`Refusal::NoSuchLink`]) or because the conversation is public (else
+///    [`Refusal::NotMember`]); who is a member is refused with [`Refusal::NoChange`], who was
+///    removed last with [`Refusal::Barred`], until somebody adds them. `Linked` and `Unlinked` make
+///    and end links ([`Refusal::NoChange`], [`Refusal::NoSuchLink`]); `Access` and `History` change
+///    what holds for those who come later.
 /// 8. **Markers** are merged by [`Marker::merge`] with the head of that moment.
 /// 9. **Unread** is the number of events with [`Body::counts_as_unread`] above the reader's `read`
 ///    whose author is not the reader.
@@ -434,6 +449,47 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&UserId>,
         limit: NonZeroU16,
     ) -> impl Future<Output = Result<Option<Vec<Member>>, StoreError>> + Send;
+
+    /// A conversation as those may see it who could come in; whether they may is the caller's to ask.
+    /// `None`: there is none. By default, for stores without it: none, and nobody comes in by
+    /// themselves.
+    fn listing(
+        &self,
+        conversation: ConversationId,
+    ) -> impl Future<Output = Result<Option<Listing>, StoreError>> + Send {
+        let _ = conversation;
+        async { Ok(None) }
+    }
+
+    /// The public conversations by title (by its bytes) and id, at most `limit`, after the one that
+    /// was last in the page before. By default none.
+    fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> impl Future<Output = Result<Vec<Listing>, StoreError>> + Send {
+        let _ = (after, limit);
+        async { Ok(Vec::new()) }
+    }
+
+    /// A link that was not revoked, open or not, and where it leads. By default there is none.
+    fn link(
+        &self,
+        link: &LinkId,
+    ) -> impl Future<Output = Result<Option<(ConversationId, Link)>, StoreError>> + Send {
+        let _ = link;
+        async { Ok(None) }
+    }
+
+    /// The links of a conversation that were not revoked, open or not, by the time they were made and
+    /// their names. By default none.
+    fn links(
+        &self,
+        conversation: ConversationId,
+    ) -> impl Future<Output = Result<Vec<Link>, StoreError>> + Send {
+        let _ = conversation;
+        async { Ok(Vec::new()) }
+    }
 
     /// How many of the members have received and read up to `place`; a [`Reader::User`] is not
     /// counted. `None`: not readable for this reader. By default all of them are paged through.

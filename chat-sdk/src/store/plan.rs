@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::{Append, Mark, Open, Refusal, Write, Written};
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Emoji, Event, Kind, Marker, Role, Seq, Timestamp, Title,
-        Topic, UserId,
+        Access, Body, ClientKey, ConversationId, Emoji, Entrance, Event, History, Kind, Link,
+        LinkId, Marker, Role, Seq, Timestamp, Title, Topic, UserId,
     },
     sabotage::{self, Defect},
 };
@@ -34,6 +34,8 @@ pub(super) struct Questions {
     pub(super) reactors: BTreeSet<(ConversationId, Seq, UserId)>,
     /// Messages of which it matters whether they are pinned.
     pub(super) pins: BTreeSet<(ConversationId, Seq)>,
+    /// Links that are made, ended or used.
+    pub(super) links: BTreeSet<(ConversationId, LinkId)>,
 }
 
 impl Questions {
@@ -101,11 +103,19 @@ impl Questions {
             Body::Deleted { message } | Body::Pinned { message } | Body::Unpinned { message } => {
                 self.pins.insert((conversation, *message));
             }
+            Body::Linked { link, .. } | Body::Unlinked { link } => {
+                self.links.insert((conversation, link.clone()));
+            }
+            Body::Joined { link, role: _ } => {
+                self.links.extend(link.iter().map(|link| (conversation, link.clone())));
+            }
             Body::Created { .. }
             | Body::Edited { .. }
             | Body::Erased
             | Body::Title { .. }
             | Body::Topic { .. }
+            | Body::Access { .. }
+            | Body::History { .. }
             | Body::Other(_) => {}
         }
         self.messages.extend(body.target().map(|it| (conversation, it)));
@@ -125,6 +135,7 @@ pub(super) struct Found {
     pub(super) messages: HashMap<(ConversationId, Seq), Option<UserId>>,
     pub(super) reactions: HashMap<(ConversationId, Seq, UserId), BTreeSet<Emoji>>,
     pub(super) pins: BTreeSet<(ConversationId, Seq)>,
+    pub(super) links: HashMap<(ConversationId, LinkId), Link>,
 }
 
 /// A conversation.
@@ -137,6 +148,7 @@ pub(super) struct Place {
     /// Whether there were more members than [`Summary::MARKERS_MAX`] before the batch; where it was
     /// asked for.
     pub(super) crowd: bool,
+    pub(super) entrance: Entrance,
 }
 
 /// One who is or was a member.
@@ -145,6 +157,10 @@ pub(super) struct Seat {
     /// `None`: not a member any more.
     pub(super) role: Option<Role>,
     pub(super) marker: Marker,
+    /// The first event they may see, while they are a member.
+    pub(super) visible_from: Seq,
+    /// Whether they were removed, and nobody added them since.
+    pub(super) barred: bool,
 }
 
 /// What is to be written.
@@ -160,6 +176,8 @@ pub(super) struct Changes {
     pub(super) pins: BTreeMap<(ConversationId, Seq), bool>,
     /// Messages whose text has to go, with that of their edits and all emojis on them.
     pub(super) erased: BTreeSet<(ConversationId, Seq)>,
+    /// Links as they are now; `None`: they are no more.
+    pub(super) links: BTreeMap<(ConversationId, LinkId), Option<Link>>,
 }
 
 /// A conversation that changed.
@@ -172,6 +190,10 @@ pub(super) struct Touched {
     pub(super) title: Option<Title>,
     /// `None`: as before; `Some(None)`: none any more.
     pub(super) topic: Option<Option<Topic>>,
+    /// `None`: as before.
+    pub(super) access: Option<Access>,
+    /// `None`: as before.
+    pub(super) history: Option<History>,
 }
 
 /// A seat as it is now.
@@ -219,7 +241,7 @@ impl Plan {
         if let Some(event) = self.found.firsts.get(&open.conversation) {
             return Written::Event { event: event.clone(), fresh: false };
         }
-        let Open { conversation, kind, title, by, key, members, at } = open;
+        let Open { conversation, kind, title, by, key, members, entrance, at } = open;
         let owner = match kind {
             Kind::Direct => None,
             Kind::Group | Kind::Channel => {
@@ -233,8 +255,12 @@ impl Plan {
                 self.put(conversation, user, Some(role));
             }
         }
-        let body = Body::Created { kind, title, members };
+        let Entrance { access, history } = entrance;
+        let body = Body::Created { kind, title, members, access, history };
         let event = self.push(conversation, by, key, at, body);
+        if entrance != Entrance::default() {
+            self.enter_by(conversation, Some(access), Some(history));
+        }
         self.found.firsts.insert(conversation, event.clone());
         Written::Event { event, fresh: true }
     }
@@ -245,7 +271,10 @@ impl Plan {
             return Err(Refusal::NotMember);
         }
         let role = match &by {
-            Some(user) => Some(self.seat(conversation, user).role.ok_or(Refusal::NotMember)?),
+            Some(user) => match self.seat(conversation, user).role {
+                None if matches!(body, Body::Joined { .. }) => None,
+                role => Some(role.ok_or(Refusal::NotMember)?),
+            },
             None => None,
         };
         if let Some(key) = &key
@@ -262,8 +291,9 @@ impl Plan {
             return Err(Refusal::RoleTooLow);
         }
         self.check(conversation, by.as_ref(), role, &body)?;
+        self.check_entrance(conversation, by.as_ref(), at, &body)?;
         self.check_target(conversation, by.as_ref(), role, &body)?;
-        self.take_effect(conversation, by.as_ref(), &body);
+        self.take_effect(conversation, by.as_ref(), at, &body);
         let event = self.push(conversation, by, key, at, body);
         Ok(Written::Event { event, fresh: true })
     }
@@ -284,14 +314,20 @@ impl Plan {
             .target()
             .is_some_and(|message| !self.found.messages.contains_key(&(conversation, message)));
         if !gone {
-            self.take_effect(conversation, from.as_ref(), &body);
+            self.take_effect(conversation, from.as_ref(), at, &body);
         }
         let event = self.push(conversation, from, key, at, body);
         Ok(Written::Event { event, fresh: true })
     }
 
     /// What changes with this event, but for the log itself.
-    fn take_effect(&mut self, conversation: ConversationId, by: Option<&UserId>, body: &Body) {
+    fn take_effect(
+        &mut self,
+        conversation: ConversationId,
+        by: Option<&UserId>,
+        at: Timestamp,
+        body: &Body,
+    ) {
         match body {
             Body::Added { users, role } => {
                 for user in users {
@@ -300,7 +336,11 @@ impl Plan {
                     }
                 }
             }
-            Body::Removed { user } => self.put(conversation, user, None),
+            Body::Removed { user } => {
+                self.put(conversation, user, None);
+                let seat = Seat { barred: true, ..self.seat(conversation, user) };
+                self.seated(conversation, user, seat).role = true;
+            }
             Body::Left => {
                 if let Some(user) = by {
                     self.put(conversation, user, None);
@@ -312,6 +352,25 @@ impl Plan {
             }
             Body::Topic { topic } => {
                 self.touched(conversation).topic = Some(topic.clone());
+            }
+            Body::Access { access } => self.enter_by(conversation, Some(*access), None),
+            Body::History { history } => self.enter_by(conversation, None, Some(*history)),
+            Body::Linked { link, expires_at, uses_max } => {
+                let (expires_at, uses_max) = (*expires_at, *uses_max);
+                let made =
+                    Link { link: link.clone(), by: by.cloned(), at, expires_at, uses_max, uses: 0 };
+                self.put_link((conversation, link.clone()), Some(made));
+            }
+            Body::Unlinked { link } => self.put_link((conversation, link.clone()), None),
+            Body::Joined { link, role } => {
+                let name = link.clone().map(|link| (conversation, link));
+                if let Some((name, link)) = name.and_then(|it| self.found.links.remove_entry(&it)) {
+                    let uses = link.uses.saturating_add(1);
+                    self.put_link(name, Some(Link { uses, ..link }));
+                }
+                if let Some(by) = by.filter(|by| self.seat(conversation, by).role.is_none()) {
+                    self.put(conversation, by, Some(*role));
+                }
             }
             Body::Deleted { message } => self.erase((conversation, *message)),
             Body::Reacted { message, emoji } => {
@@ -387,6 +446,70 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether somebody may come in by themselves as `body` says, or a link can be made or ended.
+    fn check_entrance(
+        &self,
+        conversation: ConversationId,
+        by: Option<&UserId>,
+        at: Timestamp,
+        body: &Body,
+    ) -> Result<(), Refusal> {
+        let link = |link: &LinkId| self.found.links.get(&(conversation, link.clone()));
+        match body {
+            Body::Linked { link: name, .. } if link(name).is_some() => Err(Refusal::NoChange),
+            Body::Unlinked { link: name } if link(name).is_none() => Err(Refusal::NoSuchLink),
+            Body::Joined { link: by_link, role } => {
+                let seat = self.seat(conversation, by.ok_or(Refusal::NotMember)?);
+                let place = self.found.conversations.get(&conversation);
+                let public = place.is_some_and(|it| it.entrance.access == Access::Public);
+                match by_link {
+                    Some(name) => {
+                        let open = link(name).is_some_and(|link| link.is_open(at));
+                        // Who is in needs no link: their second attempt finds it used up.
+                        if !open && seat.role.is_none() {
+                            return Err(Refusal::NoSuchLink);
+                        }
+                    }
+                    None if public => {}
+                    None => return Err(Refusal::NotMember),
+                }
+                if seat.role.is_some() {
+                    Err(Refusal::NoChange)
+                } else if seat.barred {
+                    Err(Refusal::Barred)
+                } else if *role >= Role::Admin {
+                    Err(Refusal::RoleTooLow)
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn enter_by(
+        &mut self,
+        conversation: ConversationId,
+        access: Option<Access>,
+        history: Option<History>,
+    ) {
+        if let Some(place) = self.found.conversations.get_mut(&conversation) {
+            place.entrance.access = access.unwrap_or(place.entrance.access);
+            place.entrance.history = history.unwrap_or(place.entrance.history);
+        }
+        let touched = self.touched(conversation);
+        touched.access = access.or(touched.access);
+        touched.history = history.or(touched.history);
+    }
+
+    fn put_link(&mut self, name: (ConversationId, LinkId), link: Option<Link>) {
+        match &link {
+            Some(link) => self.found.links.insert(name.clone(), link.clone()),
+            None => self.found.links.remove(&name),
+        };
+        self.changes.links.insert(name, link);
+    }
+
     /// Whether the message that `body` answers or changes may be by this user.
     fn check_target(
         &self,
@@ -395,17 +518,16 @@ impl Plan {
         role: Option<Role>,
         body: &Body,
     ) -> Result<(), Refusal> {
+        let from = by.map_or(Seq::ZERO, |by| self.seat(conversation, by).visible_from);
+        let visible = |message| {
+            let author = self.found.messages.get(&(conversation, message));
+            author.filter(|_| message >= from).ok_or(Refusal::NoSuchMessage)
+        };
         if let Body::Message(message) = body {
-            return match message.reply_to {
-                Some(it) if !self.found.messages.contains_key(&(conversation, it)) => {
-                    Err(Refusal::NoSuchMessage)
-                }
-                Some(_) | None => Ok(()),
-            };
+            return message.reply_to.map_or(Ok(()), |it| visible(it).map(|_| ()));
         }
         let Some(message) = body.target() else { return Ok(()) };
-        let author =
-            self.found.messages.get(&(conversation, message)).ok_or(Refusal::NoSuchMessage)?;
+        let author = visible(message)?;
         let own = author.as_ref() == by;
         match body {
             Body::Edited { .. } if !own => Err(Refusal::NotAuthor),
@@ -498,7 +620,17 @@ impl Plan {
             place.members = (place.members + member(role)).saturating_sub(member(before.role));
             place.owners = (place.owners + owner(role)).saturating_sub(owner(before.role));
         }
-        let seated = self.seated(conversation, user, Seat { role, ..before });
+        let mut seat = Seat { role, ..before };
+        if role.is_some() && before.role.is_none() {
+            // Who comes in.
+            let place = self.found.conversations.get(&conversation).copied().unwrap_or_default();
+            seat.barred = false;
+            seat.visible_from = match place.entrance.history {
+                History::All => Seq::new(1),
+                History::SinceJoining => place.head.next(),
+            };
+        }
+        let seated = self.seated(conversation, user, seat);
         seated.role |= before.role != role;
         seated.since |= before.role.is_some() != role.is_some();
     }
@@ -576,6 +708,7 @@ mod tests {
             by: Some(user(members[0])),
             key: None,
             members: members.iter().map(|name| user(name)).collect(),
+            entrance: Entrance::default(),
             at: Timestamp::from_millis(5),
         })
     }
@@ -583,12 +716,16 @@ mod tests {
     /// A group of `members` with this head, whose first member is its owner.
     fn there(head: u64, members: &[&str]) -> Found {
         let mut found = Found::default();
-        let place =
-            Place { head: Seq::new(head), members: members.len() as u64, owners: 1, crowd: false };
+        let place = Place {
+            head: Seq::new(head),
+            members: members.len() as u64,
+            owners: 1,
+            ..Place::default()
+        };
         found.conversations.insert(ID, place);
         for (index, name) in members.iter().enumerate() {
             let role = if index == 0 { Role::Owner } else { Role::Member };
-            let seat = Seat { role: Some(role), marker: Marker::default() };
+            let seat = Seat { role: Some(role), visible_from: Seq::new(1), ..Seat::default() };
             found.seats.insert((ID, user(name)), seat);
         }
         found
@@ -688,7 +825,8 @@ mod tests {
         let (answers, changes) = apply(there(2, &["ann", "bob"]), batch);
         let marker = Marker { received: Seq::new(2), read: Seq::new(1) };
         assert_eq!(answers[0], Written::Marker { marker, moved: true, crowd: false });
-        let seat = Seat { role: Some(Role::Member), marker };
+        let seat =
+            Seat { role: Some(Role::Member), marker, visible_from: Seq::new(1), barred: false };
         let expected = [((ID, user("bob")), Seated { seat, role: true, since: true })];
         assert_eq!(changes.seats, BTreeMap::from(expected));
         let touched = &changes.conversations[&ID];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Page;
 #[cfg(feature = "accounts")]
 use crate::auth::accounts::AccountRole;
-use crate::model::{InvalidId, Kind, Role, Seq, UserId};
+use crate::model::{Access, History, InvalidId, Kind, Role, Seq, UserId};
 
 /// As the log stores an author: the system has no name.
 pub(super) fn author_text(by: Option<&UserId>) -> &str {
@@ -53,6 +53,36 @@ pub(super) fn kind(text: &str) -> Result<Kind, String> {
         "group" => Ok(Kind::Group),
         "channel" => Ok(Kind::Channel),
         other => Err(format!("unknown kind {other:?}")),
+    }
+}
+
+pub(super) const fn access_text(access: Access) -> &'static str {
+    match access {
+        Access::Private => "private",
+        Access::Public => "public",
+    }
+}
+
+pub(super) fn access(text: &str) -> Result<Access, String> {
+    match text {
+        "private" => Ok(Access::Private),
+        "public" => Ok(Access::Public),
+        other => Err(format!("unknown access {other:?}")),
+    }
+}
+
+pub(super) const fn history_text(history: History) -> &'static str {
+    match history {
+        History::All => "all",
+        History::SinceJoining => "since_joining",
+    }
+}
+
+pub(super) fn history(text: &str) -> Result<History, String> {
+    match text {
+        "all" => Ok(History::All),
+        "since_joining" => Ok(History::SinceJoining),
+        other => Err(format!("unknown history {other:?}")),
     }
 }
 

@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 use super::{Mark, Open, Reader, Refusal, Store, StoreError, Write, Written};
 use crate::{
     auth::accounts::{Account, AccountRole, AccountStore, CreateWhen, Creation},
-    model::{Body, ConversationId, CredentialId, Epoch, Event, Marker, Seq, Timestamp, UserId},
+    model::{
+        Body, ConversationId, CredentialId, Entrance, Epoch, Event, Marker, Seq, Timestamp, UserId,
+    },
 };
 
 /// The only version of the format so far.
@@ -413,8 +415,11 @@ impl Log {
                 at,
                 from: by,
                 key,
-                body: Body::Created { kind, title, members },
-            } => Write::Open(Open { conversation, kind, title, by, key, members, at }),
+                body: Body::Created { kind, title, members, access, history },
+            } => {
+                let entrance = Entrance { access, history };
+                Write::Open(Open { conversation, kind, title, by, key, members, entrance, at })
+            }
             event => Write::Restore(event),
         });
         self.expected.push(Some(event));

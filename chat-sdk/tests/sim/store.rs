@@ -9,8 +9,8 @@ use std::{
 };
 
 use chat_sdk::{
-    Body, ConversationId, Epoch, Event, Marker, Member, Memberships, MemoryStore, Message, Seq,
-    Store, Summary, Timestamp, UserId,
+    Body, ConversationId, Epoch, Event, Link, LinkId, Listing, Marker, Member, Memberships,
+    MemoryStore, Message, Seq, Store, Summary, Timestamp, Title, UserId,
     store::{Checkpoint, Events, Heads, Only, Page, Reader, StoreError, Write, Written},
 };
 
@@ -287,5 +287,25 @@ impl Store for FlakyStore {
     ) -> Result<Option<Vec<Member>>, StoreError> {
         let reader = self.reader(reader, Twist::LeakMembers);
         self.call(self.disk.members(reader, conversation, after, limit)).await
+    }
+
+    async fn listing(&self, conversation: ConversationId) -> Result<Option<Listing>, StoreError> {
+        self.call(self.disk.listing(conversation)).await
+    }
+
+    async fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Result<Vec<Listing>, StoreError> {
+        self.call(self.disk.public(after, limit)).await
+    }
+
+    async fn link(&self, link: &LinkId) -> Result<Option<(ConversationId, Link)>, StoreError> {
+        self.call(self.disk.link(link)).await
+    }
+
+    async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
+        self.call(self.disk.links(conversation)).await
     }
 }

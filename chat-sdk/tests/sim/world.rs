@@ -238,6 +238,7 @@ fn found(store: &FlakyStore, recorder: &Recorder) -> Vec<String> {
                 by: members.first().cloned(),
                 key: None,
                 members,
+                entrance: chat_sdk::Entrance::default(),
                 at: Timestamp::from_millis(1_767_225_600_000),
             })
         })

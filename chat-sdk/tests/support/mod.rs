@@ -12,9 +12,9 @@ use std::{
 };
 
 use chat_sdk::{
-    AuthError, Authenticator, Change, Chat, ChatBuilder, ConversationId, Credentials, Draft, Epoch,
-    Event, Health, Identity, Limits, Member, Memberships, MemoryStore, NewGroup, RemoteAddr, Seq,
-    Store, Summary, Text, Timestamp, Title, To, UserId,
+    AuthError, Authenticator, Change, Chat, ChatBuilder, ConversationId, Credentials, Draft,
+    Entrance, Epoch, Event, Health, Identity, Limits, Link, LinkId, Listing, Member, Memberships,
+    MemoryStore, NewGroup, RemoteAddr, Seq, Store, Summary, Text, Timestamp, Title, To, UserId,
     store::{self, Checkpoint, Heads, Only, Page, Reader, StoreError, Write, Written},
 };
 use futures_util::{SinkExt, StreamExt};
@@ -379,6 +379,7 @@ impl Server {
             members,
             key: None,
             channel: false,
+            entrance: Entrance::default(),
         };
         self.chat.open_group(group).await.unwrap()
     }
@@ -785,5 +786,29 @@ impl Store for Moody {
         self.read.fetch_add(1, Ordering::SeqCst);
         self.well(false).await?;
         self.memory.members(reader, conversation, after, limit).await
+    }
+
+    async fn listing(&self, conversation: ConversationId) -> Result<Option<Listing>, StoreError> {
+        self.well(false).await?;
+        self.memory.listing(conversation).await
+    }
+
+    async fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Result<Vec<Listing>, StoreError> {
+        self.well(false).await?;
+        self.memory.public(after, limit).await
+    }
+
+    async fn link(&self, link: &LinkId) -> Result<Option<(ConversationId, Link)>, StoreError> {
+        self.well(false).await?;
+        self.memory.link(link).await
+    }
+
+    async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
+        self.well(false).await?;
+        self.memory.links(conversation).await
     }
 }

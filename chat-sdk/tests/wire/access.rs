@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use chat_sdk::{
-    Change, Chat, ConversationId, Draft, Limits, MemoryStore, NewGroup, Role, Text, Title, To,
-    UserId,
+    Change, Chat, ConversationId, Draft, Entrance, Limits, LinkToken, MemoryStore, NewGroup,
+    NewLink, Role, Text, Title, To, UserId,
     auth::{Accounts, accounts::AccountLimits},
 };
 use serde_json::{Value, json};
@@ -83,6 +83,14 @@ fn table() -> Vec<(&'static str, &'static str, Value, [u16; 8])> {
         ("POST /conversations/{id}/members", "", json!({"users": ["$former"]}), ADMINS(204)),
         ("PATCH /conversations/{id}/members/{user}", "", json!({"role": "owner"}), OWNERS(204)),
         ("DELETE /conversations/{id}/members/{user}", "", Value::Null, ADMINS(204)),
+        ("GET /conversations/{id}/links", "", Value::Null, ADMINS(200)),
+        ("POST /conversations/{id}/links", "", json!({"uses_max": 1}), ADMINS(201)),
+        ("DELETE /conversations/{id}/links/{link}", "", Value::Null, ADMINS(204)),
+        ("POST /conversations/{id}/join", "", Value::Null, MEMBERS(200)),
+        ("GET /join/{token}", "", Value::Null, USERS(200)),
+        // The former member was removed.
+        ("POST /join/{token}", "", Value::Null, [200, 200, 200, 200, 403, 201, 401, 401]),
+        ("GET /directory", "", Value::Null, USERS(200)),
         // Without an upgrade; sockets are the business of the other files.
         ("GET /ws", "", Value::Null, ANYBODY(426)),
     ]
@@ -148,7 +156,7 @@ impl World {
     }
 
     /// A group in which everybody has the place that their role says, and the member has written.
-    async fn group(&self) -> ConversationId {
+    async fn group(&self) -> (ConversationId, LinkToken) {
         let [owner, admin, member, reader, former, _, other] = &self.users;
         let group = NewGroup {
             by: owner.0.clone(),
@@ -156,6 +164,7 @@ impl World {
             members: [admin, member, reader, former, other].map(|(user, _)| user.clone()).into(),
             key: None,
             channel: false,
+            entrance: Entrance::default(),
         };
         let group = self.server.chat.open_group(group).await.unwrap();
         let hi = Draft::new(member.0.clone(), To::Conversation(group), Text::new("hi").unwrap());
@@ -164,7 +173,9 @@ impl World {
             self.server.change(group, Change::SetRole(user.0.clone(), role)).await;
         }
         self.server.change(group, Change::Remove(former.0.clone())).await;
-        group
+        let new = NewLink { by: None, conversation: group, expires_at: None, uses_max: None };
+        let (token, _) = self.server.chat.make_link(new).await.unwrap();
+        (group, token)
     }
 }
 
@@ -177,29 +188,31 @@ async fn every_route_answers_everybody_as_the_table_says() {
         let (method, path) = route.split_once(' ').unwrap();
         for (role, expected) in expected.into_iter().enumerate() {
             n += 1;
-            let group = world.group().await;
+            let (group, token) = world.group().await;
             let fill = |text: &str| {
                 text.replace("{id}", &group.to_string())
                     .replace("{user}", world.user(6).as_str())
+                    .replace("{link}", token.link().as_str())
+                    .replace("{token}", token.as_str())
                     .replace("{message}", "2")
                     .replace("{emoji}", "%F0%9F%91%8D")
                     .replace("$other", world.user(6).as_str())
                     .replace("$former", world.user(4).as_str())
                     .replace("$n", &n.to_string())
             };
-            let mut token = match role {
+            let mut bearer = match role {
                 0..6 => Some(world.users[role].1.clone()),
                 6 => None,
                 _ => Some("of.nobody.atall".to_owned()),
             };
             if route == "POST /user/logout" && role < 6 {
                 // Of a token of its own, so that the others go on.
-                let fresh = Ask::new("POST", "/user/token").bearer(&token.unwrap());
+                let fresh = Ask::new("POST", "/user/token").bearer(&bearer.unwrap());
                 let fresh = world.server.ask(fresh).await.json();
-                token = Some(fresh["token"].as_str().unwrap().to_owned());
+                bearer = Some(fresh["token"].as_str().unwrap().to_owned());
             }
             let mut ask = Ask::new(method, &fill(&format!("{path}{query}")));
-            if let Some(token) = &token {
+            if let Some(token) = &bearer {
                 ask = ask.bearer(token);
             }
             if !body.is_null() {
@@ -221,7 +234,8 @@ async fn every_route_answers_everybody_as_the_table_says() {
 #[tokio::test]
 async fn a_stranger_cannot_tell_a_conversation_from_none() {
     let world = World::new().await;
-    let group = world.group().await.to_string();
+    let (group, token) = world.group().await;
+    let group = group.to_string();
     let nothing = "0197a3f2-52a0-7c4e-9a51-3e3a1b2c4d5e";
     for (route, query, body, _) in table() {
         let (method, path) = route.split_once(' ').unwrap();
@@ -233,6 +247,7 @@ async fn a_stranger_cannot_tell_a_conversation_from_none() {
             let path = path
                 .replace("{id}", id)
                 .replace("{user}", world.user(6).as_str())
+                .replace("{link}", token.link().as_str())
                 .replace("{message}", "2")
                 .replace("{emoji}", "%2B1");
             let mut ask = Ask::new(method, &format!("{path}{query}")).bearer(&world.users[5].1);

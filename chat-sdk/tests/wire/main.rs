@@ -21,6 +21,7 @@ mod signals;
 mod markers;
 mod resume;
 mod groups;
+mod entrance;
 mod credentials;
 mod drain;
 mod crowd;

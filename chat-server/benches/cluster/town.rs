@@ -114,6 +114,7 @@ impl Town {
             by: Some(members[0].clone()),
             key: Some(key),
             members: members.to_vec(),
+            entrance: chat_sdk::Entrance::default(),
             at: Timestamp::from_millis(0),
         };
         self.store.write(vec![Write::Open(open)]).await.unwrap();

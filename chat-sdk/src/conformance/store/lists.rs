@@ -6,7 +6,7 @@ use super::{
     world::{World, added, limit, marker, removed, renamed, role, title, unknown, user},
 };
 use crate::{
-    model::{Body, ConversationId, Kind, Role, Summary, UserId},
+    model::{Body, ConversationId, Entrance, Kind, Role, Seq, Summary, UserId},
     store::Reader,
 };
 
@@ -135,6 +135,8 @@ async fn a_summary_of_a_group_is_complete(trial: Trial) {
     let renaming = w.put(id, "ann", renamed("Ships")).await.expect("an owner may");
     w.mark(id, "bob", 2, 1).await.expect("a member may");
     let expected = Summary {
+        entrance: Entrance::default(),
+        visible_from: Seq::new(1),
         conversation: id,
         kind: Kind::Group,
         title: Some(title("Ships")),

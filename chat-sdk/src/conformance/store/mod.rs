@@ -1,6 +1,7 @@
 //! The contract of the [`Store`]. The groups of cases follow its numbered rules.
 
 mod concurrency;
+mod entrance;
 mod lists;
 mod markers;
 mod membership;
@@ -73,6 +74,7 @@ pub fn store_cases<F: StoreFactory>(factory: F) -> Vec<Case> {
         order::cases(),
         membership::cases(),
         roles::cases(),
+        entrance::cases(),
         privacy::cases(),
         markers::cases(),
         unread::cases(),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     model::{
-        Body, ConversationId, Edit, Emoji, Event, Kind, Marker, Member, MessageState, Reaction,
-        Receipts, Role, Seq, Summary, Timestamp, UserId,
+        Access, Body, ConversationId, Edit, Emoji, Entrance, Event, History, Kind, Link, LinkId,
+        Marker, Member, MessageState, Reaction, Receipts, Role, Seq, Summary, Timestamp, UserId,
     },
     store::{Append, Events, Mark, Only, Open, Page, Refusal, Write, Written},
 };
@@ -47,6 +47,8 @@ impl Model {
                     kind: open.kind,
                     title: open.title.clone(),
                     members: open.members.clone(),
+                    access: open.entrance.access,
+                    history: open.entrance.history,
                 },
             });
         }
@@ -57,7 +59,8 @@ impl Model {
         let log = self.logs.get_mut(&append.conversation).ok_or(Refusal::NotMember)?;
         let mut members = log.members();
         let role = append.by.as_ref().map(|by| members.get(by).copied());
-        if role == Some(None) {
+        let joins = matches!(append.body, Body::Joined { .. });
+        if role == Some(None) && !joins {
             return Err(Refusal::NotMember);
         }
         let first = log.events.iter().find(|event| {
@@ -74,6 +77,7 @@ impl Model {
             return Err(Refusal::RoleTooLow);
         }
         let own = role.flatten();
+        log.check_entrance(append)?;
         log.check_target(append.by.as_ref(), role.flatten(), &append.body)?;
         let event = Event {
             conversation: append.conversation,
@@ -142,7 +146,7 @@ impl Model {
         let members = log.members();
         let role = *members.get(user)?;
         let marker = log.marker(user);
-        let Body::Created { kind, title, members: first } = &log.events[0].body else {
+        let Body::Created { kind, title, members: first, .. } = &log.events[0].body else {
             panic!("a log begins with its creation");
         };
         let title = log
@@ -160,12 +164,15 @@ impl Model {
         });
         let markers: Vec<_> =
             members.keys().map(|member| (member.clone(), log.marker(member))).collect();
+        let visible_from = log.visible_from(user);
         let unread = log.events.iter().filter(|event| {
             event.seq > marker.read
+                && event.seq >= visible_from
                 && event.body.counts_as_unread()
                 && event.from.as_ref() != Some(user)
         });
-        let last = log.events.iter().rev().find(|event| is_message(event));
+        let visible = log.events.iter().rev().filter(|event| event.seq >= visible_from);
+        let last = visible.into_iter().find(|event| is_message(event));
         Some(Summary {
             conversation: id,
             kind: *kind,
@@ -176,6 +183,8 @@ impl Model {
                 Kind::Group | Kind::Channel => None,
             },
             role,
+            entrance: log.entrance(),
+            visible_from,
             member_count: markers.len() as u64,
             head: log.head(),
             marker,
@@ -257,6 +266,109 @@ impl Log {
         })
     }
 
+    /// As the events up to this place say.
+    fn entrance_at(&self, seq: Seq) -> Entrance {
+        let mut entrance = Entrance::default();
+        for event in self.events.iter().filter(|event| event.seq < seq) {
+            match &event.body {
+                Body::Created { access, history, .. } => {
+                    entrance = Entrance { access: *access, history: *history };
+                }
+                Body::Access { access } => entrance.access = *access,
+                Body::History { history } => entrance.history = *history,
+                _ => {}
+            }
+        }
+        entrance
+    }
+
+    fn entrance(&self) -> Entrance {
+        self.entrance_at(Seq::MAX)
+    }
+
+    /// The event by which a member came, if nothing before it is for their eyes; else 1.
+    pub(super) fn visible_from(&self, user: &UserId) -> Seq {
+        let (mut members, mut came) = (BTreeMap::new(), Seq::new(1));
+        for event in &self.events {
+            let before = members.contains_key(user);
+            replay(&mut members, event);
+            if !before && members.contains_key(user) {
+                came = event.seq;
+            }
+        }
+        match self.entrance_at(came).history {
+            History::SinceJoining => came,
+            _ => Seq::new(1),
+        }
+    }
+
+    /// Whether somebody removed them, and nobody added them since.
+    fn is_barred(&self, user: &UserId) -> bool {
+        let last = self.events.iter().rev().find_map(|event| match &event.body {
+            Body::Removed { user: removed } if removed == user => Some(true),
+            Body::Added { users, .. } if users.contains(user) => Some(false),
+            Body::Role { user: set, .. } if set == user => Some(false),
+            Body::Joined { .. } if event.from.as_ref() == Some(user) => Some(false),
+            _ => None,
+        });
+        last == Some(true)
+    }
+
+    /// The links there are, with what was used of each.
+    pub(super) fn links(&self) -> Vec<Link> {
+        let mut links: Vec<Link> = Vec::new();
+        for event in &self.events {
+            match &event.body {
+                Body::Linked { link, expires_at, uses_max } => {
+                    links.retain(|it| it.link != *link);
+                    links.push(Link {
+                        link: link.clone(),
+                        by: event.from.clone(),
+                        at: event.at,
+                        expires_at: *expires_at,
+                        uses_max: *uses_max,
+                        uses: 0,
+                    });
+                }
+                Body::Unlinked { link } => links.retain(|it| it.link != *link),
+                Body::Joined { link: Some(link), .. } => {
+                    for it in links.iter_mut().filter(|it| it.link == *link) {
+                        it.uses += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        links.sort_by(|one, other| (one.at, &one.link).cmp(&(other.at, &other.link)));
+        links
+    }
+
+    fn check_entrance(&self, append: &Append) -> Result<(), Refusal> {
+        let links = self.links();
+        let link = |name: &LinkId| links.iter().find(|it| it.link == *name);
+        match &append.body {
+            Body::Linked { link: name, .. } if link(name).is_some() => Err(Refusal::NoChange),
+            Body::Unlinked { link: name } if link(name).is_none() => Err(Refusal::NoSuchLink),
+            Body::Joined { link: name, role } => {
+                let by = append.by.as_ref().ok_or(Refusal::NotMember)?;
+                let is_member = self.members().contains_key(by);
+                match name {
+                    None if self.entrance().access != Access::Public => Err(Refusal::NotMember),
+                    Some(name)
+                        if !is_member && !link(name).is_some_and(|it| it.is_open(append.at)) =>
+                    {
+                        Err(Refusal::NoSuchLink)
+                    }
+                    _ if is_member => Err(Refusal::NoChange),
+                    _ if self.is_barred(by) => Err(Refusal::Barred),
+                    _ if *role >= Role::Admin => Err(Refusal::RoleTooLow),
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn push(&mut self, event: Event) {
         if let Body::Deleted { message } = event.body
             && self.message(message).is_some()
@@ -285,6 +397,9 @@ impl Log {
             body => body.target(),
         };
         let Some(about) = about else { return Ok(()) };
+        if by.is_some_and(|by| about < self.visible_from(by)) {
+            return Err(Refusal::NoSuchMessage);
+        }
         let message = self.message(about).ok_or(Refusal::NoSuchMessage)?;
         let own = message.from.as_ref() == by;
         let may_delete = own || by.is_none() || role >= Some(Role::Admin);
@@ -351,11 +466,15 @@ impl Log {
         only: Only,
         limit: usize,
     ) -> Events {
-        let wanted = |event: &&Event| match only {
-            Only::Everything => true,
-            Only::Messages => is_message(event),
-            Only::Pinned => is_message(event) && self.state(None, event.seq).pinned,
-            Only::EditsOf(message) => event.body.edits() == Some(message),
+        let from = reader.map_or(Seq::ZERO, |reader| self.visible_from(reader));
+        let wanted = |event: &&Event| {
+            event.seq >= from
+                && match only {
+                    Only::Everything => true,
+                    Only::Messages => is_message(event),
+                    Only::Pinned => is_message(event) && self.state(None, event.seq).pinned,
+                    Only::EditsOf(message) => event.body.edits() == Some(message),
+                }
         };
         let all: Vec<&Event> = self.events.iter().filter(wanted).collect();
         let below = |seq: Seq| all.iter().filter(|event| event.seq < seq).count();
@@ -417,6 +536,11 @@ fn replay(members: &mut BTreeMap<UserId, Role>, event: &Event) {
         }
         Body::Role { user, role } => {
             members.insert(user.clone(), *role);
+        }
+        Body::Joined { role, .. } => {
+            if let Some(from) = &event.from {
+                members.entry(from.clone()).or_insert(*role);
+            }
         }
         _ => {}
     }

@@ -6,7 +6,7 @@ use super::{
     world::{added, role, standing, title, user, users},
 };
 use crate::{
-    model::{Body, Kind, Role},
+    model::{Access, Body, History, Kind, Role},
     store::{Refusal, Write},
 };
 
@@ -106,6 +106,8 @@ async fn the_first_event_says_who_opened_what(trial: Trial) {
     let log = w.log(id).await;
     assert_eq!((log[0].from.as_ref(), log[0].at), (open.by.as_ref(), open.at));
     let expected = Body::Created {
+        access: Access::Private,
+        history: History::All,
         kind: Kind::Group,
         title: Some(title("Boats")),
         members: users(&["ann", "eve", "bob"]),

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Emoji, Event, Kind, Message, Role, Seq, Text, UserId,
+        Access, Body, ClientKey, ConversationId, Emoji, Entrance, Event, History, Kind, LinkToken,
+        Member, Message, Role, Seq, Text, Timestamp, UserId,
     },
     store::{Append, Mark, Only, Page, Reader, Write},
 };
@@ -163,13 +164,17 @@ pub(super) fn random_write(
     // A number that may be that of a message.
     let about = Seq::new(random.below(30));
     let emoji = Emoji::new(*random.pick(&["👍", ":shipit:", "👩🏽‍❤️‍💋‍👨🏿"])).expect("an emoji");
-    let body = match random.below(30) {
+    let access = *random.pick(&[Access::Private, Access::Public]);
+    let history = *random.pick(&[History::All, History::SinceJoining]);
+    let link = LinkToken::fresh([random.below(3) as u8; 16]).link();
+    let body = match random.below(40) {
         0 => {
             let kind = *random.pick(&[Kind::Group, Kind::Channel]);
             let mut open = w.opening(id, kind, &[who, other]);
             if random.once_in(3) {
                 open.by = None;
             }
+            open.entrance = Entrance { access, history };
             return Write::Open(open);
         }
         1..=4 => {
@@ -192,6 +197,17 @@ pub(super) fn random_write(
         21 => Body::Unpinned { message: about },
         22 => about_what(Some(&format!("Regatta {}", random.below(9)))),
         23 => about_what(None),
+        24 => Body::Access { access },
+        25 => Body::History { history },
+        26 | 27 => {
+            let end = w.now().as_millis() + 300_000;
+            let expires_at = random.once_in(2).then(|| Timestamp::from_millis(end));
+            let uses_max = random.once_in(2).then(|| 1 + random.below(2) as u32);
+            Body::Linked { link, expires_at, uses_max }
+        }
+        28 => Body::Unlinked { link },
+        29..=31 => Body::Joined { link: Some(link), role: Role::Member },
+        32 => Body::Joined { link: None, role: any_role },
         _ => Body::Message(said(random)),
     };
     let mut append = w.append(id, by, body);
@@ -256,6 +272,13 @@ async fn compare(w: &World, model: &Model, ids: &[ConversationId], random: &mut 
         let members = w.store.members(Reader::System, *id, None, limit(100)).await;
         let members = members.expect("the store reads").expect("it exists");
         assert_eq!(members, log.members_with_markers(), "seed {seed}");
+        let links = w.store.links(*id).await.expect("the store reads");
+        assert_eq!(links, log.links(), "seed {seed}");
+        for Member { user, .. } in &members {
+            let read = w.tail(user.as_str(), *id, 0, u64::MAX).await;
+            let visible = log.events.iter().filter(|it| it.seq >= log.visible_from(user));
+            assert_eq!(read, Some(visible.cloned().collect()), "seed {seed}: {user}");
+        }
         for who in PEOPLE {
             let place = Seq::new(random.below(log.events.len() as u64 + 3));
             let (name, reader) = (user(who), log.members());

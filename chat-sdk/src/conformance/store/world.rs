@@ -11,8 +11,8 @@ use std::{
 use super::{AnyBackup, Shelf, Trial};
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Event, Kind, Marker, Memberships, Message, Role, Seq,
-        Summary, Text, Timestamp, Title, Topic, UserId,
+        Body, ClientKey, ConversationId, Entrance, Event, Kind, Marker, Memberships, Message, Role,
+        Seq, Summary, Text, Timestamp, Title, Topic, UserId,
     },
     store::{Append, Checkpoint, Events, Mark, Only, Open, Page, Reader, Refusal, Write, Written},
 };
@@ -111,6 +111,7 @@ impl World {
             by: members.first().map(|first| user(first)),
             key: None,
             members: users(members),
+            entrance: Entrance::default(),
             at: self.now(),
         }
     }
@@ -122,7 +123,12 @@ impl World {
             | Body::Removed { .. }
             | Body::Role { .. }
             | Body::Title { .. }
-            | Body::Topic { .. } => Role::Admin,
+            | Body::Topic { .. }
+            | Body::Access { .. }
+            | Body::History { .. }
+            | Body::Linked { .. }
+            | Body::Unlinked { .. } => Role::Admin,
+            Body::Joined { .. } => Role::Reader,
             _ => Role::Member,
         };
         let by = (by != SYSTEM).then(|| user(by));

@@ -5,7 +5,7 @@ use http_body::Body;
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    idempotency_key, paging,
+    entrance, idempotency_key, paging,
     shape::{ConversationShape, MarkerShape, PageShape},
 };
 use crate::{
@@ -22,8 +22,8 @@ use crate::{
         service::{Shared, query},
     },
     model::{
-        Amendment, ConversationId, Marker, Message, Role, Seq, Text, Timestamp, Title, Topic,
-        UserId,
+        Access, Amendment, ClientKey, ConversationId, Entrance, History, Marker, Message, Role,
+        Seq, Text, Timestamp, Title, Topic, UserId,
     },
     protocol::{Code, Problem},
     store::{BoxError, Only},
@@ -33,8 +33,27 @@ use crate::{
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum New {
     Direct { user: UserId },
-    Group { title: Title, members: Vec<UserId> },
-    Channel { title: Title, members: Vec<UserId> },
+    Group(NewShared),
+    Channel(NewShared),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewShared {
+    title: Title,
+    members: Vec<UserId>,
+    #[serde(default)]
+    access: Access,
+    #[serde(default)]
+    history: History,
+}
+
+impl NewShared {
+    fn by(self, by: &UserId, key: Option<ClientKey>, channel: bool) -> NewGroup {
+        let Self { title, members, access, history } = self;
+        let entrance = Entrance { access, history };
+        NewGroup { by: by.clone(), title, members, key, channel, entrance }
+    }
 }
 
 #[derive(Deserialize)]
@@ -57,6 +76,8 @@ struct NewDescription {
     /// `null` takes it away.
     #[serde(default, deserialize_with = "present")]
     topic: Option<Option<Topic>>,
+    access: Option<Access>,
+    history: Option<History>,
 }
 
 #[derive(Deserialize)]
@@ -99,13 +120,11 @@ where
             let key = idempotency_key(headers)?;
             let (opened, status) = match body::json(headers, body, limits).await? {
                 New::Direct { user } => (node.open_direct(me, &user).await, StatusCode::OK),
-                New::Group { title, members } => {
-                    let group = NewGroup { by: me.clone(), title, members, key, channel: false };
-                    (node.open_group(group).await, StatusCode::CREATED)
+                New::Group(new) => {
+                    (node.open_group(new.by(me, key, false)).await, StatusCode::CREATED)
                 }
-                New::Channel { title, members } => {
-                    let group = NewGroup { by: me.clone(), title, members, key, channel: true };
-                    (node.open_group(group).await, StatusCode::CREATED)
+                New::Channel(new) => {
+                    (node.open_group(new.by(me, key, true)).await, StatusCode::CREATED)
                 }
             };
             let (event, fresh) = opened.map_err(|why| Problem::from(&why))?;
@@ -114,10 +133,13 @@ where
         }
         Route::Conversation(id) if get => one(shared, me, id, StatusCode::OK).await,
         Route::Conversation(id) => {
-            let NewDescription { title, topic } = body::json(headers, body, limits).await?;
+            let NewDescription { title, topic, access, history } =
+                body::json(headers, body, limits).await?;
             let changes = [
                 title.map(Change::SetTitle),
                 topic.map(|topic| topic.map_or(Change::ClearTopic, Change::SetTopic)),
+                access.map(Change::SetAccess),
+                history.map(Change::SetHistory),
             ];
             describe(shared, me, id, changes).await
         }
@@ -229,6 +251,9 @@ where
         | Route::Me
         | Route::Users
         | Route::Messages => Err(Problem::new(Code::NotFound, "no such route")),
+        Route::Links(_) | Route::Link(..) | Route::Enter(_) | Route::Door(_) | Route::Directory => {
+            entrance::answer(shared, route, parts, body, me).await
+        }
     }
 }
 
@@ -243,14 +268,15 @@ async fn change(
     Ok(reply::no_content())
 }
 
-/// Title and topic, one after the other: who may change one may change both.
+/// One after the other: who may change one may change all.
 async fn describe(
     shared: &Shared,
     me: &UserId,
     id: ConversationId,
-    changes: [Option<Change>; 2],
+    changes: [Option<Change>; 4],
 ) -> Result<Reply, Problem> {
-    let mut reply = Err(Problem::new(Code::Invalid, "neither a title nor a topic"));
+    let mut reply =
+        Err(Problem::new(Code::Invalid, "nothing to change: no title, topic, access or history"));
     for one in changes.into_iter().flatten() {
         reply = Ok(change(shared, me, id, one).await?);
     }

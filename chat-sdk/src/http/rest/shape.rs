@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Edit, Event, Kind, Marker, Message, Reaction, Role, Seq,
-        Summary, Text, Timestamp, Title, Topic, UserId,
+        Access, Body, ClientKey, ConversationId, Edit, Event, History, Kind, Marker, Message,
+        Reaction, Role, Seq, Summary, Text, Timestamp, Title, Topic, UserId,
     },
     store::Events,
 };
@@ -97,6 +97,13 @@ pub(super) struct ConversationShape {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
     role: Role,
+    #[serde(skip_serializing_if = "Access::is_private")]
+    access: Access,
+    #[serde(skip_serializing_if = "History::is_all")]
+    history: History,
+    /// Where the log begins for the reader, if it is not its beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visible_from: Option<Seq>,
     member_count: u64,
     head: Seq,
     #[serde(flatten)]
@@ -136,6 +143,9 @@ impl From<Summary> for ConversationShape {
             topic: summary.topic,
             user: summary.other,
             role: summary.role,
+            access: summary.entrance.access,
+            history: summary.entrance.history,
+            visible_from: Some(summary.visible_from).filter(|from| *from > Seq::new(1)),
             member_count: summary.member_count,
             head: summary.head,
             marker: summary.marker,

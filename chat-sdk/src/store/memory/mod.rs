@@ -19,8 +19,9 @@ use super::{
     plan::{self, Changes, Found, Place, Questions},
 };
 use crate::model::{
-    Body, ClientKey, ConversationId, Edit, Emoji, Epoch, Event, Kind, Marker, Member, Membership,
-    Memberships, MessageState, Reaction, Role, Seq, Summary, Timestamp, Title, Topic, UserId,
+    Access, Body, ClientKey, ConversationId, Edit, Emoji, Entrance, Epoch, Event, Kind, Link,
+    LinkId, Listing, Marker, Member, Membership, Memberships, MessageState, Reaction, Role, Seq,
+    Summary, Timestamp, Title, Topic, UserId,
 };
 
 /// A store in memory. Clones share the data, as nodes share a database.
@@ -153,8 +154,8 @@ impl Store for MemoryStore {
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Event>>, StoreError> {
         let data = self.lock();
-        Ok(data.readable(reader, conversation).map(|log| {
-            let (_, newer) = log.events.split_at(log.place_after(after));
+        Ok(data.readable(reader, conversation).map(|(log, from)| {
+            let (_, newer) = log.events.split_at(log.place_after(after.max(from.previous())));
             newer
                 .iter()
                 .take_while(|event| event.seq <= upto)
@@ -173,7 +174,8 @@ impl Store for MemoryStore {
         limit: NonZeroU16,
     ) -> Result<Option<Events>, StoreError> {
         let data = self.lock();
-        Ok(data.readable(reader, conversation).map(|log| log.page(reader, page, only, limit)))
+        let readable = data.readable(reader, conversation);
+        Ok(readable.map(|(log, from)| log.page(reader, from, page, only, limit)))
     }
 
     async fn conversations(
@@ -211,7 +213,7 @@ impl Store for MemoryStore {
     ) -> Result<Option<Vec<Member>>, StoreError> {
         let data = self.lock();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(data.readable(reader, conversation).map(|log| {
+        Ok(data.readable(reader, conversation).map(|(log, _)| {
             log.seats
                 .range::<UserId, _>((from, Bound::Unbounded))
                 .filter_map(|(user, seat)| {
@@ -220,6 +222,42 @@ impl Store for MemoryStore {
                 .take(usize::from(limit.get()))
                 .collect()
         }))
+    }
+
+    async fn listing(&self, conversation: ConversationId) -> Result<Option<Listing>, StoreError> {
+        Ok(self.lock().logs.get(&conversation).map(|log| log.listing(conversation)))
+    }
+
+    async fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Result<Vec<Listing>, StoreError> {
+        let data = self.lock();
+        let public = data.logs.iter().filter(|(_, log)| log.entrance.access == Access::Public);
+        let mut public: Vec<_> = public
+            .filter_map(|(id, log)| Some((log.title.as_ref()?, *id, log)))
+            .filter(|(title, id, _)| {
+                after.as_ref().is_none_or(|(last, at)| (title.as_str(), id) > (last.as_str(), at))
+            })
+            .collect();
+        public.sort_unstable_by_key(|(title, id, _)| (title.as_str(), *id));
+        let page = public.into_iter().take(usize::from(limit.get()));
+        Ok(page.map(|(_, id, log)| log.listing(id)).collect())
+    }
+
+    async fn link(&self, link: &LinkId) -> Result<Option<(ConversationId, Link)>, StoreError> {
+        let data = self.lock();
+        let found = data.logs.iter().find_map(|(id, log)| Some((*id, log.links.get(link)?)));
+        Ok(found.map(|(id, link)| (id, link.clone())))
+    }
+
+    async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
+        let data = self.lock();
+        let links = data.logs.get(&conversation).map(|log| log.links.values().cloned());
+        let mut links: Vec<_> = links.into_iter().flatten().collect();
+        links.sort_by(|one, other| (one.at, &one.link).cmp(&(other.at, &other.link)));
+        Ok(links)
     }
 }
 
@@ -241,6 +279,8 @@ struct Log {
     kind: Kind,
     title: Option<Title>,
     topic: Option<Topic>,
+    entrance: Entrance,
+    links: BTreeMap<LinkId, Link>,
     events: Vec<Event>,
     /// In which commit each event was written; ascending.
     stamps: Vec<u64>,
@@ -259,6 +299,8 @@ struct Seat {
     /// `None`: not a member any more.
     role: Option<Role>,
     marker: Marker,
+    visible_from: Seq,
+    barred: bool,
     /// The commit in which they last came or went.
     since: u64,
 }
@@ -287,7 +329,7 @@ impl Data {
         let mut found = Found::default();
         for id in &asked.conversations {
             let Some(log) = self.logs.get(id) else { continue };
-            let mut place = Place { head: log.head(), ..Place::default() };
+            let mut place = Place { head: log.head(), entrance: log.entrance, ..Place::default() };
             if asked.counts.contains(id) {
                 let roles = || log.seats.values().filter_map(|seat| seat.role);
                 place.members = roles().count() as u64;
@@ -326,8 +368,14 @@ impl Data {
         for name @ (id, user) in &asked.seats {
             let log = self.logs.get(id);
             if let Some(seat) = log.and_then(|log| log.seats.get(user)) {
-                let seat = plan::Seat { role: seat.role, marker: seat.marker };
+                let Seat { role, marker, visible_from, barred, since: _ } = *seat;
+                let seat = plan::Seat { role, marker, visible_from, barred };
                 found.seats.insert(name.clone(), seat);
+            }
+        }
+        for name @ (id, link) in &asked.links {
+            if let Some(link) = self.logs.get(id).and_then(|log| log.links.get(link)) {
+                found.links.insert(name.clone(), link.clone());
             }
         }
         found
@@ -353,13 +401,15 @@ impl Data {
             if let Some(topic) = touched.topic {
                 log.topic = topic;
             }
+            log.entrance.access = touched.access.unwrap_or(log.entrance.access);
+            log.entrance.history = touched.history.unwrap_or(log.entrance.history);
         }
         for ((id, user), seated) in changes.seats {
             let log = self.logs.get_mut(&id).expect("it was found or opened");
             let seat = log.seats.entry(user.clone()).or_default();
-            let plan::Seat { role, marker } = seated.seat;
+            let plan::Seat { role, marker, visible_from, barred } = seated.seat;
             let since = if seated.since { stamp } else { seat.since };
-            *seat = Seat { role, marker, since };
+            *seat = Seat { role, marker, visible_from, barred, since };
             self.seated.entry(user).or_default().insert(id);
         }
         for ((id, message, user, emoji), there) in changes.reactions {
@@ -379,18 +429,28 @@ impl Data {
                 log.pins.remove(&message);
             }
         }
+        for ((id, name), link) in changes.links {
+            let log = self.logs.get_mut(&id).expect("it was found or opened");
+            match link {
+                Some(link) => log.links.insert(name, link),
+                None => log.links.remove(&name),
+            };
+        }
         for (id, message) in changes.erased {
             let log = self.logs.get_mut(&id).expect("it was found or opened");
             log.erase(message);
         }
     }
 
-    /// The log, if it exists and this reader may see it.
-    fn readable(&self, reader: Reader<'_>, conversation: ConversationId) -> Option<&Log> {
+    /// The log, if it exists and this reader may see it, and from where on.
+    fn readable(&self, reader: Reader<'_>, conversation: ConversationId) -> Option<(&Log, Seq)> {
         let log = self.logs.get(&conversation)?;
         match reader {
-            Reader::System => Some(log),
-            Reader::User(user) => log.role(user).map(|_| log),
+            Reader::System => Some((log, Seq::new(1))),
+            Reader::User(user) => {
+                let seat = log.seats.get(user)?;
+                seat.role.map(|_| (log, seat.visible_from))
+            }
         }
     }
 
@@ -436,12 +496,14 @@ impl Data {
             Kind::Direct => log.seats.keys().find(|other| *other != user).or(Some(user)).cloned(),
             Kind::Group | Kind::Channel => None,
         };
-        let (_, unseen) = log.events.split_at(log.place_after(seat.marker.read));
+        let (_, visible) = log.events.split_at(log.place_after(seat.visible_from.previous()));
+        let seen = seat.marker.read.max(seat.visible_from.previous());
+        let (_, unseen) = log.events.split_at(log.place_after(seen));
         let unread = unseen
             .iter()
             .filter(|event| event.body.counts_as_unread() && event.from.as_ref() != Some(user))
             .count();
-        let last = log.events.iter().rev().find(|event| matches!(event.body, Body::Message(_)));
+        let last = visible.iter().rev().find(|event| matches!(event.body, Body::Message(_)));
         Some(Summary {
             conversation,
             kind: log.kind,
@@ -449,6 +511,8 @@ impl Data {
             topic: log.topic.clone(),
             other,
             role,
+            entrance: log.entrance,
+            visible_from: seat.visible_from,
             member_count: member_count as u64,
             head: log.head(),
             marker: seat.marker,
@@ -467,6 +531,8 @@ impl Log {
             kind,
             title,
             topic: None,
+            entrance: Entrance::default(),
+            links: BTreeMap::new(),
             events: Vec::new(),
             stamps: Vec::new(),
             changed: 0,
@@ -495,8 +561,15 @@ impl Log {
         self.events.last().map_or(Timestamp::default(), |event| event.at)
     }
 
-    fn role(&self, user: &UserId) -> Option<Role> {
-        self.seats.get(user)?.role
+    fn listing(&self, conversation: ConversationId) -> Listing {
+        Listing {
+            conversation,
+            kind: self.kind,
+            title: self.title.clone(),
+            topic: self.topic.clone(),
+            access: self.entrance.access,
+            member_count: self.seats.values().filter(|seat| seat.role.is_some()).count() as u64,
+        }
     }
 
     /// The message at this place, if there is one.
@@ -528,7 +601,14 @@ impl Log {
         self.stamps.push(stamp);
     }
 
-    fn page(&self, reader: Reader<'_>, page: Page, only: Only, limit: NonZeroU16) -> Events {
+    fn page(
+        &self,
+        reader: Reader<'_>,
+        from: Seq,
+        page: Page,
+        only: Only,
+        limit: NonZeroU16,
+    ) -> Events {
         let limit = usize::from(limit.get());
         // The page lies around this place: so many at most before it, so many after.
         let (place, before, after) = match page {
@@ -540,11 +620,14 @@ impl Log {
                 (self.place_after(seq.previous()), before, limit - before)
             }
         };
-        let wanted = |event: &&Event| match only {
-            Only::Everything => true,
-            Only::Messages => matches!(event.body, Body::Message(_)),
-            Only::Pinned => self.pins.contains(&event.seq),
-            Only::EditsOf(message) => event.body.edits() == Some(message),
+        let wanted = |event: &&Event| {
+            event.seq >= from
+                && match only {
+                    Only::Everything => true,
+                    Only::Messages => matches!(event.body, Body::Message(_)),
+                    Only::Pinned => self.pins.contains(&event.seq),
+                    Only::EditsOf(message) => event.body.edits() == Some(message),
+                }
         };
         let (older, newer) = self.events.split_at(place);
         // One more than wanted tells whether there are more.

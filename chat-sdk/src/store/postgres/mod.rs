@@ -41,8 +41,8 @@ use super::{
 };
 use crate::{
     model::{
-        ConversationId, Epoch, Event, Member, Memberships, Receipts, Seq, Summary, Timestamp,
-        UserId,
+        ConversationId, Epoch, Event, Link, LinkId, Listing, Member, Memberships, Receipts, Seq,
+        Summary, Timestamp, Title, UserId,
     },
     tls::TlsRoots,
 };
@@ -529,5 +529,30 @@ impl Store for PostgresStore {
     ) -> Result<Option<Receipts>, StoreError> {
         let rows = self.rows(read::receipts(reader, conversation, place)).await?;
         read::receipts_of(&rows)
+    }
+
+    async fn listing(&self, conversation: ConversationId) -> Result<Option<Listing>, StoreError> {
+        let rows = self.rows(read::listing(conversation)).await?;
+        rows.first().map(row::listing).transpose()
+    }
+
+    async fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Result<Vec<Listing>, StoreError> {
+        let rows = self.rows(read::public(after, limit)).await?;
+        rows.iter().map(row::listing).collect()
+    }
+
+    async fn link(&self, link: &LinkId) -> Result<Option<(ConversationId, Link)>, StoreError> {
+        let rows = self.rows(read::link(link)).await?;
+        let found = |row| Ok((row::conversation(row, 6)?, row::link(row, 0)?));
+        rows.first().map(found).transpose()
+    }
+
+    async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
+        let rows = self.rows(read::links(conversation)).await?;
+        rows.iter().map(|row| row::link(row, 0)).collect()
     }
 }

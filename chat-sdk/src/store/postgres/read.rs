@@ -8,12 +8,12 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{
     error::defect,
     life::{Flushed, MOMENT_COLUMNS, Moment, moment_columns},
-    row::{self, event_columns},
+    row::{self, event_columns, link_columns, listing_columns},
 };
 use crate::{
     model::{
-        ConversationId, Edit, Emoji, Event, Kind, Marker, Member, Membership, Memberships,
-        MessageState, Reaction, Receipts, Seq, Summary, Timestamp, UserId,
+        ConversationId, Edit, Emoji, Event, Kind, LinkId, Marker, Member, Membership, Memberships,
+        MessageState, Reaction, Receipts, Seq, Summary, Timestamp, Title, UserId,
     },
     store::{
         Checkpoint, Events, Heads, Only, Page, Reader, StoreError, checkpoint,
@@ -29,14 +29,16 @@ macro_rules! look_back {
     };
 }
 
-/// Whether the conversation $1 exists and the reader $2 may see it; the system is called ''.
+/// Whether the conversation $1 exists and the reader $2 may see it, and from where on; the system is
+/// called ''.
 macro_rules! readable {
     () => {
-        "SELECT CASE WHEN $2::text = ''
-            THEN EXISTS (SELECT FROM {schema}.chat_conversations WHERE id = $1)
-            ELSE EXISTS (SELECT FROM {schema}.chat_members
+        "SELECT v.place IS NOT NULL AS readable, v.place AS visible_from
+        FROM (SELECT CASE WHEN $2::text = ''
+            THEN (SELECT 1::bigint FROM {schema}.chat_conversations WHERE id = $1)
+            ELSE (SELECT visible_from FROM {schema}.chat_members
                 WHERE conversation = $1 AND member = $2 AND role IS NOT NULL)
-            END AS readable"
+            END AS place) v"
     };
 }
 
@@ -199,6 +201,7 @@ pub(super) fn read(
             LEFT JOIN LATERAL (
                 SELECT * FROM {schema}.chat_events e
                 WHERE r.readable AND e.conversation = $1 AND e.seq > $3 AND e.seq <= $4
+                    AND e.seq >= r.visible_from
                 ORDER BY e.seq LIMIT $5) e ON true
             ORDER BY e.seq"
         ),
@@ -241,12 +244,14 @@ macro_rules! page_sql {
             ") r
             LEFT JOIN LATERAL (
                 (SELECT * FROM {schema}.chat_events o
-                WHERE r.readable AND o.conversation = $1 AND o.seq < $3",
+                WHERE r.readable AND o.conversation = $1 AND o.seq < $3
+                    AND o.seq >= r.visible_from",
             $only,
             "   ORDER BY o.seq DESC LIMIT $4)
                 UNION ALL
                 (SELECT * FROM {schema}.chat_events o
-                WHERE r.readable AND o.conversation = $1 AND o.seq >= $3",
+                WHERE r.readable AND o.conversation = $1 AND o.seq >= $3
+                    AND o.seq >= r.visible_from",
             $only,
             "   ORDER BY o.seq LIMIT $5)) e ON true ",
             $states,
@@ -373,13 +378,13 @@ macro_rules! summaries {
                     ELSE (SELECT count(*) FROM {schema}.chat_members n
                         WHERE n.conversation = p.id AND n.role IS NOT NULL) END,
                 (SELECT count(*) FROM {schema}.chat_events u
-                    WHERE u.conversation = p.id AND u.seq > p.read AND u.author <> $1
-                        AND u.message),
+                    WHERE u.conversation = p.id AND u.seq > p.read AND u.seq >= p.visible_from
+                        AND u.author <> $1 AND u.message),
                 CASE WHEN p.kind = 'direct' THEN (SELECT o.member FROM {schema}.chat_members o
                     WHERE o.conversation = p.id AND o.member <> $1 LIMIT 1) END,
                 e.seq IS NOT NULL, ",
             event_columns!(),
-            ", d.seq, d.at, d.body, p.topic FROM (",
+            ", d.seq, d.at, d.body, p.topic, p.access, p.history, p.visible_from FROM (",
             $places,
             ") p
             CROSS JOIN LATERAL (
@@ -390,7 +395,8 @@ macro_rules! summaries {
                     WHERE m.conversation = p.id AND m.role IS NOT NULL
                     ORDER BY m.member LIMIT $2::bigint + 1) n) marks
             LEFT JOIN LATERAL (SELECT * FROM {schema}.chat_events l
-                WHERE l.conversation = p.id AND l.message ORDER BY l.seq DESC LIMIT 1) e ON true
+                WHERE l.conversation = p.id AND l.message AND l.seq >= p.visible_from
+                ORDER BY l.seq DESC LIMIT 1) e ON true
             LEFT JOIN LATERAL (SELECT x.seq, x.at, x.body FROM {schema}.chat_events x
                 WHERE x.conversation = p.id AND x.edits = e.seq
                 ORDER BY x.seq DESC LIMIT 1) d ON true ",
@@ -406,7 +412,7 @@ pub(super) fn conversations(
 ) -> Query {
     query!(
         summaries!(
-            "SELECT c.*, m.role, m.received, m.read
+            "SELECT c.*, m.role, m.received, m.read, m.visible_from
             FROM {schema}.chat_members m
             JOIN {schema}.chat_conversations c ON c.id = m.conversation
             WHERE m.member = $1 AND m.role IS NOT NULL
@@ -425,7 +431,7 @@ pub(super) fn conversations(
 pub(super) fn conversation(user: &UserId, conversation: ConversationId) -> Query {
     query!(
         summaries!(
-            "SELECT c.*, m.role, m.received, m.read
+            "SELECT c.*, m.role, m.received, m.read, m.visible_from
             FROM {schema}.chat_members m
             JOIN {schema}.chat_conversations c ON c.id = m.conversation
             WHERE m.conversation = $3 AND m.member = $1 AND m.role IS NOT NULL",
@@ -459,6 +465,8 @@ pub(super) fn summary_of(row: &Row, user: &UserId) -> Result<Summary, StoreError
         topic: row::topic(row, 23)?,
         other,
         role: row::role(row, 3)?.ok_or_else(|| defect("a member without a role"))?,
+        entrance: row::entrance(row, 24, 25)?,
+        visible_from: row::seq(row, 26)?,
         member_count,
         head: row::seq(row, 4)?,
         marker: row::marker(row, 5, 6)?,
@@ -548,4 +556,55 @@ pub(super) fn receipts_of(rows: &[Row]) -> Result<Option<Receipts>, StoreError> 
     let Some([row]) = readable(rows)? else { return Ok(None) };
     let (members, received) = (row::number(row, 2)?, row::number(row, 3)?);
     Ok(Some(Receipts { members, received, read: row::number(row, 4)? }))
+}
+
+pub(super) fn listing(conversation: ConversationId) -> Query {
+    query!(
+        concat!(
+            "SELECT ",
+            listing_columns!(),
+            " FROM {schema}.chat_conversations c WHERE c.id = $1"
+        ),
+        row::id(conversation),
+    )
+}
+
+pub(super) fn public(after: Option<(Title, ConversationId)>, limit: NonZeroU16) -> Query {
+    // Every title comes after ''.
+    let (title, id) =
+        after.map_or_else(Default::default, |(title, id)| (title.as_str().to_owned(), row::id(id)));
+    query!(
+        concat!(
+            "SELECT ",
+            listing_columns!(),
+            " FROM {schema}.chat_conversations c
+            WHERE c.access = 'public' AND ((c.title COLLATE \"C\"), c.id) > ($1::text, $2::uuid)
+            ORDER BY c.title COLLATE \"C\", c.id LIMIT $3"
+        ),
+        title,
+        id,
+        i64::from(limit.get()),
+    )
+}
+
+pub(super) fn link(link: &LinkId) -> Query {
+    query!(
+        concat!(
+            "SELECT ",
+            link_columns!(),
+            ", l.conversation FROM {schema}.chat_links l WHERE l.link = $1 LIMIT 1"
+        ),
+        link.as_str().to_owned(),
+    )
+}
+
+pub(super) fn links(conversation: ConversationId) -> Query {
+    query!(
+        concat!(
+            "SELECT ",
+            link_columns!(),
+            " FROM {schema}.chat_links l WHERE l.conversation = $1 ORDER BY l.made_at, l.link"
+        ),
+        row::id(conversation),
+    )
 }

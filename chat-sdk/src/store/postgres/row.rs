@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::error::{defect, map};
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Emoji, Epoch, Event, Kind, Marker, Role, Seq, Timestamp,
-        Title, Topic, UserId,
+        Body, ClientKey, ConversationId, Emoji, Entrance, Epoch, Event, Kind, Link, LinkId,
+        Listing, Marker, Role, Seq, Timestamp, Title, Topic, UserId,
     },
     store::{StoreError, spelling},
 };
@@ -96,6 +96,56 @@ pub(super) fn role(row: &Row, index: usize) -> Result<Option<Role>, StoreError> 
 
 pub(super) fn kind(row: &Row, index: usize) -> Result<Kind, StoreError> {
     column(row, index, spelling::kind)
+}
+
+pub(super) fn entrance(row: &Row, access: usize, history: usize) -> Result<Entrance, StoreError> {
+    Ok(Entrance {
+        access: column(row, access, spelling::access)?,
+        history: column(row, history, spelling::history)?,
+    })
+}
+
+/// The columns that [`link`] reads, of a table called `l`.
+macro_rules! link_columns {
+    () => {
+        "l.link, l.made_by, l.made_at, l.expires_at, l.uses_max, l.uses"
+    };
+}
+pub(super) use link_columns;
+
+/// A link, from [`link_columns`] that begin at `from`.
+pub(super) fn link(row: &Row, from: usize) -> Result<Link, StoreError> {
+    let small = |number: i64| u32::try_from(number).map_err(defect);
+    Ok(Link {
+        link: column(row, from, |link: &str| link.parse::<LinkId>())?,
+        by: author(row, from + 1)?,
+        at: Timestamp::from_millis(get(row, from + 2)?),
+        expires_at: get::<Option<i64>>(row, from + 3)?.map(Timestamp::from_millis),
+        uses_max: get::<Option<i64>>(row, from + 4)?.map(small).transpose()?,
+        uses: small(get(row, from + 5)?)?,
+    })
+}
+
+/// The columns that [`listing`] reads, of a conversation `c`.
+macro_rules! listing_columns {
+    () => {
+        "c.id, c.kind, c.title, c.topic, c.access, c.history,
+        (SELECT count(*) FROM {schema}.chat_members m
+            WHERE m.conversation = c.id AND m.role IS NOT NULL)"
+    };
+}
+pub(super) use listing_columns;
+
+/// A listing, from [`listing_columns`].
+pub(super) fn listing(row: &Row) -> Result<Listing, StoreError> {
+    Ok(Listing {
+        conversation: conversation(row, 0)?,
+        kind: kind(row, 1)?,
+        title: title(row, 2)?,
+        topic: topic(row, 3)?,
+        access: entrance(row, 4, 5)?.access,
+        member_count: number(row, 6)?,
+    })
 }
 
 /// A conversation as a parameter.

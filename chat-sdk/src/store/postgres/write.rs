@@ -10,16 +10,16 @@ use uuid::Uuid;
 use super::{
     error::{Failure, defect},
     life::Flushed,
-    row::{self, event_columns},
+    row::{self, event_columns, link_columns},
     session::{self, Session},
 };
 use crate::{
-    model::{ClientKey, ConversationId, Seq, Summary, Title, Topic},
+    model::{ClientKey, ConversationId, LinkId, Seq, Summary, Title, Topic},
     sabotage::{self, Defect},
     store::{
         StoreError, Write, Written,
         plan::{Changes, Found, Place, Questions, Seat, apply},
-        spelling::{author_text, kind_text, place, role_text},
+        spelling::{access_text, author_text, history_text, kind_text, place, role_text},
     },
 };
 
@@ -40,12 +40,13 @@ const OPEN: &str = "
 /// Always in the same order, so that no two batches wait for each other. Numbers are taken, keys
 /// and members looked at only under this lock: so the order of numbers is that of commits.
 const LOCK: &str = "
-    SELECT id, head FROM {schema}.chat_conversations WHERE id = ANY($1::uuid[])
+    SELECT id, head, access, history FROM {schema}.chat_conversations WHERE id = ANY($1::uuid[])
     ORDER BY id FOR NO KEY UPDATE";
 
 /// The defect of taking numbers without the lock.
 const NO_LOCK: &str = "
-    SELECT id, head FROM {schema}.chat_conversations WHERE id = ANY($1::uuid[]) ORDER BY id";
+    SELECT id, head, access, history FROM {schema}.chat_conversations WHERE id = ANY($1::uuid[])
+    ORDER BY id";
 
 const FIRSTS: &str = concat!(
     "SELECT ",
@@ -64,7 +65,7 @@ const KEYED: &str = concat!(
 );
 
 const SEATS: &str = "
-    SELECT m.conversation, m.member, m.role, m.received, m.read
+    SELECT m.conversation, m.member, m.role, m.received, m.read, m.visible_from, m.barred
     FROM unnest($1::uuid[], $2::text[]) AS s(conversation, member)
     JOIN {schema}.chat_members m ON m.conversation = s.conversation AND m.member = s.member";
 
@@ -87,6 +88,11 @@ const CROWDS: &str = "
 const TOPIC: &str = "
     UPDATE {schema}.chat_conversations c SET topic = t.topic
     FROM unnest($1::uuid[], $2::text[]) AS t(id, topic) WHERE c.id = t.id";
+
+const ENTRANCE: &str = "
+    UPDATE {schema}.chat_conversations c
+    SET access = coalesce(t.access, c.access), history = coalesce(t.history, c.history)
+    FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t(id, access, history) WHERE c.id = t.id";
 
 const TOUCH: &str = "
     UPDATE {schema}.chat_conversations c
@@ -114,13 +120,16 @@ const INSERT_BLINDLY: &str = "
     ON CONFLICT (conversation, seq) DO NOTHING";
 
 const SEAT: &str = "
-    INSERT INTO {schema}.chat_members AS m (conversation, member, role, received, read, since)
+    INSERT INTO {schema}.chat_members AS m
+        (conversation, member, role, received, read, since, visible_from, barred)
     SELECT s.conversation, s.member, s.role, s.received, s.read,
-        CASE WHEN s.since THEN $7::bigint ELSE 0 END
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[])
-        AS s(conversation, member, role, received, read, since)
+        CASE WHEN s.since THEN $7::bigint ELSE 0 END, s.visible_from, s.barred
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[],
+        $8::bigint[], $9::boolean[])
+        AS s(conversation, member, role, received, read, since, visible_from, barred)
     ON CONFLICT (conversation, member) DO UPDATE
     SET role = excluded.role, received = excluded.received, read = excluded.read,
+        visible_from = excluded.visible_from, barred = excluded.barred,
         since = CASE WHEN excluded.since > 0 THEN excluded.since ELSE m.since END";
 
 /// Messages and their authors.
@@ -164,6 +173,29 @@ const PIN: &str = "
     INSERT INTO {schema}.chat_pins (conversation, message)
     SELECT conversation, message FROM p WHERE pinned ON CONFLICT DO NOTHING";
 
+const LINKS: &str = concat!(
+    "SELECT l.conversation, ",
+    link_columns!(),
+    " FROM unnest($1::uuid[], $2::text[]) AS a(conversation, link)
+    JOIN {schema}.chat_links l ON l.conversation = a.conversation AND l.link = a.link"
+);
+
+const LINK: &str = "
+    WITH l AS (
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[],
+            $6::bigint[], $7::bigint[], $8::boolean[])
+            AS l(conversation, link, made_by, made_at, expires_at, uses_max, uses, there)
+    ), gone AS (
+        DELETE FROM {schema}.chat_links c USING l
+        WHERE NOT l.there AND c.conversation = l.conversation AND c.link = l.link
+    )
+    INSERT INTO {schema}.chat_links
+        (conversation, link, made_by, made_at, expires_at, uses_max, uses)
+    SELECT conversation, link, made_by, made_at, expires_at, uses_max, uses FROM l WHERE there
+    ON CONFLICT (conversation, link) DO UPDATE
+    SET made_by = excluded.made_by, made_at = excluded.made_at,
+        expires_at = excluded.expires_at, uses_max = excluded.uses_max, uses = excluded.uses";
+
 /// Messages, their edits and all emojis on them.
 const ERASE: &str = r#"
     WITH m AS (
@@ -179,9 +211,9 @@ const ERASE: &str = r#"
     WHERE e.conversation = m.conversation AND e.seq = m.message"#;
 
 /// All of them, in the order in which [`Prepared`] takes them.
-const STATEMENTS: [&str; 18] = [
+const STATEMENTS: [&str; 21] = [
     STAMP, OPEN, LOCK, FIRSTS, KEYED, SEATS, COUNTS, TOUCH, INSERT, SEAT, MESSAGES, REACTIONS,
-    PINS, REACT, PIN, ERASE, CROWDS, TOPIC,
+    PINS, REACT, PIN, ERASE, CROWDS, TOPIC, ENTRANCE, LINKS, LINK,
 ];
 
 struct Prepared {
@@ -203,10 +235,13 @@ struct Prepared {
     erase: Statement,
     crowds: Statement,
     topic: Statement,
+    entrance: Statement,
+    links: Statement,
+    link: Statement,
 }
 
 impl Prepared {
-    fn texts() -> [&'static str; 18] {
+    fn texts() -> [&'static str; 21] {
         let mut texts = STATEMENTS;
         if sabotage::on(Defect::SeqOutsideLock) {
             texts[2] = NO_LOCK;
@@ -215,7 +250,7 @@ impl Prepared {
         texts
     }
 
-    fn new(statements: [Statement; 18]) -> Self {
+    fn new(statements: [Statement; 21]) -> Self {
         let [
             stamp,
             open,
@@ -235,6 +270,9 @@ impl Prepared {
             erase,
             crowds,
             topic,
+            entrance,
+            links,
+            link,
         ] = statements;
         Self {
             stamp,
@@ -255,6 +293,9 @@ impl Prepared {
             erase,
             crowds,
             topic,
+            entrance,
+            links,
+            link,
         }
     }
 }
@@ -421,16 +462,31 @@ async fn ask(
     Ok((found, row::get(&stamp, 0)?))
 }
 
-/// What was found about messages that are answered or changed.
+/// What was found about messages and links that are answered, changed or used.
 #[derive(Default)]
 struct Targets {
     messages: Vec<Row>,
     reactions: Vec<Row>,
     pins: Vec<Row>,
+    links: Vec<Row>,
 }
 
 /// Most batches are about none.
 async fn ask_targets(
+    client: &Client,
+    prepared: &Prepared,
+    asked: &Questions,
+) -> Result<Targets, Error> {
+    if !asked.links.is_empty() {
+        let ids: Vec<Uuid> = asked.links.iter().map(|(id, _)| row::id(*id)).collect();
+        let names: Vec<&str> = asked.links.iter().map(|(_, link)| link.as_str()).collect();
+        let links = client.query(&prepared.links, &[&ids, &names]).await?;
+        return Ok(Targets { links, ..ask_messages(client, prepared, asked).await? });
+    }
+    ask_messages(client, prepared, asked).await
+}
+
+async fn ask_messages(
     client: &Client,
     prepared: &Prepared,
     asked: &Questions,
@@ -453,7 +509,7 @@ async fn ask_targets(
         async { client.query(&prepared.reactions, &[&reactors.0, &reactors.1, &reactors.2]).await };
     let pins = async { client.query(&prepared.pins, &[&pin_ids, &pin_numbers]).await };
     let (messages, reactions, pins) = try_join3(messages, reactions, pins).await?;
-    Ok(Targets { messages, reactions, pins })
+    Ok(Targets { messages, reactions, pins, links: Vec::new() })
 }
 
 impl Targets {
@@ -468,6 +524,10 @@ impl Targets {
         }
         for row in &self.pins {
             found.pins.insert((row::conversation(row, 0)?, row::seq(row, 1)?));
+        }
+        for row in &self.links {
+            let link = row::link(row, 1)?;
+            found.links.insert((row::conversation(row, 0)?, link.link.clone()), link);
         }
         Ok(())
     }
@@ -485,7 +545,8 @@ fn found(
         let head = row::seq(row, 1)?;
         // At zero stand those that are about to be opened.
         if head.get() > 0 {
-            let place = Place { head, ..Place::default() };
+            let entrance = row::entrance(row, 2, 3)?;
+            let place = Place { head, entrance, ..Place::default() };
             found.conversations.insert(row::conversation(row, 0)?, place);
         }
     }
@@ -500,7 +561,12 @@ fn found(
     }
     for row in seats {
         let name = (row::conversation(row, 0)?, row::user(row, 1)?);
-        let seat = Seat { role: row::role(row, 2)?, marker: row::marker(row, 3, 4)? };
+        let seat = Seat {
+            role: row::role(row, 2)?,
+            marker: row::marker(row, 3, 4)?,
+            visible_from: row::seq(row, 5)?,
+            barred: row::get(row, 6)?,
+        };
         found.seats.insert(name, seat);
     }
     for row in counts {
@@ -521,6 +587,19 @@ struct Rows<'a> {
     reactions: ReactionColumns<'a>,
     pins: (Vec<Uuid>, Vec<i64>, Vec<bool>),
     erased: (Vec<Uuid>, Vec<i64>),
+    links: LinkColumns<'a>,
+}
+
+#[derive(Default)]
+struct LinkColumns<'a> {
+    conversation: Vec<Uuid>,
+    link: Vec<&'a str>,
+    by: Vec<&'a str>,
+    at: Vec<i64>,
+    expires_at: Vec<Option<i64>>,
+    uses_max: Vec<Option<i64>>,
+    uses: Vec<i64>,
+    there: Vec<bool>,
 }
 
 #[derive(Default)]
@@ -540,6 +619,8 @@ struct TouchedColumns<'a> {
     title: Vec<Option<&'a str>>,
     /// Which of them have another topic now.
     topics: (Vec<Uuid>, Vec<Option<&'a str>>),
+    /// Into which of them people come otherwise now.
+    entrances: (Vec<Uuid>, Vec<Option<&'a str>>, Vec<Option<&'a str>>),
 }
 
 #[derive(Default)]
@@ -562,12 +643,14 @@ struct SeatColumns<'a> {
     received: Vec<i64>,
     read: Vec<i64>,
     since: Vec<bool>,
+    visible_from: Vec<i64>,
+    barred: Vec<bool>,
 }
 
 impl<'a> Rows<'a> {
     fn of(changes: &'a Changes) -> Result<Self, StoreError> {
-        let Self { mut touched, mut events, mut seats, mut reactions, mut pins, mut erased } =
-            Self::default();
+        let mut rows = Self::default();
+        let Self { touched, events, seats, reactions, pins, erased, links } = &mut rows;
         for (id, it) in &changes.conversations {
             touched.id.push(row::id(*id));
             touched.head.push(place(it.head));
@@ -576,6 +659,11 @@ impl<'a> Rows<'a> {
             if let Some(topic) = &it.topic {
                 touched.topics.0.push(row::id(*id));
                 touched.topics.1.push(topic.as_ref().map(Topic::as_str));
+            }
+            if it.access.is_some() || it.history.is_some() {
+                touched.entrances.0.push(row::id(*id));
+                touched.entrances.1.push(it.access.map(access_text));
+                touched.entrances.2.push(it.history.map(history_text));
             }
         }
         for event in &changes.events {
@@ -595,6 +683,8 @@ impl<'a> Rows<'a> {
             seats.received.push(place(seated.seat.marker.received));
             seats.read.push(place(seated.seat.marker.read));
             seats.since.push(seated.since);
+            seats.visible_from.push(place(seated.seat.visible_from));
+            seats.barred.push(seated.seat.barred);
         }
         for ((id, message, user, emoji), there) in &changes.reactions {
             reactions.conversation.push(row::id(*id));
@@ -612,7 +702,19 @@ impl<'a> Rows<'a> {
             erased.0.push(row::id(*id));
             erased.1.push(place(*message));
         }
-        Ok(Self { touched, events, seats, reactions, pins, erased })
+        for ((id, name), link) in &changes.links {
+            let number = |number: u32| i64::from(number);
+            links.conversation.push(row::id(*id));
+            links.link.push(LinkId::as_str(name));
+            links.there.push(link.is_some());
+            let link = link.as_ref();
+            links.by.push(author_text(link.and_then(|it| it.by.as_ref())));
+            links.at.push(link.map_or(0, |it| it.at.as_millis()));
+            links.expires_at.push(link.and_then(|it| Some(it.expires_at?.as_millis())));
+            links.uses_max.push(link.and_then(|it| it.uses_max.map(number)));
+            links.uses.push(link.map_or(0, |it| number(it.uses)));
+        }
+        Ok(rows)
     }
 }
 
@@ -623,7 +725,7 @@ async fn put(
     stamp: i64,
 ) -> Result<(), Error> {
     let touch = async {
-        let TouchedColumns { id, head, at, title, topics: _ } = &rows.touched;
+        let TouchedColumns { id, head, at, title, topics: _, entrances: _ } = &rows.touched;
         client.execute(&prepared.touch, &[id, head, at, title, &stamp]).await
     };
     let insert = async {
@@ -640,12 +742,16 @@ async fn put(
             .await
     };
     let seat = async {
-        let SeatColumns { conversation, member, role, received, read, since } = &rows.seats;
+        let SeatColumns { conversation, member, role, received, read, .. } = &rows.seats;
+        let SeatColumns { since, visible_from, barred, .. } = &rows.seats;
         if member.is_empty() {
             return Ok(0);
         }
         client
-            .execute(&prepared.seat, &[conversation, member, role, received, read, since, &stamp])
+            .execute(
+                &prepared.seat,
+                &[conversation, member, role, received, read, since, &stamp, visible_from, barred],
+            )
             .await
     };
     let react = async {
@@ -677,7 +783,27 @@ async fn put(
         }
         client.execute(&prepared.topic, &[id, topic]).await
     };
+    let entrance = async {
+        let (id, access, history) = &rows.touched.entrances;
+        if id.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.entrance, &[id, access, history]).await
+    };
+    let link = async {
+        let LinkColumns { conversation, link, by, at, expires_at, uses_max, uses, there } =
+            &rows.links;
+        if link.is_empty() {
+            return Ok(0);
+        }
+        client
+            .execute(
+                &prepared.link,
+                &[conversation, link, by, at, expires_at, uses_max, uses, there],
+            )
+            .await
+    };
     // Each is sent when its future is first polled, so in this order.
     let log = try_join3(touch, insert, seat);
-    try_join3(log, try_join3(react, pin, erase), topic).await.map(|_| ())
+    try_join3(log, try_join3(react, pin, erase), try_join3(topic, entrance, link)).await.map(|_| ())
 }

@@ -40,7 +40,8 @@ use super::{
     checkpoint::random_epoch,
 };
 use crate::model::{
-    ConversationId, Epoch, Event, Member, Memberships, Receipts, Seq, Summary, Timestamp, UserId,
+    ConversationId, Epoch, Event, Link, LinkId, Listing, Member, Memberships, Receipts, Seq,
+    Summary, Timestamp, Title, UserId,
 };
 
 /// What a commit survives.
@@ -493,5 +494,26 @@ impl Store for SqliteStore {
     ) -> Result<Option<Receipts>, StoreError> {
         let reader = For::from(reader);
         self.query(move |connection| read::receipts(connection, &reader, conversation, place)).await
+    }
+
+    async fn listing(&self, conversation: ConversationId) -> Result<Option<Listing>, StoreError> {
+        self.query(move |connection| read::listing(connection, conversation)).await
+    }
+
+    async fn public(
+        &self,
+        after: Option<(Title, ConversationId)>,
+        limit: NonZeroU16,
+    ) -> Result<Vec<Listing>, StoreError> {
+        self.query(move |connection| read::public(connection, after.as_ref(), limit)).await
+    }
+
+    async fn link(&self, link: &LinkId) -> Result<Option<(ConversationId, Link)>, StoreError> {
+        let link = link.clone();
+        self.query(move |connection| read::link(connection, &link)).await
+    }
+
+    async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
+        self.query(move |connection| read::links(connection, conversation)).await
     }
 }

@@ -4,11 +4,12 @@ use std::num::NonZeroU16;
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
-use super::row::{self, event_columns};
+use super::row::{self, event_columns, link_columns, listing_columns};
 use crate::{
     model::{
-        ConversationId, Edit, Epoch, Event, Kind, Marker, Member, Membership, Memberships,
-        MessageState, Reaction, Receipts, Seq, Summary, Timestamp, UserId,
+        ConversationId, Edit, Epoch, Event, Kind, Link, LinkId, Listing, Marker, Member,
+        Membership, Memberships, MessageState, Reaction, Receipts, Seq, Summary, Timestamp, Title,
+        UserId,
     },
     store::{
         Checkpoint, Events, Heads, Only, Page,
@@ -152,23 +153,24 @@ pub(super) fn moved(
     }
 }
 
-/// Whether the conversation exists and this reader may see it.
+/// From where on this reader may see the conversation; `None`: it does not exist, or they may not.
 fn readable(
     connection: &Connection,
     reader: &For,
     conversation: ConversationId,
-) -> rusqlite::Result<bool> {
-    match reader {
+) -> rusqlite::Result<Option<Seq>> {
+    let from = match reader {
         For::User(user) => connection
             .prepare_cached(
-                "SELECT 1 FROM members
+                "SELECT visible_from FROM members
                  WHERE conversation = ?1 AND user = ?2 AND role IS NOT NULL",
             )?
-            .exists(params![conversation.as_bytes(), user.as_str()]),
+            .query_row(params![conversation.as_bytes(), user.as_str()], |row| row::seq(row, 0)),
         For::System => connection
             .prepare_cached("SELECT 1 FROM conversations WHERE id = ?1")?
-            .exists([conversation.as_bytes()]),
-    }
+            .query_row([conversation.as_bytes()], |row| row::seq(row, 0)),
+    };
+    from.optional()
 }
 
 pub(super) fn read(
@@ -179,9 +181,10 @@ pub(super) fn read(
     upto: Seq,
     limit: NonZeroU16,
 ) -> rusqlite::Result<Option<Vec<Event>>> {
-    if !readable(connection, reader, conversation)? {
+    let Some(from) = readable(connection, reader, conversation)? else {
         return Ok(None);
-    }
+    };
+    let after = after.max(from.previous());
     connection
         .prepare_cached(concat!(
             "SELECT ",
@@ -203,14 +206,14 @@ macro_rules! sides {
             concat!(
                 "SELECT ",
                 event_columns!(),
-                " FROM events WHERE conversation = ?1 AND seq < ?2 ",
+                " FROM events WHERE conversation = ?1 AND seq < ?2 AND seq >= ?4 ",
                 $only,
                 " ORDER BY seq DESC LIMIT ?3"
             ),
             concat!(
                 "SELECT ",
                 event_columns!(),
-                " FROM events WHERE conversation = ?1 AND seq >= ?2 ",
+                " FROM events WHERE conversation = ?1 AND seq >= max(?2, ?4) ",
                 $only,
                 " ORDER BY seq LIMIT ?3"
             ),
@@ -226,9 +229,9 @@ pub(super) fn page(
     only: Only,
     limit: NonZeroU16,
 ) -> rusqlite::Result<Option<Events>> {
-    if !readable(connection, reader, conversation)? {
+    let Some(from) = readable(connection, reader, conversation)?.map(place) else {
         return Ok(None);
-    }
+    };
     let Span { border, before, after } = Span::of(page, limit);
     let (older, newer) = match only {
         Only::Everything => sides!(""),
@@ -236,7 +239,7 @@ pub(super) fn page(
         Only::Pinned => {
             sides!("AND seq IN (SELECT message FROM pins WHERE conversation = ?1)")
         }
-        Only::EditsOf(_) => sides!("AND edits = ?4"),
+        Only::EditsOf(_) => sides!("AND edits = ?5"),
     };
     let edited = match only {
         Only::EditsOf(message) => Some(place(message)),
@@ -245,7 +248,8 @@ pub(super) fn page(
     let some = |sql: &str, wanted: usize| -> rusqlite::Result<(Vec<Event>, bool)> {
         // One more than wanted tells whether there are more.
         let wanted_sql = wanted as i64 + 1;
-        let mut params: Vec<&dyn ToSql> = vec![conversation.as_bytes(), &border, &wanted_sql];
+        let mut params: Vec<&dyn ToSql> =
+            vec![conversation.as_bytes(), &border, &wanted_sql, &from];
         if let Some(edited) = &edited {
             params.push(edited);
         }
@@ -339,7 +343,8 @@ pub(super) fn conversation(
     let id = conversation.as_bytes();
     let found = connection
         .prepare_cached(
-            "SELECT c.kind, c.title, m.role, c.head, m.received, m.read, c.updated_at, c.topic
+            "SELECT c.kind, c.title, m.role, c.head, m.received, m.read, c.updated_at, c.topic,
+                c.access, c.history, m.visible_from
              FROM members m JOIN conversations c ON c.id = m.conversation
              WHERE m.conversation = ?1 AND m.user = ?2 AND m.role IS NOT NULL",
         )?
@@ -352,6 +357,8 @@ pub(super) fn conversation(
                     topic: row::topic(row, 7)?,
                     other: None,
                     role,
+                    entrance: row::entrance(row, 8, 9)?,
+                    visible_from: row::seq(row, 10)?,
                     member_count: 0,
                     head: row::seq(row, 3)?,
                     marker: row::marker(row, 4, 5)?,
@@ -380,21 +387,21 @@ pub(super) fn conversation(
             )?
             .query_row([id], |row| row::number(row, 0))?;
     }
+    let seen = summary.marker.read.max(summary.visible_from.previous());
     summary.unread = connection
         .prepare_cached(
             "SELECT count(*) FROM events
              WHERE conversation = ?1 AND seq > ?2 AND author <> ?3 AND message = 1",
         )?
-        .query_row(params![id, place(summary.marker.read), user.as_str()], |row| {
-            row::number(row, 0)
-        })?;
+        .query_row(params![id, place(seen), user.as_str()], |row| row::number(row, 0))?;
     summary.last = connection
         .prepare_cached(concat!(
             "SELECT ",
             event_columns!(),
-            " FROM events WHERE conversation = ?1 AND message = 1 ORDER BY seq DESC LIMIT 1"
+            " FROM events WHERE conversation = ?1 AND message = 1 AND seq >= ?2
+             ORDER BY seq DESC LIMIT 1"
         ))?
-        .query_row([id], |row| row::event(conversation, row))
+        .query_row(params![id, place(summary.visible_from)], |row| row::event(conversation, row))
         .optional()?;
     if let Some(last) = &summary.last {
         summary.last_edit = last_edit(connection, conversation, last.seq)?;
@@ -453,7 +460,7 @@ pub(super) fn members(
     after: Option<&UserId>,
     limit: NonZeroU16,
 ) -> rusqlite::Result<Option<Vec<Member>>> {
-    if !readable(connection, reader, conversation)? {
+    if readable(connection, reader, conversation)?.is_none() {
         return Ok(None);
     }
     let mut statement = connection.prepare_cached(
@@ -478,7 +485,7 @@ pub(super) fn receipts(
     conversation: ConversationId,
     upto: Seq,
 ) -> rusqlite::Result<Option<Receipts>> {
-    if !readable(connection, reader, conversation)? {
+    if readable(connection, reader, conversation)?.is_none() {
         return Ok(None);
     }
     // Nobody's name is ''.
@@ -497,6 +504,81 @@ pub(super) fn receipts(
             Ok(Receipts { members, received, read: row::number(row, 2)? })
         })
         .map(Some)
+}
+
+pub(super) fn listing(
+    connection: &Connection,
+    conversation: ConversationId,
+) -> rusqlite::Result<Option<Listing>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            listing_columns!(),
+            " FROM conversations c WHERE c.id = ?1"
+        ))?
+        .query_row([conversation.as_bytes()], row::listing)
+        .optional()
+}
+
+pub(super) fn public(
+    connection: &Connection,
+    after: Option<&(Title, ConversationId)>,
+    limit: NonZeroU16,
+) -> rusqlite::Result<Vec<Listing>> {
+    // Every title comes after ''.
+    let (title, id) = after.map_or(("", &[][..]), |(title, id)| (title.as_str(), id.as_bytes()));
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            listing_columns!(),
+            " FROM conversations c WHERE c.access = 'public' AND (c.title, c.id) > (?1, ?2)
+             ORDER BY c.title, c.id LIMIT ?3"
+        ))?
+        .query_map(params![title, id, limit.get()], row::listing)?
+        .collect()
+}
+
+pub(super) fn link(
+    connection: &Connection,
+    link: &LinkId,
+) -> rusqlite::Result<Option<(ConversationId, Link)>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            link_columns!(),
+            ", conversation FROM links WHERE link = ?1 LIMIT 1"
+        ))?
+        .query_row([link.as_str()], |row| Ok((row::conversation(row, 6)?, row::link(row)?)))
+        .optional()
+}
+
+pub(super) fn link_of(
+    connection: &Connection,
+    conversation: ConversationId,
+    link: &LinkId,
+) -> rusqlite::Result<Option<Link>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            link_columns!(),
+            " FROM links WHERE conversation = ?1 AND link = ?2"
+        ))?
+        .query_row(params![conversation.as_bytes(), link.as_str()], row::link)
+        .optional()
+}
+
+pub(super) fn links(
+    connection: &Connection,
+    conversation: ConversationId,
+) -> rusqlite::Result<Vec<Link>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            link_columns!(),
+            " FROM links WHERE conversation = ?1 ORDER BY made_at, link"
+        ))?
+        .query_map([conversation.as_bytes()], row::link)?
+        .collect()
 }
 
 #[cfg(test)]

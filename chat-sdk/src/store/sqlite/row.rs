@@ -8,8 +8,8 @@ use rusqlite::{
 
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Emoji, Epoch, Event, Kind, Marker, Role, Seq, Timestamp,
-        Title, Topic, UserId,
+        Body, ClientKey, ConversationId, Emoji, Entrance, Epoch, Event, Kind, Link, LinkId,
+        Listing, Marker, Role, Seq, Timestamp, Title, Topic, UserId,
     },
     store::spelling,
 };
@@ -86,6 +86,54 @@ pub(super) fn role(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Role>
 
 pub(super) fn kind(row: &Row<'_>, index: usize) -> rusqlite::Result<Kind> {
     column(row, index, |kind: String| spelling::kind(&kind))
+}
+
+pub(super) fn entrance(row: &Row<'_>, access: usize, history: usize) -> rusqlite::Result<Entrance> {
+    Ok(Entrance {
+        access: column(row, access, |text: String| spelling::access(&text))?,
+        history: column(row, history, |text: String| spelling::history(&text))?,
+    })
+}
+
+/// The columns that [`link`] reads.
+macro_rules! link_columns {
+    () => {
+        "link, made_by, made_at, expires_at, uses_max, uses"
+    };
+}
+pub(super) use link_columns;
+
+/// A link, selected by [`link_columns`].
+pub(super) fn link(row: &Row<'_>) -> rusqlite::Result<Link> {
+    Ok(Link {
+        link: column(row, 0, |link: String| link.parse::<LinkId>())?,
+        by: author(row, 1)?,
+        at: Timestamp::from_millis(row.get(2)?),
+        expires_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
+        uses_max: row.get(4)?,
+        uses: row.get(5)?,
+    })
+}
+
+/// The columns that [`listing`] reads, of a conversation `c`.
+macro_rules! listing_columns {
+    () => {
+        "c.id, c.kind, c.title, c.topic, c.access, c.history,
+         (SELECT count(*) FROM members m WHERE m.conversation = c.id AND m.role IS NOT NULL)"
+    };
+}
+pub(super) use listing_columns;
+
+/// A listing, selected by [`listing_columns`].
+pub(super) fn listing(row: &Row<'_>) -> rusqlite::Result<Listing> {
+    Ok(Listing {
+        conversation: conversation(row, 0)?,
+        kind: kind(row, 1)?,
+        title: title(row, 2)?,
+        topic: topic(row, 3)?,
+        access: entrance(row, 4, 5)?.access,
+        member_count: number(row, 6)?,
+    })
 }
 
 /// A count of commits as a parameter.

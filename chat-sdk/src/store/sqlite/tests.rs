@@ -16,7 +16,8 @@ use rusqlite::Connection;
 use super::{Durability, SqliteOptions, SqliteStore, connect, schema};
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Kind, Marker, Message, Role, Seq, Text, Timestamp, UserId,
+        Body, ClientKey, ConversationId, Entrance, Kind, Marker, Message, Role, Seq, Text,
+        Timestamp, UserId,
     },
     store::{Append, Open, Reader, Store, StoreError, Write, Written},
 };
@@ -58,6 +59,7 @@ fn open(id: ConversationId) -> Write {
         by: Some(user("ann")),
         key: None,
         members: vec![user("ann")],
+        entrance: Entrance::default(),
         at: Timestamp::from_millis(1),
     })
 }

@@ -6,15 +6,19 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
+    read,
     row::{self, event_columns},
     writer::Commit,
 };
 use crate::{
-    model::{Body, ClientKey, ConversationId, Emoji, Event, Seq, Summary, Title, Topic, UserId},
+    model::{
+        Body, ClientKey, ConversationId, Emoji, Event, Link, LinkId, Seq, Summary, Title, Topic,
+        UserId,
+    },
     store::{
         Write, Written,
         plan::{self, Changes, Found, Place, Questions, Seat, Seated, Touched},
-        spelling::{author_text, kind_text, place, role_text},
+        spelling::{access_text, author_text, history_text, kind_text, place, role_text},
     },
 };
 
@@ -30,8 +34,8 @@ pub(super) fn apply(commit: &mut Commit<'_>, batch: &[Write]) -> rusqlite::Resul
 fn look_up(connection: &Connection, asked: &Questions, writes: usize) -> rusqlite::Result<Found> {
     let mut found = Found::default();
     for conversation in &asked.conversations {
-        if let Some(head) = head(connection, *conversation)? {
-            found.conversations.insert(*conversation, Place { head, ..Place::default() });
+        if let Some(place) = there(connection, *conversation)? {
+            found.conversations.insert(*conversation, place);
         }
     }
     for conversation in asked.opens.keys() {
@@ -63,6 +67,11 @@ fn look_up(connection: &Connection, asked: &Questions, writes: usize) -> rusqlit
             found.pins.insert(*name);
         }
     }
+    for name @ (conversation, link) in &asked.links {
+        if let Some(link) = read::link_of(connection, *conversation, link)? {
+            found.links.insert(name.clone(), link);
+        }
+    }
     for conversation in &asked.counts {
         if let Some(place) = found.conversations.get_mut(conversation) {
             (place.members, place.owners) = counts(connection, *conversation, writes)?;
@@ -76,10 +85,13 @@ fn look_up(connection: &Connection, asked: &Questions, writes: usize) -> rusqlit
     Ok(found)
 }
 
-fn head(connection: &Connection, conversation: ConversationId) -> rusqlite::Result<Option<Seq>> {
+fn there(connection: &Connection, conversation: ConversationId) -> rusqlite::Result<Option<Place>> {
     connection
-        .prepare_cached("SELECT head FROM conversations WHERE id = ?1")?
-        .query_row([conversation.as_bytes()], |row| row::seq(row, 0))
+        .prepare_cached("SELECT head, access, history FROM conversations WHERE id = ?1")?
+        .query_row([conversation.as_bytes()], |row| {
+            let (head, entrance) = (row::seq(row, 0)?, row::entrance(row, 1, 2)?);
+            Ok(Place { head, entrance, ..Place::default() })
+        })
         .optional()
 }
 
@@ -119,10 +131,16 @@ fn seat(
 ) -> rusqlite::Result<Option<Seat>> {
     connection
         .prepare_cached(
-            "SELECT role, received, read FROM members WHERE conversation = ?1 AND user = ?2",
+            "SELECT role, received, read, visible_from, barred FROM members
+             WHERE conversation = ?1 AND user = ?2",
         )?
         .query_row(params![conversation.as_bytes(), user.as_str()], |row| {
-            Ok(Seat { role: row::role(row, 0)?, marker: row::marker(row, 1, 2)? })
+            Ok(Seat {
+                role: row::role(row, 0)?,
+                marker: row::marker(row, 1, 2)?,
+                visible_from: row::seq(row, 3)?,
+                barred: row.get(4)?,
+            })
         })
         .optional()
 }
@@ -246,6 +264,9 @@ fn put(commit: &mut Commit<'_>, changes: &Changes) -> rusqlite::Result<()> {
             .prepare_cached(sql)?
             .execute(params![conversation.as_bytes(), place(*message)])?;
     }
+    for ((conversation, name), link) in &changes.links {
+        put_link(connection, *conversation, name, link.as_ref())?;
+    }
     for (conversation, message) in &changes.erased {
         erase(connection, *conversation, *message)?;
     }
@@ -300,7 +321,7 @@ fn touch(
     touched: &Touched,
     stamp: i64,
 ) -> rusqlite::Result<()> {
-    let Touched { head, updated_at, title, topic } = touched;
+    let Touched { head, updated_at, title, topic, access, history } = touched;
     connection
         .prepare_cached(
             "UPDATE conversations
@@ -320,7 +341,52 @@ fn touch(
             .prepare_cached("UPDATE conversations SET topic = ?2 WHERE id = ?1")?
             .execute(params![conversation.as_bytes(), topic.as_ref().map(Topic::as_str)])?;
     }
+    if access.is_some() || history.is_some() {
+        connection
+            .prepare_cached(
+                "UPDATE conversations
+                 SET access = coalesce(?2, access), history = coalesce(?3, history) WHERE id = ?1",
+            )?
+            .execute(params![
+                conversation.as_bytes(),
+                access.map(access_text),
+                history.map(history_text),
+            ])?;
+    }
     Ok(())
+}
+
+fn put_link(
+    connection: &Connection,
+    conversation: ConversationId,
+    name: &LinkId,
+    link: Option<&Link>,
+) -> rusqlite::Result<()> {
+    let Some(link) = link else {
+        return connection
+            .prepare_cached("DELETE FROM links WHERE conversation = ?1 AND link = ?2")?
+            .execute(params![conversation.as_bytes(), name.as_str()])
+            .map(|_| ());
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO links (conversation, link, made_by, made_at, expires_at, uses_max, uses)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (conversation, link) DO UPDATE
+             SET made_by = excluded.made_by, made_at = excluded.made_at,
+                 expires_at = excluded.expires_at, uses_max = excluded.uses_max,
+                 uses = excluded.uses",
+        )?
+        .execute(params![
+            conversation.as_bytes(),
+            name.as_str(),
+            author_text(link.by.as_ref()),
+            link.at.as_millis(),
+            link.expires_at.map(|at| at.as_millis()),
+            link.uses_max,
+            link.uses,
+        ])
+        .map(|_| ())
 }
 
 fn take_seat(
@@ -343,10 +409,12 @@ fn take_seat(
     }
     connection
         .prepare_cached(
-            "INSERT INTO members (conversation, user, role, received, read, since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO members
+                 (conversation, user, role, received, read, since, visible_from, barred)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?8, ?9)
              ON CONFLICT (conversation, user) DO UPDATE
              SET role = excluded.role, received = excluded.received, read = excluded.read,
+                 visible_from = excluded.visible_from, barred = excluded.barred,
                  since = CASE WHEN ?7 THEN excluded.since ELSE since END",
         )?
         .execute(params![
@@ -357,6 +425,8 @@ fn take_seat(
             read,
             stamp,
             since,
+            place(seat.visible_from),
+            seat.barred,
         ])?;
     Ok(())
 }
