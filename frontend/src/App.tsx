@@ -10,6 +10,8 @@ import { ChatProvider } from "./hooks/ChatProvider";
 import { useTotalUnread } from "./hooks/useConversations";
 import { conversationPath, useRoute, type Route } from "./hooks/useRoute";
 import { useSession } from "./hooks/useSession";
+import { useLanguage } from "./i18n/language";
+import { t } from "./i18n/text";
 import type { ChatClient, Profile } from "./model/types";
 
 function loginMode(route: Route): LoginMode {
@@ -18,7 +20,8 @@ function loginMode(route: Route): LoginMode {
 
 function SignedIn({ me, route, navigate }: { me: Profile; route: Route; navigate: (path: string, options?: { replace?: boolean }) => void }) {
   const unread = useTotalUnread();
-  useEffect(() => { document.title = unread > 0 ? `(${unread}) Chat` : "Chat"; }, [unread]);
+  const title = unread > 0 ? t("app.titleUnread", { count: unread }) : t("app.name");
+  useEffect(() => { document.title = title; }, [title]);
   useEffect(() => { if (route.at !== "chat") navigate("/", { replace: true }); }, [route, navigate]);
   return (
     <Chat
@@ -52,6 +55,8 @@ export function Surroundings({ children }: { children: ReactNode }) {
 }
 
 export function App({ client }: { client: ChatClient }) {
+  // Sentences are asked for while rendering: a change of the language renders everything anew, from here.
+  useLanguage();
   return (
     <Surroundings>
       <ChatProvider client={client}><Screens /></ChatProvider>

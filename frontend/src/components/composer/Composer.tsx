@@ -3,8 +3,8 @@ import clsx from "clsx";
 import { Check, SendHorizontal } from "lucide-react";
 import { useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type ReactNode, type Ref } from "react";
 import { TOUCH, useMediaQuery } from "../../a11y/useMediaQuery";
-import * as format from "../../format";
 import { IconButton } from "../ui/IconButton";
+import { t } from "../../i18n/text";
 import { room, type TextLimits } from "./textLimits";
 import { useTypingSignal } from "./useTypingSignal";
 
@@ -101,7 +101,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
     send();
   };
 
-  const label = editing ? "Edit message" : `Message ${to}`;
+  const label = editing ? t("composer.editMessage") : t("composer.to", { name: to });
   return (
     <form aria-label={label} onSubmit={onSubmit} className="mx-auto w-full max-w-[760px] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-4">
       {above}
@@ -113,7 +113,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
           aria-label={label}
           aria-describedby={space.at === "plenty" ? undefined : `${id}-room`}
           aria-invalid={space.at === "over" || undefined}
-          placeholder="Write a message"
+          placeholder={t("composer.placeholder")}
           enterKeyHint={touch ? "enter" : "send"}
           value={text}
           onChange={(event) => change(event.target.value)}
@@ -123,7 +123,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
         />
         <IconButton
           type="submit"
-          label={editing ? "Save" : "Send"}
+          label={editing ? t("common.save") : t("composer.send")}
           side="top"
           icon={editing ? Check : SendHorizontal}
           disabled={empty || space.at === "over"}
@@ -132,8 +132,8 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
       </div>
       {space.at !== "plenty" && (
         <p id={`${id}-room`} className={clsx("mt-1 px-1 text-end text-meta tabular-nums", space.at === "over" ? "font-medium text-danger" : "text-muted")}>
-          {space.at === "over" && "Too long to send: "}
-          {format.number(space.used)} of {format.number(space.limit)} {space.unit}
+          {space.at === "over" && `${t("composer.tooLong")} `}
+          {t(space.unit === "bytes" ? "composer.bytes" : "composer.chars", { used: space.used, limit: space.limit })}
         </p>
       )}
     </form>
