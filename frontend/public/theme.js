@@ -13,6 +13,13 @@
   document.documentElement.dataset.theme = dark ? "dark" : "light";
   document.documentElement.style.colorScheme = dark ? "dark" : "light";
 
+  try {
+    var settings = JSON.parse(localStorage.getItem("chat.settings"));
+    document.documentElement.dataset.density = settings && settings.density === "compact" ? "compact" : "cosy";
+  } catch {
+    document.documentElement.dataset.density = "cosy";
+  }
+
   var known = ["en", "de", "ar"];
   var language = null;
   try {

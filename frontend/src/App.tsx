@@ -1,7 +1,7 @@
 // From the address and the session to a screen.
 import { CSPProvider } from "@base-ui/react/csp-provider";
 import { Tooltip } from "@base-ui/react/tooltip";
-import { useEffect, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Announcer } from "./a11y/Announcer";
 import { Chat } from "./components/Chat";
 import { ErrorBoundary } from "./components/ErrorBoundary";
@@ -14,6 +14,8 @@ import { useLanguage } from "./i18n/language";
 import { t } from "./i18n/text";
 import type { ChatClient, Profile } from "./model/types";
 
+const SettingsScreen = lazy(() => import("./components/settings/SettingsScreen").then((module) => ({ default: module.SettingsScreen })));
+
 function loginMode(route: Route): LoginMode {
   return route.at === "signup" || route.at === "setup" ? route : { at: "login" };
 }
@@ -22,7 +24,18 @@ function SignedIn({ me, route, navigate }: { me: Profile; route: Route; navigate
   const unread = useTotalUnread();
   const title = unread > 0 ? t("app.titleUnread", { count: unread }) : t("app.name");
   useEffect(() => { document.title = title; }, [title]);
-  useEffect(() => { if (route.at !== "chat") navigate("/", { replace: true }); }, [route, navigate]);
+  useEffect(() => { if (route.at !== "chat" && route.at !== "settings") navigate("/", { replace: true }); }, [route, navigate]);
+  // Where the settings lead back to.
+  const [last, setLast] = useState<string>("/");
+  const here = route.at === "chat" ? (route.conversation === null ? "/" : conversationPath(route.conversation)) : last;
+  if (here !== last) setLast(here);
+  if (route.at === "settings") {
+    return (
+      <Suspense>
+        <SettingsScreen me={me} tab={route.tab} onGo={(path) => navigate(path)} onClose={() => navigate(last)} />
+      </Suspense>
+    );
+  }
   return (
     <Chat
       me={me}

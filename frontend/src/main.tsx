@@ -5,6 +5,7 @@ import { App, Surroundings } from "./App";
 import { createClient } from "./client";
 import { beginSpeaking } from "./i18n/language";
 import "./index.css";
+import { followSettings } from "./settings";
 import { followTheme } from "./theme";
 
 const element = document.getElementById("root");
@@ -12,6 +13,7 @@ if (element === null) throw new Error("index.html has no #root");
 const root = createRoot(element);
 
 followTheme();
+followSettings();
 // Every state of the screen without a server. The condition is constant in a production build, which
 // therefore contains nothing of it.
 if (import.meta.env.DEV && window.location.pathname === "/__gallery") {

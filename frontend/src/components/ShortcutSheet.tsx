@@ -1,6 +1,7 @@
 // Every key that does something, in one place.
 import { MOD } from "../a11y/useShortcuts";
 import { t } from "../i18n/text";
+import { useSettings, type Settings } from "../settings";
 import { Modal } from "./ui/Modal";
 
 interface ShortcutSheetProps {
@@ -8,7 +9,16 @@ interface ShortcutSheetProps {
   onClose: () => void;
 }
 
-const sections = (): { title: string; keys: [keys: string[], does: string][] }[] => [
+const letters = (): [keys: string[], does: string][] => [
+  [["R"], t("keys.reply")],
+  [["+"], t("keys.react")],
+  [["E"], t("keys.edit")],
+  [["C"], t("keys.copy")],
+  [["P"], t("keys.pin")],
+  [["H"], t("keys.history")],
+];
+
+const sections = ({ enterSends, letterKeys }: Settings): { title: string; keys: [keys: string[], does: string][] }[] => [
   {
     title: t("keys.anywhere"),
     keys: [
@@ -22,8 +32,8 @@ const sections = (): { title: string; keys: [keys: string[], does: string][] }[]
   {
     title: t("keys.inConversation"),
     keys: [
-      [["Enter"], t("keys.send")],
-      [["Shift+Enter"], t("keys.newLine")],
+      [[enterSends ? "Enter" : `${MOD}Enter`], t("keys.send")],
+      [[enterSends ? "Shift+Enter" : "Enter"], t("keys.newLine")],
       [["↑"], t("keys.editLast")],
       [["Esc"], t("keys.escape")],
       [["Shift+Page Up"], t("keys.oldestUnread")],
@@ -35,12 +45,7 @@ const sections = (): { title: string; keys: [keys: string[], does: string][] }[]
     keys: [
       [["↑", "↓", "Home", "End"], t("keys.move")],
       [["Enter", "←", "→"], t("keys.inside")],
-      [["R"], t("keys.reply")],
-      [["+"], t("keys.react")],
-      [["E"], t("keys.edit")],
-      [["C"], t("keys.copy")],
-      [["P"], t("keys.pin")],
-      [["H"], t("keys.history")],
+      ...(letterKeys ? letters() : []),
       [["Del"], t("keys.delete")],
       [["Esc"], t("keys.toWriting")],
     ],
@@ -48,11 +53,12 @@ const sections = (): { title: string; keys: [keys: string[], does: string][] }[]
 ];
 
 export function ShortcutSheet({ open, onClose }: ShortcutSheetProps) {
+  const chosen = useSettings();
   return (
     <Modal title={t("menu.shortcuts")} open={open} onClose={onClose}>
       {/* Focusable, so that the arrows scroll it where it does not fit. */}
       <div role="group" aria-label={t("keys.all")} tabIndex={0} className="rounded-control">
-        {sections().map((section) => (
+        {sections(chosen).map((section) => (
           <section key={section.title} className="mt-3 first:mt-0">
             <h3 className="mb-1 text-meta font-semibold text-muted">{section.title}</h3>
             <dl>
@@ -67,6 +73,7 @@ export function ShortcutSheet({ open, onClose }: ShortcutSheetProps) {
             </dl>
           </section>
         ))}
+        {!chosen.letterKeys && <p className="mt-3 text-meta text-muted">{t("keys.lettersOff")}</p>}
       </div>
     </Modal>
   );

@@ -1,13 +1,13 @@
 // One's own name, the theme, and the way out.
 import { Menu } from "@base-ui/react/menu";
-import { Check, Keyboard, LogOut, Monitor, Moon, Sun } from "lucide-react";
-import { useState, type ReactNode } from "react";
-import { useChat } from "../hooks/ChatProvider";
+import { Check, Keyboard, LogOut, Monitor, Moon, Settings, Sun } from "lucide-react";
+import type { ReactNode } from "react";
+import { navigate, settingsPath } from "../hooks/useRoute";
 import type { Profile } from "../model/types";
 import { isTheme, setTheme, useTheme } from "../theme";
 import { t } from "../i18n/text";
 import { Avatar } from "./ui/Avatar";
-import { Confirm } from "./ui/Confirm";
+import { useSignOut } from "./useSignOut";
 
 interface UserMenuProps {
   me: Profile;
@@ -23,14 +23,8 @@ const themes = (): { value: string; label: string; icon: ReactNode }[] => [
 ];
 
 export function UserMenu({ me, onShortcuts }: UserMenuProps) {
-  const chat = useChat();
   const theme = useTheme();
-  const [question, setQuestion] = useState(false);
-
-  const signOut = async () => {
-    const outcome = await chat.signOut({ discard: false });
-    if (!outcome.ok && outcome.problem.code === "unsent") setQuestion(true);
-  };
+  const { signOut, question } = useSignOut();
 
   return (
     <>
@@ -57,22 +51,14 @@ export function UserMenu({ me, onShortcuts }: UserMenuProps) {
                 ))}
               </Menu.RadioGroup>
               <Menu.Separator className="my-1 h-px bg-line" />
+              <Menu.Item className={row} onClick={() => navigate(settingsPath(null))}><Settings aria-hidden size={16} /> {t("menu.settings")}</Menu.Item>
               <Menu.Item className={row} onClick={onShortcuts}><Keyboard aria-hidden size={16} /> {t("menu.shortcuts")}</Menu.Item>
               <Menu.Item className={row} onClick={() => void signOut()}><LogOut aria-hidden size={16} className="rtl:-scale-x-100" /> {t("menu.signOut")}</Menu.Item>
             </Menu.Popup>
           </Menu.Positioner>
         </Menu.Portal>
       </Menu.Root>
-      {question && (
-        <Confirm
-          open
-          title={t("menu.dropTitle")}
-          description={t("menu.dropText")}
-          action={t("menu.dropAction")}
-          onConfirm={() => void chat.signOut({ discard: true })}
-          onClose={() => setQuestion(false)}
-        />
-      )}
+      {question}
     </>
   );
 }

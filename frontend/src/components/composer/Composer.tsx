@@ -3,6 +3,7 @@ import clsx from "clsx";
 import { Check, SendHorizontal } from "lucide-react";
 import { useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type ReactNode, type Ref } from "react";
 import { TOUCH, useMediaQuery } from "../../a11y/useMediaQuery";
+import { useSettings } from "../../settings";
 import { IconButton } from "../ui/IconButton";
 import { t } from "../../i18n/text";
 import { room, type TextLimits } from "./textLimits";
@@ -37,6 +38,7 @@ const HEIGHT_MAX_PX = 8 * 22 + 22;
 export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing = false, above, onEditLast, onCancel, ref }: ComposerProps) {
   const id = useId();
   const touch = useMediaQuery(TOUCH);
+  const { enterSends, showTyping } = useSettings();
   const [text, setText] = useState(draft);
   const field = useRef<HTMLTextAreaElement>(null);
   const { typed, stopped } = useTypingSignal(onTyping);
@@ -65,7 +67,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
     setText(next);
     onDraft(next);
     if (next.trim() === "") stopped();
-    else if (!editing) typed();
+    else if (!editing && showTyping) typed();
   };
 
   const send = () => {
@@ -88,7 +90,9 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
       onEditLast();
       return;
     }
-    if (event.key !== "Enter" || event.shiftKey || touch) return;
+    if (event.key !== "Enter" || event.shiftKey) return;
+    const asked = event.ctrlKey || event.metaKey;
+    if (!asked && (touch || !enterSends)) return;
     // While an input method composes, Enter chooses a word. Safari ends the composition before the
     // key arrives and marks that key with code 229.
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
@@ -114,7 +118,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
           aria-describedby={space.at === "plenty" ? undefined : `${id}-room`}
           aria-invalid={space.at === "over" || undefined}
           placeholder={t("composer.placeholder")}
-          enterKeyHint={touch ? "enter" : "send"}
+          enterKeyHint={touch || !enterSends ? "enter" : "send"}
           value={text}
           onChange={(event) => change(event.target.value)}
           onKeyDown={onKeyDown}

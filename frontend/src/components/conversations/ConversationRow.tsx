@@ -60,7 +60,7 @@ export function ConversationRow({ item, selected, now, onOpen, focus }: Conversa
       onClick={open}
       {...focus}
       className={clsx(
-        "flex h-[68px] items-center gap-3 rounded-control px-3 -outline-offset-2",
+        "flex h-[68px] compact:h-[54px] items-center gap-3 rounded-control px-3 -outline-offset-2",
         selected ? "bg-selected" : "hover:bg-hover",
       )}
     >

@@ -67,7 +67,7 @@ function Bubble({ mine, startsGroup, endsGroup, children }: { mine: boolean; sta
     <div
       data-bubble
       className={clsx(
-        "bubble max-w-full rounded-bubble border border-bubble-line px-3 py-1.5 [overflow-wrap:anywhere]",
+        "bubble max-w-full rounded-bubble border border-bubble-line px-3 py-1.5 compact:py-1 [overflow-wrap:anywhere]",
         mine ? "bg-own" : "bg-peer",
         // Inner corners of a group are tighter: it reads as one thing said.
         !startsGroup && (mine ? "rounded-se-[4px]" : "rounded-ss-[4px]"),
@@ -102,7 +102,7 @@ export function Message(props: MessageProps) {
       tabIndex={tabIndex}
       onFocus={(event) => { focus(event); onFocus(); }}
       {...handlers}
-      className={clsx("group/message flex gap-2 rounded-bubble", mine && "justify-end", startsGroup ? "pt-3" : "pt-0.5")}
+      className={clsx("group/message flex gap-2 rounded-bubble", mine && "justify-end", startsGroup ? "pt-3 compact:pt-1.5" : "pt-0.5 compact:pt-px")}
     >
       {showAuthor && !mine && (
         <div className="w-8 shrink-0 pt-5">{startsGroup && <Avatar seed={seed} name={author} size="small" />}</div>

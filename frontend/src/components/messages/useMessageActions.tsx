@@ -4,6 +4,7 @@ import { useAnnounce } from "../../a11y/Announcer";
 import { useChat } from "../../hooks/ChatProvider";
 import { permissions, type Permissions } from "../../model/permissions";
 import type { Amendment, ConversationItem, Timeline, TimelineMessage, Version } from "../../model/types";
+import { settings } from "../../settings";
 import type { Trouble } from "../Notice";
 import { nameOf } from "../nameOf";
 import { t } from "../../i18n/text";
@@ -86,6 +87,7 @@ export function useMessageActions({ item, timeline, onReply, onEdit, onJump, onT
       else announce.polite(t("message.cannot"));
       return true;
     };
+    if (key.length === 1 && !settings().letterKeys) return false;
     switch (key.length === 1 ? key.toLowerCase() : key) {
       case "r":
         return act(may.reply, () => actions.reply(message));
