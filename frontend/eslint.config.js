@@ -21,6 +21,28 @@ const doors = {
   group: ["**/ws", "**/ws.ts", "**/api", "**/api.ts", "**/persist", "**/persist.ts"],
   message: "The model is pure: values in, values out.",
 };
+const BARE = "Sentences come from the catalogues: t() or rich() of src/i18n/text.ts.";
+const SHOWN = "JSXAttribute[name.name=/^(aria-label|aria-description|aria-roledescription|alt|title|label|placeholder|hint|description|action|beginning|detail)$/]";
+/** What a person reads is in no file but the catalogues. A letter is what makes it a word. */
+const noBareWords = {
+  files: ["src/**/*.tsx"],
+  ignores: ["**/*.test.tsx", "src/gallery/**", "src/test/**"],
+  rules: {
+    "no-restricted-syntax": [
+      "error",
+      { selector: "JSXText[value=/\\p{L}/u]", message: BARE },
+      // Between tags, and in the attributes that are read out or shown; also as one of two, or with values in it.
+      ...[":matches(JSXElement, JSXFragment) > JSXExpressionContainer", `${SHOWN} > JSXExpressionContainer`].flatMap((place) => [
+        { selector: `${place} > Literal[value=/\\p{L}/u]`, message: BARE },
+        { selector: `${place} > :matches(ConditionalExpression, LogicalExpression) > Literal[value=/\\p{L}/u]`, message: BARE },
+        { selector: `${place} > TemplateLiteral > TemplateElement[value.raw=/\\p{L}{2}/u]`, message: BARE },
+        { selector: `${place} > :matches(ConditionalExpression, LogicalExpression) > TemplateLiteral > TemplateElement[value.raw=/\\p{L}{2}/u]`, message: BARE },
+      ]),
+      { selector: `${SHOWN} > Literal[value=/\\p{L}/u]`, message: BARE },
+      { selector: "ReturnStatement > Literal[value=/^\\p{Lu}.*\\p{L}/u]", message: BARE },
+    ],
+  },
+};
 const store = { group: ["**/store", "**/store.ts"], message: "The model is pure: values in, values out." };
 
 const layer = (files, ...patterns) => ({
@@ -73,6 +95,7 @@ export default tseslint.config(
   layer(["src/client.ts", "src/client/**/*.ts"], react, screen),
   layer(["src/components/**", "src/a11y/**", "src/screens/**"], wiring),
   noSurroundings(["src/model/**/*.ts", "src/protocol.ts", "src/shape.ts", "src/store.ts", "src/ws.ts", "src/api.ts"]),
+  noBareWords,
   {
     // The edge makes branded ids out of strings; tests make up what they need.
     files: ["src/protocol.ts", "src/test/**", "**/*.test.ts", "**/*.test.tsx", "e2e/**"],

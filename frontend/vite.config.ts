@@ -50,23 +50,21 @@ interface EmojibaseEntry {
   version: number;
 }
 
-/** `virtual:emoji`: the emojis by group, with no more of each than the picker searches and shows. */
+/** `virtual:emoji/<language>`: the emojis by group, with no more of each than the picker searches and shows. */
 function emojiData(): Plugin {
-  const resolved = "\0virtual:emoji";
-  const read = (name: string) => JSON.parse(readFileSync(resolve(import.meta.dirname, `node_modules/emojibase-data/en/${name}.json`), "utf8"));
+  const resolved = "\0virtual:emoji/";
   return {
     name: "emoji-data",
-    resolveId: (id) => (id === "virtual:emoji" ? resolved : undefined),
+    resolveId: (id) => (id.startsWith("virtual:emoji/") ? `\0${id}` : undefined),
     load(id) {
-      if (id !== resolved) return undefined;
-      const groups: { key: string; message: string; order: number }[] = read("messages").groups;
-      const all: EmojibaseEntry[] = read("data");
+      if (!id.startsWith(resolved)) return undefined;
+      const language = id.slice(resolved.length);
+      const all: EmojibaseEntry[] = JSON.parse(readFileSync(resolve(import.meta.dirname, `node_modules/emojibase-data/${language}/data.json`), "utf8"));
       // What the systems of today draw: newer ones would be boxes, and nothing at run time tells.
       const known = all.filter(({ group, version }) => group !== undefined && group !== 2 && version <= EMOJI_VERSION);
       const emojis = known.map(({ emoji, label, tags = [], group }) => [emoji, label, tags.join("|"), group]);
-      const categories = groups.filter(({ key }) => key !== "component").map(({ order, message }) => [order, message]);
       // As a string: the parser of JSON is several times faster than that of JavaScript.
-      return `export default JSON.parse(${JSON.stringify(JSON.stringify({ emojis, categories }))});`;
+      return `export default JSON.parse(${JSON.stringify(JSON.stringify({ emojis }))});`;
     },
   };
 }

@@ -1,7 +1,7 @@
 // From the address and the session to a screen.
 import { CSPProvider } from "@base-ui/react/csp-provider";
 import { Tooltip } from "@base-ui/react/tooltip";
-import { useEffect, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Announcer } from "./a11y/Announcer";
 import { Chat } from "./components/Chat";
 import { ErrorBoundary } from "./components/ErrorBoundary";
@@ -10,7 +10,11 @@ import { ChatProvider } from "./hooks/ChatProvider";
 import { useTotalUnread } from "./hooks/useConversations";
 import { conversationPath, useRoute, type Route } from "./hooks/useRoute";
 import { useSession } from "./hooks/useSession";
+import { useLanguage } from "./i18n/language";
+import { t } from "./i18n/text";
 import type { ChatClient, Profile } from "./model/types";
+
+const SettingsScreen = lazy(() => import("./components/settings/SettingsScreen").then((module) => ({ default: module.SettingsScreen })));
 
 function loginMode(route: Route): LoginMode {
   return route.at === "signup" || route.at === "setup" ? route : { at: "login" };
@@ -18,8 +22,20 @@ function loginMode(route: Route): LoginMode {
 
 function SignedIn({ me, route, navigate }: { me: Profile; route: Route; navigate: (path: string, options?: { replace?: boolean }) => void }) {
   const unread = useTotalUnread();
-  useEffect(() => { document.title = unread > 0 ? `(${unread}) Chat` : "Chat"; }, [unread]);
-  useEffect(() => { if (route.at !== "chat") navigate("/", { replace: true }); }, [route, navigate]);
+  const title = unread > 0 ? t("app.titleUnread", { count: unread }) : t("app.name");
+  useEffect(() => { document.title = title; }, [title]);
+  useEffect(() => { if (route.at !== "chat" && route.at !== "settings") navigate("/", { replace: true }); }, [route, navigate]);
+  // Where the settings lead back to.
+  const [last, setLast] = useState<string>("/");
+  const here = route.at === "chat" ? (route.conversation === null ? "/" : conversationPath(route.conversation)) : last;
+  if (here !== last) setLast(here);
+  if (route.at === "settings") {
+    return (
+      <Suspense>
+        <SettingsScreen me={me} tab={route.tab} onGo={(path) => navigate(path)} onClose={() => navigate(last)} />
+      </Suspense>
+    );
+  }
   return (
     <Chat
       me={me}
@@ -52,6 +68,8 @@ export function Surroundings({ children }: { children: ReactNode }) {
 }
 
 export function App({ client }: { client: ChatClient }) {
+  // Sentences are asked for while rendering: a change of the language renders everything anew, from here.
+  useLanguage();
   return (
     <Surroundings>
       <ChatProvider client={client}><Screens /></ChatProvider>

@@ -315,7 +315,7 @@ describe("sending", () => {
     await run();
     expect(tab.lines(A)).toEqual(["good (sent)", "bad (failed)"]);
     const failed = tab.timeline(A).entries[1] as TimelineMessage;
-    expect(failed.state).toEqual({ at: "failed", reason: "You are not allowed to do this." });
+    expect(failed.state).toEqual({ at: "failed", reason: "forbidden" });
     server.refuses = () => null;
     tab.client.retry(A, failed.key);
     await run();
@@ -399,7 +399,7 @@ describe("changing what was sent", () => {
       const answer = tab.client.amend(A, 1, change);
       expect(message(tab, 1)).toMatchObject({ amending: true });
       await run();
-      expect(await answer).toMatchObject({ ok: false, problem: { code: "forbidden", message: "You are not allowed to do this." } });
+      expect(await answer).toMatchObject({ ok: false, problem: { code: "forbidden" } });
       expect(message(tab, 1)).toEqual(before);
     }
   });
@@ -451,7 +451,7 @@ describe("changing what was sent", () => {
     server.deafToSends = true;
     const answer = tab.client.amend(A, 1, { type: "edit", text: "x" });
     await run(31_000);
-    expect(await answer).toMatchObject({ ok: false, problem: { message: "The server did not answer." } });
+    expect(await answer).toMatchObject({ ok: false, problem: { code: "unanswered" } });
     expect(server.amendmentsSeen).toEqual(["edit", "edit", "edit"]);
     expect(message(tab, 1)).toMatchObject({ text: "hi", amending: false });
   });
@@ -493,7 +493,7 @@ describe("changing what was sent", () => {
     await run();
     expect(await reached).toEqual({ ok: true, value: null });
     expect(message(tab, 3)).toMatchObject({ text: "m3, edited" });
-    expect(await tab.client.reach(A, 500)).toMatchObject({ ok: false, problem: { code: "not_found" } });
+    expect(await tab.client.reach(A, 500)).toMatchObject({ ok: false, problem: { code: "message_gone" } });
   });
 
   it("says so when the way back is cut", async () => {
@@ -942,7 +942,7 @@ describe("the end of a session", () => {
     server.revoke(ME);
     expect(tab.client.session.get()).toEqual({
       at: "signed-out",
-      reason: "You have been signed out. Sign in again.",
+      reason: "revoked",
       name: ME,
     });
     expect(tab.client.connection.get()).toMatchObject({ at: "stopped", reason: "signed-out" });
@@ -976,7 +976,7 @@ describe("the end of a session", () => {
     server.drop(ME);
     server.revoke(ME);
     await tab.client.searchPeople("b");
-    expect(tab.client.session.get()).toMatchObject({ at: "signed-out", reason: "Your session has ended. Sign in again." });
+    expect(tab.client.session.get()).toMatchObject({ at: "signed-out", reason: "ended" });
   });
 
   it("by one's own wish asks first when something is unsent, and leaves nothing behind", async () => {

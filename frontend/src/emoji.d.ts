@@ -1,8 +1,5 @@
 // Made by vite.config.ts.
-declare module "virtual:emoji" {
-  const data: {
-    emojis: [emoji: string, label: string, tags: string, group: number][];
-    categories: [index: number, label: string][];
-  };
+declare module "virtual:emoji/*" {
+  const data: { emojis: [emoji: string, label: string, tags: string, group: number][] };
   export default data;
 }

@@ -1,17 +1,40 @@
 // Every date, time, number and list of names on screen goes through here, so that they agree.
 // `now` is a parameter: what "Today" means is the caller's business, and tests can say it.
+import { speech } from "./i18n/language";
 
-const locale = undefined; // the browser's
+interface Formats {
+  clock: Intl.DateTimeFormat;
+  weekday: Intl.DateTimeFormat;
+  shortWeekday: Intl.DateTimeFormat;
+  dayOfYear: Intl.DateTimeFormat;
+  fullDay: Intl.DateTimeFormat;
+  exact: Intl.DateTimeFormat;
+  relativeDay: Intl.RelativeTimeFormat;
+  list: Intl.ListFormat;
+  whole: Intl.NumberFormat;
+}
 
-const clock = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
-const weekday = new Intl.DateTimeFormat(locale, { weekday: "long" });
-const shortWeekday = new Intl.DateTimeFormat(locale, { weekday: "short" });
-const dayOfYear = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
-const fullDay = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric" });
-const exact = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
-const relativeDay = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
-const list = new Intl.ListFormat(locale, { type: "conjunction" });
-const whole = new Intl.NumberFormat(locale);
+/** Making one costs more than using it a thousand times. */
+const made = new Map<string, Formats>();
+
+function formats(): Formats {
+  const { locale } = speech();
+  const found = made.get(locale);
+  if (found !== undefined) return found;
+  const all: Formats = {
+    clock: new Intl.DateTimeFormat(locale, { timeStyle: "short" }),
+    weekday: new Intl.DateTimeFormat(locale, { weekday: "long" }),
+    shortWeekday: new Intl.DateTimeFormat(locale, { weekday: "short" }),
+    dayOfYear: new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" }),
+    fullDay: new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric" }),
+    exact: new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
+    relativeDay: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
+    list: new Intl.ListFormat(locale, { type: "conjunction" }),
+    whole: new Intl.NumberFormat(locale),
+  };
+  made.set(locale, all);
+  return all;
+}
 
 /** Names the local calendar day; equal for two moments of the same day. */
 export function dayKey(at: number): string {
@@ -25,33 +48,33 @@ function daysAgo(at: number, now: number): number {
   return Math.round((noon(now) - noon(at)) / 86_400_000);
 }
 
-const capitalised = (text: string) => text.charAt(0).toLocaleUpperCase(locale) + text.slice(1);
+const capitalised = (text: string) => text.charAt(0).toLocaleUpperCase(speech().locale) + text.slice(1);
 
 /** 14:03 */
 export function time(at: number): string {
-  return clock.format(at);
+  return formats().clock.format(at);
 }
 
 /** Today / Yesterday / Monday / 3 Nov 2026 */
 export function day(at: number, now: number): string {
   const ago = daysAgo(at, now);
-  if (ago === 0 || ago === 1) return capitalised(relativeDay.format(-ago, "day"));
-  if (ago > 1 && ago < 7) return weekday.format(at);
-  return fullDay.format(at);
+  if (ago === 0 || ago === 1) return capitalised(formats().relativeDay.format(-ago, "day"));
+  if (ago > 1 && ago < 7) return formats().weekday.format(at);
+  return formats().fullDay.format(at);
 }
 
 /** As short as a list row wants it: 14:03 / Yesterday / Mon / 3 Nov / 3 Nov 2025 */
 export function listTime(at: number, now: number): string {
   const ago = daysAgo(at, now);
   if (ago <= 0) return time(at);
-  if (ago === 1) return capitalised(relativeDay.format(-1, "day"));
-  if (ago < 7) return shortWeekday.format(at);
-  return new Date(at).getFullYear() === new Date(now).getFullYear() ? dayOfYear.format(at) : fullDay.format(at);
+  if (ago === 1) return capitalised(formats().relativeDay.format(-1, "day"));
+  if (ago < 7) return formats().shortWeekday.format(at);
+  return new Date(at).getFullYear() === new Date(now).getFullYear() ? formats().dayOfYear.format(at) : formats().fullDay.format(at);
 }
 
 /** For a tooltip: nothing left to guess. */
 export function exactTime(at: number): string {
-  return exact.format(at);
+  return formats().exact.format(at);
 }
 
 /** For the `datetime` of a `<time>`. */
@@ -65,27 +88,21 @@ export function secondsUntil(at: number, now: number): number {
 }
 
 export function number(value: number): string {
-  return whole.format(value);
+  return formats().whole.format(value);
 }
 
 /** A badge stays narrow; the accessible name beside it has the exact number. */
 export function badge(count: number): string {
-  return count > 99 ? "99+" : whole.format(count);
+  return count > 99 ? "99+" : formats().whole.format(count);
 }
 
 /** "Ann, Bob and Carol" */
 export function names(all: string[]): string {
-  return list.format(all);
+  return formats().list.format(all);
 }
 
-/** "1 message", "2 messages" */
-export function count(value: number, one: string, many: string): string {
-  return `${whole.format(value)} ${value === 1 ? one : many}`;
-}
-
-/** "Ann is typing…", "Ann and Bob are typing…", "Several people are typing…" */
-export function typing(who: string[]): string {
-  if (who.length === 0) return "";
-  if (who.length === 1) return `${who[0]} is typing…`;
-  return who.length === 2 ? `${names(who)} are typing…` : "Several people are typing…";
+/** The same with elements: each of `all` in its place, and the words of the language between them. */
+export function around<T>(all: readonly T[]): (T | string)[] {
+  const parts = formats().list.formatToParts(all.map((_, index) => String(index)));
+  return parts.map(({ type, value }) => (type === "element" ? (all[Number(value)] ?? value) : value));
 }

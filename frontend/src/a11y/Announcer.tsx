@@ -2,6 +2,7 @@
 // a second and merges what came in between, and an assertive one for what must not wait. The message
 // list itself is not live: it is virtual, and a live log would read out recycled rows.
 import { createContext, use, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
+import { t } from "../i18n/text";
 
 export interface Announce {
   /** Somebody else's message in the open conversation. */
@@ -33,7 +34,7 @@ export function Announcer({ children }: { children: ReactNode }) {
       timer.current = null;
       const { messages, others } = waiting.current;
       waiting.current = { messages: [], others: [] };
-      const merged = messages.length > 1 ? [`${messages.length} new messages`] : messages;
+      const merged = messages.length > 1 ? [t("messages.newCount", { count: messages.length })] : messages;
       const spoken = [...others, ...merged].join(". ");
       if (spoken === "") return;
       setPolite((previous) => again(previous, spoken));

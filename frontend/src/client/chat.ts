@@ -29,14 +29,10 @@ import { SessionStorage, type Session } from "./session";
 
 const SIGNED_OUT: ConnectionView = { at: "stopped", reason: "signed-out", detail: "" };
 const NO_TIMELINE: Timeline = { entries: [], older: "more", loaded: false, read: 0, head: 0 };
-const NOT_SIGNED_IN: ProblemView = { code: "unauthenticated", message: "Sign in first.", retryAfterMs: null };
+const NOT_SIGNED_IN: ProblemView = { code: "unauthenticated", retryAfterMs: null };
 const SIGNED_OUT_FAILURE = { ok: false, problem: NOT_SIGNED_IN } as const;
 const NO_PINS: Pins = { state: "loading", messages: [] };
-const UNSENT: ProblemView = {
-  code: "unsent",
-  message: "Some messages have not been sent yet. Signing out deletes them.",
-  retryAfterMs: null,
-};
+const UNSENT: ProblemView = { code: "unsent", retryAfterMs: null };
 
 export class Chat implements ChatClient {
   private readonly account = createStore<Account | null>(null);
@@ -146,7 +142,7 @@ export class Chat implements ChatClient {
     void account.start();
   }
 
-  private depart(reason: string | null, name: string | null): void {
+  private depart(reason: "revoked" | "ended" | null, name: string | null): void {
     this.account.get()?.end();
     this.account.set(null);
     this.view.set({ at: "signed-out", reason, name });
@@ -156,7 +152,7 @@ export class Chat implements ChatClient {
   private sessionEnded(me: Profile, because: CloseReason): void {
     const revoked = because.why === "code" && because.code === 4502;
     this.stored.clear();
-    this.depart(revoked ? "You have been signed out. Sign in again." : "Your session has ended. Sign in again.", me.name);
+    this.depart(revoked ? "revoked" : "ended", me.name);
   }
 
   private unauthenticated(token: string): void {

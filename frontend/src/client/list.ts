@@ -54,7 +54,7 @@ function itemOf(summary: Summary, send: Send | undefined, of: ListOf): Conversat
 
 function previewOf({ last }: Summary, send: Send | undefined, me: UserId): ConversationItem["preview"] {
   if (send !== undefined) return { text: send.text, mine: true, from: me };
-  if (last?.event.type === "erased") return { text: "Message deleted", mine: last.from === me, from: last.from };
+  if (last?.event.type === "erased") return { text: null, mine: last.from === me, from: last.from };
   if (last === null || last.event.type !== "message") return null;
   return { text: last.event.text, mine: last.from === me, from: last.from };
 }

@@ -77,6 +77,6 @@ export class Profiles {
     }
     const found = new Set(answer.value.map((profile) => profile.userId));
     const gone = batch.filter((user) => !found.has(user) && !this.known.get().has(user));
-    this.remember([...answer.value, ...gone.map((userId) => ({ userId, name: "", displayName: "Unknown user" }))]);
+    this.remember([...answer.value, ...gone.map((userId) => ({ userId, name: "", displayName: "" }))]);
   }
 }

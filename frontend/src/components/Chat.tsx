@@ -8,6 +8,7 @@ import { MOD, useShortcuts } from "../a11y/useShortcuts";
 import { useChat } from "../hooks/ChatProvider";
 import { useConnection } from "../hooks/useConnection";
 import { useConversations } from "../hooks/useConversations";
+import { rich, t } from "../i18n/text";
 import type { ConversationId, ConversationItem, Profile } from "../model/types";
 import { ConnectionBar, spokenConnection } from "./ConnectionBar";
 import { Conversation, type ConversationHandle } from "./Conversation";
@@ -40,16 +41,16 @@ function neighbour(items: ConversationItem[], selected: ConversationId | null, s
 
 function NothingOpen() {
   return (
-    <EmptyState title="Choose a conversation">
-      or press <kbd className="rounded-md border border-line bg-sidebar px-1.5 py-0.5 text-meta">{MOD}K</kbd> to find one
+    <EmptyState title={t("app.choose")}>
+      {rich("app.chooseHint", { key: <kbd dir="ltr" className="rounded-md border border-line bg-sidebar px-1.5 py-0.5 text-meta">{`${MOD}K`}</kbd> })}
     </EmptyState>
   );
 }
 
 function NotFound({ onBack }: { onBack: () => void }) {
   return (
-    <EmptyState title="This conversation is not here" action={<Button onClick={onBack}>Back to the conversations</Button>}>
-      It does not exist, or you are not in it.
+    <EmptyState title={t("app.notHere")} action={<Button onClick={onBack}>{t("app.back")}</Button>}>
+      {t("app.notHereHint")}
     </EmptyState>
   );
 }
@@ -93,14 +94,14 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
   const retry = () => chat.retryConnection();
   return (
     <div className="flex h-dvh ps-[env(safe-area-inset-left)] pe-[env(safe-area-inset-right)] pt-[env(safe-area-inset-top)]">
-      <header className="sr-only"><h1>Chat</h1></header>
+      <header className="sr-only"><h1>{t("app.name")}</h1></header>
       {open !== null && (
         <a
           href="#conversation"
           onClick={(event) => { event.preventDefault(); document.getElementById("conversation")?.focus(); }}
           className="sr-only focus:not-sr-only focus:absolute focus:start-2 focus:top-2 focus:z-50 focus:rounded-control focus:bg-accent focus:px-3 focus:py-2 focus:text-on-accent"
         >
-          Skip to the conversation
+          {t("app.skip")}
         </a>
       )}
       <div className={clsx("flex min-h-0 flex-col border-line bg-sidebar max-md:w-full md:w-[280px] md:shrink-0 md:border-e xl:w-[320px]", selected !== null && "max-md:hidden")}>
@@ -120,7 +121,7 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
       <main
         id="conversation"
         tabIndex={-1}
-        aria-label={open?.name ?? "Conversation"}
+        aria-label={open?.name ?? t("app.conversation")}
         // Out of sight, not out of the page: there is always one main part.
         className={clsx("flex min-h-0 min-w-0 flex-1 flex-col outline-none", selected === null && "max-md:sr-only")}
       >

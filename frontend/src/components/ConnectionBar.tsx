@@ -4,6 +4,7 @@ import clsx from "clsx";
 import { CircleCheck, CloudOff, LoaderCircle, RefreshCw, TriangleAlert, WifiOff, type LucideIcon } from "lucide-react";
 import type { ReactNode } from "react";
 import * as format from "../format";
+import { rich, t } from "../i18n/text";
 import type { ConnectionView } from "../model/types";
 import { useNow } from "./useNow";
 
@@ -36,14 +37,14 @@ function Bar({ tone, icon: Icon, spin = false, waiting = 0, action, children }: 
   return (
     <div
       role="group"
-      aria-label="Connection"
+      aria-label={t("connection.label")}
       className={clsx("flex min-h-9 shrink-0 items-center justify-center gap-x-3 px-4 py-1 text-[0.8125rem] leading-[1.125rem]", TONES[tone])}
     >
       <p className="flex min-w-0 items-center gap-2">
         <Icon aria-hidden size={16} className={clsx("shrink-0", spin && "animate-spin")} />
         <span>
           {children}
-          {waiting > 0 && <strong className="ms-2 font-semibold whitespace-nowrap">{format.number(waiting)} waiting</strong>}
+          {waiting > 0 && <strong className="ms-2 font-semibold whitespace-nowrap">{t("connection.waiting", { count: waiting })}</strong>}
         </span>
       </p>
       {action !== undefined && (
@@ -57,12 +58,12 @@ function Bar({ tone, icon: Icon, spin = false, waiting = 0, action, children }: 
 
 function Countdown({ retryAt }: { retryAt: number }) {
   const seconds = format.secondsUntil(retryAt, useNow(500));
-  return seconds === 0 ? "Retrying now…" : <>Retrying in <span className="tabular-nums">{seconds}</span> s</>;
+  return seconds === 0 ? t("connection.retryingNow") : rich("connection.retryingIn", { seconds: <span className="tabular-nums">{format.number(seconds)}</span> });
 }
 
 function Connecting({ since }: { since: number }) {
   if (useNow(500) - since < CONNECTING_PATIENCE_MS) return null;
-  return <Bar tone="plain" icon={LoaderCircle} spin>Connecting…</Bar>;
+  return <Bar tone="plain" icon={LoaderCircle} spin>{t("connection.connecting")}</Bar>;
 }
 
 export function ConnectionBar({ connection, onRetry, onReload }: ConnectionBarProps) {
@@ -70,29 +71,29 @@ export function ConnectionBar({ connection, onRetry, onReload }: ConnectionBarPr
     case "connecting":
       return <Connecting since={connection.since} />;
     case "online":
-      return connection.justBack ? <Bar tone="good" icon={CircleCheck}>Back online</Bar> : null;
+      return connection.justBack ? <Bar tone="good" icon={CircleCheck}>{t("connection.back")}</Bar> : null;
     case "offline":
       return (
         <Bar tone="warn" icon={WifiOff} waiting={connection.waitingSends}>
-          You are offline. Messages will be sent when you are back.
+          {t("connection.offline")}
         </Bar>
       );
     case "unreachable":
       return (
-        <Bar tone="warn" icon={CloudOff} waiting={connection.waitingSends} action={{ label: "Retry now", run: onRetry }}>
-          Can’t reach the server. <Countdown retryAt={connection.retryAt} />
+        <Bar tone="warn" icon={CloudOff} waiting={connection.waitingSends} action={{ label: t("connection.retryNow"), run: onRetry }}>
+          {rich("connection.unreachable", { retry: <Countdown retryAt={connection.retryAt} /> })}
         </Bar>
       );
     case "stopped":
       switch (connection.reason) {
         case "update-needed":
-          return <Bar tone="fault" icon={RefreshCw} action={{ label: "Reload", run: onReload }}>A new version is ready. Drafts are kept.</Bar>;
+          return <Bar tone="fault" icon={RefreshCw} action={{ label: t("common.reload"), run: onReload }}>{t("connection.update")}</Bar>;
         case "signed-out":
-          return <Bar tone="fault" icon={TriangleAlert} action={{ label: "Reload", run: onReload }}>You have been signed out.</Bar>;
+          return <Bar tone="fault" icon={TriangleAlert} action={{ label: t("common.reload"), run: onReload }}>{t("connection.signedOut")}</Bar>;
         case "defect":
           return (
-            <Bar tone="fault" icon={TriangleAlert} action={{ label: "Reload", run: onReload }}>
-              The connection was ended{connection.detail === "" ? "." : `: ${connection.detail}.`}
+            <Bar tone="fault" icon={TriangleAlert} action={{ label: t("common.reload"), run: onReload }}>
+              {connection.detail === "" ? t("connection.ended") : t("connection.endedBecause", { detail: connection.detail })}
             </Bar>
           );
       }
@@ -103,13 +104,13 @@ export function ConnectionBar({ connection, onRetry, onReload }: ConnectionBarPr
 export function spokenConnection(connection: ConnectionView): { assertive: boolean; text: string } | null {
   switch (connection.at) {
     case "offline":
-      return { assertive: true, text: "You are offline. Messages will be sent when you are back." };
+      return { assertive: true, text: t("connection.offline") };
     case "unreachable":
-      return { assertive: true, text: "Connection lost. Trying to reach the server again." };
+      return { assertive: true, text: t("connection.lostSpoken") };
     case "stopped":
-      return { assertive: true, text: connection.reason === "update-needed" ? "A new version is ready. Reload the page." : "The connection was ended." };
+      return { assertive: true, text: connection.reason === "update-needed" ? t("connection.updateSpoken") : t("connection.ended") };
     case "online":
-      return connection.justBack ? { assertive: false, text: "Back online" } : null;
+      return connection.justBack ? { assertive: false, text: t("connection.back") } : null;
     case "connecting":
       return null;
   }

@@ -7,6 +7,7 @@ import { useChat } from "../hooks/ChatProvider";
 import { useConnection } from "../hooks/useConnection";
 import { useReadable } from "../hooks/useReadable";
 import { useTimeline } from "../hooks/useTimeline";
+import { t } from "../i18n/text";
 import type { ConversationItem, TimelineEntry, TimelineMessage } from "../model/types";
 import { Composer, type ComposerHandle } from "./composer/Composer";
 import { ComposerStrip } from "./composer/ComposerStrip";
@@ -20,6 +21,7 @@ import { useAnnounceTimeline } from "./messages/useAnnounceTimeline";
 import { useMessageActions } from "./messages/useMessageActions";
 import { Notice, type Trouble } from "./Notice";
 import { MessagesSkeleton } from "./ui/Skeleton";
+import { problemWords } from "./problemWords";
 
 /** What other parts of the screen may ask of it. */
 export interface ConversationHandle {
@@ -68,8 +70,9 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
     const outcome = await chat.reach(id, seq);
     if (outcome.ok) list.current?.jumpTo(seq);
     else {
-      setTrouble({ text: outcome.problem.message });
-      announce.assertive(outcome.problem.message);
+      const text = problemWords(outcome.problem);
+      setTrouble({ text });
+      announce.assertive(text);
     }
   };
   useImperativeHandle(ref, () => ({ jumpTo: (seq) => void jumpTo(seq) }));
@@ -137,11 +140,11 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
           {timeline.loaded ? (
             <MessageList
               ref={list}
-              label={`Messages with ${item.name}`}
+              label={t("messages.with", { name: item.name })}
               timeline={timeline}
               unread={item.unread}
               showAuthors={item.kind !== "direct"}
-              beginning={item.kind !== "direct" ? `This is the beginning of “${item.name}”.` : `This is the beginning of your chat with ${item.name}.`}
+              beginning={t(item.kind === "direct" ? "messages.beginning" : "messages.beginningOf", { name: item.name })}
               onLoadOlder={loadOlder}
               onMarkRead={markRead}
               onRetry={retry}
@@ -160,7 +163,7 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
       {trouble !== null && <Notice trouble={trouble} onClose={() => { setTrouble(null); write(); }} />}
       <div data-region="composer">
         {!mayWrite(item) && doing.at === "plain" ? (
-          <p className="border-t border-line px-4 py-4 text-center text-[0.875rem] text-muted">You can read here, but not write.</p>
+          <p className="border-t border-line px-4 py-4 text-center text-[0.875rem] text-muted">{t("composer.readOnly")}</p>
         ) : <Composer
           // An edit has a text of its own; the draft comes back after it.
           key={doing.at === "edit" ? `edit-${doing.seq}` : "write"}

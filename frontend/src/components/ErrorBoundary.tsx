@@ -2,6 +2,7 @@
 import { Component, type ReactNode } from "react";
 import { Button } from "./ui/Button";
 import { EmptyState } from "./ui/EmptyState";
+import { t } from "../i18n/text";
 
 interface ErrorBoundaryProps {
   children: ReactNode;
@@ -32,16 +33,16 @@ export class ErrorBoundary extends Component<ErrorBoundaryProps, ErrorBoundarySt
     return (
       <div role="alert" className="flex h-full">
         <EmptyState
-          title="Something broke here"
+          title={t("app.broken")}
           action={
             <div className="flex flex-wrap justify-center gap-2">
-              {this.props.onBack && <Button onClick={this.props.onBack} className="md:hidden">Back</Button>}
-              <Button onClick={() => this.setState({ error: null })}>Reload this pane</Button>
+              {this.props.onBack && <Button onClick={this.props.onBack} className="md:hidden">{t("common.back")}</Button>}
+              <Button onClick={() => this.setState({ error: null })}>{t("app.reloadPane")}</Button>
             </div>
           }
         >
-          <p>The rest of the chat keeps working, and nothing you wrote is lost.</p>
-          <p className="mt-2 font-mono text-meta break-words">{this.state.error.message}</p>
+          <p>{t("app.brokenHint")}</p>
+          <p dir="ltr" className="mt-2 font-mono text-meta break-words">{this.state.error.message}</p>
         </EmptyState>
       </div>
     );

@@ -4,13 +4,13 @@ import type { World } from "../gallery/FakeClient";
 import { renderWith } from "../test/renderWith";
 import { Login, type LoginMode } from "./Login";
 
-function show(mode: LoginMode = { at: "login" }, refusal: World["refusal"] = null, ended: { reason: string; name: string } | null = null) {
+function show(mode: LoginMode = { at: "login" }, refusal: World["refusal"] = null, ended: { reason: "revoked" | "ended"; name: string } | null = null) {
   const onNavigate = vi.fn();
   const view = renderWith(<Login mode={mode} reason={ended?.reason ?? null} name={ended?.name ?? null} onNavigate={onNavigate} />, { refusal });
   return { ...view, onNavigate };
 }
 
-const problem = (code: string, message = "", retryAfterMs: number | null = null) => ({ code, message, retryAfterMs });
+const problem = (code: string, retryAfterMs: number | null = null) => ({ code, retryAfterMs });
 
 async function signIn({ user }: ReturnType<typeof show>) {
   await user.type(screen.getByLabelText("User name"), "mira");
@@ -27,9 +27,9 @@ describe("signing in", () => {
 
   it.each([
     [problem("wrong_credentials"), "Wrong username or password."],
-    [problem("rate_limited", "", 7000), "Too many attempts. Try again in 7 s."],
+    [problem("rate_limited", 7000), "Too many attempts. Try again in 7 s."],
     [problem("network"), "Can’t reach the server. Check your connection and try again."],
-    [problem("invalid", "The password needs at least 10 characters."), "The password needs at least 10 characters."],
+    [problem("invalid"), "The server does not accept this. Check what you entered."],
   ])("says what went wrong and takes the focus there: %o", async (refusal, words) => {
     const view = show({ at: "login" }, refusal);
     await signIn(view);
@@ -40,9 +40,9 @@ describe("signing in", () => {
   });
 
   it("after a session that ended by itself: the reason, the name, and the cursor in the password", () => {
-    show({ at: "login" }, null, { reason: "Your password was changed.", name: "mira" });
-    expect(screen.getByText("Your password was changed.", { selector: "p" })).toBeVisible();
-    expect(screen.getByTestId("assertive")).toHaveTextContent("Your password was changed.");
+    show({ at: "login" }, null, { reason: "revoked", name: "mira" });
+    expect(screen.getByText("You have been signed out. Sign in again.", { selector: "p" })).toBeVisible();
+    expect(screen.getByTestId("assertive")).toHaveTextContent("You have been signed out. Sign in again.");
     expect(screen.getByLabelText("User name")).toHaveValue("mira");
     expect(screen.getByLabelText("Password")).toHaveFocus();
   });

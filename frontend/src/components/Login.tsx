@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState, type FormEvent, type MouseEvent } from "react";
 import { useAnnounce } from "../a11y/Announcer";
 import { useChat } from "../hooks/ChatProvider";
+import { t } from "../i18n/text";
 import type { Outcome, ProblemView, Profile } from "../model/types";
 import { LoginProblem } from "./LoginProblem";
 import { Button } from "./ui/Button";
@@ -12,23 +13,23 @@ export type LoginMode = { at: "login" } | { at: "signup" } | { at: "setup"; code
 interface LoginProps {
   mode: LoginMode;
   /** Why a session ended by itself. */
-  reason: string | null;
+  reason: "revoked" | "ended" | null;
   /** Whose it was. */
   name: string | null;
   onNavigate: (path: string) => void;
 }
 
-const WORDS = {
-  login: { title: "Sign in", lead: null, action: "Sign in" },
-  signup: { title: "Create an account", lead: null, action: "Create account" },
-  setup: { title: "Set up this chat", lead: "Create the first account. It will be the administrator.", action: "Create administrator" },
-};
+const words = () => ({
+  login: { title: t("login.title"), lead: null, action: t("login.action") },
+  signup: { title: t("signup.title"), lead: null, action: t("signup.action") },
+  setup: { title: t("setup.title"), lead: t("setup.lead"), action: t("setup.action") },
+});
 
-const OTHER = {
-  login: { question: "New here?", label: "Create an account", path: "/signup" },
-  signup: { question: "Already have an account?", label: "Sign in", path: "/login" },
-  setup: { question: "Already set up?", label: "Sign in", path: "/login" },
-};
+const other = () => ({
+  login: { question: t("login.question"), label: t("login.signup"), path: "/signup" },
+  signup: { question: t("signup.question"), label: t("login.title"), path: "/login" },
+  setup: { question: t("setup.question"), label: t("login.title"), path: "/login" },
+});
 
 function Elsewhere({ question, label, path, onNavigate }: { question: string; label: string; path: string; onNavigate: (path: string) => void }) {
   const go = (event: MouseEvent) => { event.preventDefault(); onNavigate(path); };
@@ -50,10 +51,11 @@ export function Login({ mode, reason, name, onNavigate }: LoginProps) {
   // A fresh object for each refusal, so that the same one twice moves the focus twice.
   const [problem, setProblem] = useState<{ view: ProblemView } | null>(null);
   const message = useRef<HTMLDivElement>(null);
-  const { title, lead, action } = WORDS[mode.at];
+  const { title, lead, action } = words()[mode.at];
 
   const announce = useAnnounce();
-  useEffect(() => { if (reason !== null) announce.assertive(reason); }, [reason, announce]);
+  const ended = reason === null ? null : t(reason === "revoked" ? "login.revoked" : "login.ended");
+  useEffect(() => { if (ended !== null) announce.assertive(ended); }, [ended, announce]);
   useEffect(() => { if (problem !== null) message.current?.focus(); }, [problem]);
 
   const ask = (): Promise<Outcome<Profile>> => {
@@ -80,14 +82,16 @@ export function Login({ mode, reason, name, onNavigate }: LoginProps) {
         <img src="/icon.svg" alt="" width={44} height={44} className="mx-auto mb-5" />
         <h1 className="text-center text-[1.375rem] leading-8 font-semibold">{title}</h1>
         {lead !== null && <p className="mt-1 text-center text-muted">{lead}</p>}
-        {reason !== null && <p className="mt-4 rounded-control bg-warn px-3 py-2 text-[0.875rem] leading-5 text-on-warn">{reason}</p>}
+        {ended !== null && <p className="mt-4 rounded-control bg-warn px-3 py-2 text-[0.875rem] leading-5 text-on-warn">{ended}</p>}
         <form onSubmit={(event) => void submit(event)} className="mt-6 space-y-4 rounded-bubble border border-line bg-raised p-5 sm:p-6">
           {problem !== null && <LoginProblem ref={message} problem={problem.view} />}
           {mode.at === "setup" && (
-            <TextField label="Set-up code" hint="The server printed it when it started for the first time." required autoComplete="off" value={code} onChange={(event) => setCode(event.target.value)} />
+            <TextField label={t("setup.code")} hint={t("setup.codeHint")} dir="ltr" required autoComplete="off" value={code} onChange={(event) => setCode(event.target.value)} />
           )}
           <TextField
-            label="User name"
+            label={t("login.userName")}
+            {...(mode.at !== "login" && { hint: t("login.userNameHint") })}
+            dir="ltr"
             required
             autoFocus={name === null}
             autoComplete="username"
@@ -97,10 +101,12 @@ export function Login({ mode, reason, name, onNavigate }: LoginProps) {
             onChange={(event) => setHandle(event.target.value)}
           />
           {mode.at !== "login" && (
-            <TextField label="Display name" hint="What others see. Can be left empty." dir="auto" autoComplete="name" value={displayName} onChange={(event) => setDisplayName(event.target.value)} />
+            <TextField label={t("login.displayName")} hint={t("login.displayNameHint")} dir="auto" autoComplete="name" value={displayName} onChange={(event) => setDisplayName(event.target.value)} />
           )}
           <TextField
-            label="Password"
+            label={t("login.password")}
+            {...(mode.at !== "login" && { hint: t("login.passwordHint") })}
+            dir="ltr"
             type="password"
             required
             autoFocus={name !== null}
@@ -108,9 +114,9 @@ export function Login({ mode, reason, name, onNavigate }: LoginProps) {
             value={password}
             onChange={(event) => setPassword(event.target.value)}
           />
-          <Button type="submit" tone="accent" busy={busy} className="w-full">{busy ? "One moment…" : action}</Button>
+          <Button type="submit" tone="accent" busy={busy} className="w-full">{busy ? t("login.busy") : action}</Button>
         </form>
-        <Elsewhere {...OTHER[mode.at]} onNavigate={onNavigate} />
+        <Elsewhere {...other()[mode.at]} onNavigate={onNavigate} />
       </div>
     </main>
   );

@@ -2,27 +2,25 @@
 import { TriangleAlert } from "lucide-react";
 import { useState, type Ref } from "react";
 import * as format from "../format";
+import { rich, t } from "../i18n/text";
 import type { ProblemView } from "../model/types";
 import { useNow } from "./useNow";
+import { problemWords } from "./problemWords";
 
 function Wait({ ms }: { ms: number }) {
   const [until] = useState(() => Date.now() + ms);
   const seconds = format.secondsUntil(until, useNow(500));
-  return seconds === 0 ? "You can try again now." : <>Try again in <span className="tabular-nums">{seconds}</span> s.</>;
+  return seconds === 0 ? t("login.waitOver") : rich("login.wait", { seconds: <span className="tabular-nums">{format.number(seconds)}</span> });
 }
 
 function words(problem: ProblemView) {
   switch (problem.code) {
-    case "wrong_credentials":
-      return "Wrong username or password.";
     case "rate_limited":
-      return problem.retryAfterMs === null ? "Too many attempts. Try again in a while." : <>Too many attempts. <Wait ms={problem.retryAfterMs} /></>;
-    case "network":
-      return "Can’t reach the server. Check your connection and try again.";
+      return problem.retryAfterMs === null ? t("login.tooOften") : rich("login.tooOftenWait", { wait: <Wait ms={problem.retryAfterMs} /> });
     case "name_taken":
-      return "This user name is taken. Choose another one.";
+      return t("login.nameTaken");
     default:
-      return problem.message;
+      return problemWords(problem);
   }
 }
 

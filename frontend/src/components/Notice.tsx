@@ -1,6 +1,7 @@
 // What could not be done, in words, until it is dismissed; with a way to try again where there is one.
 import { TriangleAlert, X } from "lucide-react";
 import { IconButton } from "./ui/IconButton";
+import { t } from "../i18n/text";
 
 export interface Trouble {
   text: string;
@@ -9,7 +10,7 @@ export interface Trouble {
 
 export function Notice({ trouble, onClose }: { trouble: Trouble; onClose: () => void }) {
   return (
-    <div role="group" aria-label="Problem" className="mx-auto mb-1 w-full max-w-[760px] px-3 sm:px-4">
+    <div role="group" aria-label={t("common.problem")} className="mx-auto mb-1 w-full max-w-[760px] px-3 sm:px-4">
       <div className="flex min-h-9 animate-appear items-center gap-2 rounded-control bg-fault py-1 ps-3 pe-1 text-[0.8125rem] text-on-fault">
         <TriangleAlert aria-hidden size={16} className="shrink-0" />
         <p className="min-w-0 flex-1 [overflow-wrap:anywhere]">{trouble.text}</p>
@@ -18,7 +19,7 @@ export function Notice({ trouble, onClose }: { trouble: Trouble; onClose: () => 
             {trouble.again.label}
           </button>
         )}
-        <IconButton label="Dismiss" icon={X} side="top" onClick={onClose} className="!text-on-fault" />
+        <IconButton label={t("common.dismiss")} icon={X} side="top" onClick={onClose} className="!text-on-fault" />
       </div>
     </div>
   );

@@ -4,6 +4,7 @@ import { lazy, Suspense } from "react";
 import { MOD } from "../a11y/useShortcuts";
 import { useConnection } from "../hooks/useConnection";
 import { useConversations } from "../hooks/useConversations";
+import { t } from "../i18n/text";
 import type { ConversationId, Profile } from "../model/types";
 import { ConversationList } from "./conversations/ConversationList";
 import { Avatar } from "./ui/Avatar";
@@ -28,13 +29,13 @@ export function Sidebar({ me, selected, onOpen, onNewChat, onSwitch, onShortcuts
   // The list comes from this device at once and is corrected by the server: say so while that lasts.
   const updating = items.length > 0 && (state === "loading" || connection.at === "connecting");
   return (
-    <nav aria-label="Conversations" data-region="list" className="flex min-h-0 flex-1 flex-col">
+    <nav aria-label={t("list.label")} data-region="list" className="flex min-h-0 flex-1 flex-col">
       <div className="flex h-14 shrink-0 items-center gap-2 ps-4 pe-3">
         <Suspense fallback={<span className="grid size-9 place-items-center pointer-coarse:size-11"><Avatar seed={me.userId} name={me.displayName} size="small" /></span>}>
           <UserMenu me={me} onShortcuts={onShortcuts} />
         </Suspense>
-        <h2 className="min-w-0 flex-1 truncate ps-1 text-[1.0625rem] font-semibold">{updating ? "Updating…" : "Chats"}</h2>
-        <IconButton label="New message" icon={SquarePen} onClick={onNewChat} />
+        <h2 className="min-w-0 flex-1 truncate ps-1 text-[1.0625rem] font-semibold">{t(updating ? "list.updating" : "list.title")}</h2>
+        <IconButton label={t("list.newMessage")} icon={SquarePen} onClick={onNewChat} />
       </div>
       <div className="px-3 pb-2">
         <button
@@ -43,8 +44,8 @@ export function Sidebar({ me, selected, onOpen, onNewChat, onSwitch, onShortcuts
           className="flex h-9 w-full items-center gap-2 rounded-control border border-line bg-canvas px-3 text-start text-[0.8125rem] text-muted hover:border-field pointer-coarse:h-11"
         >
           <Search aria-hidden size={16} />
-          <span className="flex-1">Search chats and people</span>
-          <kbd aria-hidden className="text-meta max-md:hidden">{MOD}K</kbd>
+          <span className="flex-1">{t("list.search")}</span>
+          <kbd aria-hidden dir="ltr" className="text-meta max-md:hidden">{`${MOD}K`}</kbd>
         </button>
       </div>
       <ConversationList items={items} state={state} selected={selected} onOpen={onOpen} onNewChat={onNewChat} onRetry={onRetry} />

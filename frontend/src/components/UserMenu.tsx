@@ -1,12 +1,13 @@
 // One's own name, the theme, and the way out.
 import { Menu } from "@base-ui/react/menu";
-import { Check, Keyboard, LogOut, Monitor, Moon, Sun } from "lucide-react";
-import { useState, type ReactNode } from "react";
-import { useChat } from "../hooks/ChatProvider";
+import { Check, Keyboard, LogOut, Monitor, Moon, Settings, Sun } from "lucide-react";
+import type { ReactNode } from "react";
+import { navigate, settingsPath } from "../hooks/useRoute";
 import type { Profile } from "../model/types";
 import { isTheme, setTheme, useTheme } from "../theme";
+import { t } from "../i18n/text";
 import { Avatar } from "./ui/Avatar";
-import { Confirm } from "./ui/Confirm";
+import { useSignOut } from "./useSignOut";
 
 interface UserMenuProps {
   me: Profile;
@@ -15,26 +16,20 @@ interface UserMenuProps {
 
 const row = "flex min-h-9 cursor-default items-center gap-2.5 rounded-md px-2.5 outline-none select-none data-highlighted:bg-hover pointer-coarse:min-h-11";
 
-const THEMES: { value: string; label: string; icon: ReactNode }[] = [
-  { value: "system", label: "As the system", icon: <Monitor aria-hidden size={16} /> },
-  { value: "light", label: "Light", icon: <Sun aria-hidden size={16} /> },
-  { value: "dark", label: "Dark", icon: <Moon aria-hidden size={16} /> },
+const themes = (): { value: string; label: string; icon: ReactNode }[] => [
+  { value: "system", label: t("settings.themeSystem"), icon: <Monitor aria-hidden size={16} /> },
+  { value: "light", label: t("settings.themeLight"), icon: <Sun aria-hidden size={16} /> },
+  { value: "dark", label: t("settings.themeDark"), icon: <Moon aria-hidden size={16} /> },
 ];
 
 export function UserMenu({ me, onShortcuts }: UserMenuProps) {
-  const chat = useChat();
   const theme = useTheme();
-  const [question, setQuestion] = useState(false);
-
-  const signOut = async () => {
-    const outcome = await chat.signOut({ discard: false });
-    if (!outcome.ok && outcome.problem.code === "unsent") setQuestion(true);
-  };
+  const { signOut, question } = useSignOut();
 
   return (
     <>
       <Menu.Root>
-        <Menu.Trigger aria-label={`Your account: ${me.displayName}`} className="grid size-9 shrink-0 place-items-center rounded-full pointer-coarse:size-11">
+        <Menu.Trigger aria-label={t("menu.account", { name: me.displayName })} className="grid size-9 shrink-0 place-items-center rounded-full pointer-coarse:size-11">
           <Avatar seed={me.userId} name={me.displayName} size="small" />
         </Menu.Trigger>
         <Menu.Portal>
@@ -42,12 +37,12 @@ export function UserMenu({ me, onShortcuts }: UserMenuProps) {
             <Menu.Popup className="w-60 animate-appear rounded-bubble border border-line bg-raised p-1.5 text-[0.875rem] text-text outline-none">
               <div className="px-2.5 pt-1.5 pb-2">
                 <bdi className="block truncate font-semibold">{me.displayName}</bdi>
-                <span className="block truncate text-meta text-muted">@{me.name}</span>
+                <span dir="ltr" className="block truncate text-start text-meta text-muted">@{me.name}</span>
               </div>
               <Menu.Separator className="my-1 h-px bg-line" />
               <Menu.RadioGroup value={theme} onValueChange={(value: unknown) => { if (isTheme(value)) setTheme(value); }}>
-                <Menu.GroupLabel className="px-2.5 pt-1 pb-0.5 text-meta font-semibold text-muted">Theme</Menu.GroupLabel>
-                {THEMES.map(({ value, label, icon }) => (
+                <Menu.GroupLabel className="px-2.5 pt-1 pb-0.5 text-meta font-semibold text-muted">{t("settings.theme")}</Menu.GroupLabel>
+                {themes().map(({ value, label, icon }) => (
                   <Menu.RadioItem key={value} value={value} closeOnClick={false} className={row}>
                     {icon}
                     <span className="flex-1">{label}</span>
@@ -56,22 +51,14 @@ export function UserMenu({ me, onShortcuts }: UserMenuProps) {
                 ))}
               </Menu.RadioGroup>
               <Menu.Separator className="my-1 h-px bg-line" />
-              <Menu.Item className={row} onClick={onShortcuts}><Keyboard aria-hidden size={16} /> Keyboard shortcuts</Menu.Item>
-              <Menu.Item className={row} onClick={() => void signOut()}><LogOut aria-hidden size={16} /> Sign out</Menu.Item>
+              <Menu.Item className={row} onClick={() => navigate(settingsPath(null))}><Settings aria-hidden size={16} /> {t("menu.settings")}</Menu.Item>
+              <Menu.Item className={row} onClick={onShortcuts}><Keyboard aria-hidden size={16} /> {t("menu.shortcuts")}</Menu.Item>
+              <Menu.Item className={row} onClick={() => void signOut()}><LogOut aria-hidden size={16} className="rtl:-scale-x-100" /> {t("menu.signOut")}</Menu.Item>
             </Menu.Popup>
           </Menu.Positioner>
         </Menu.Portal>
       </Menu.Root>
-      {question && (
-        <Confirm
-          open
-          title="Sign out and drop unsent messages?"
-          description="Some messages have not been sent yet. Signing out on this device deletes them."
-          action="Sign out anyway"
-          onConfirm={() => void chat.signOut({ discard: true })}
-          onClose={() => setQuestion(false)}
-        />
-      )}
+      {question}
     </>
   );
 }

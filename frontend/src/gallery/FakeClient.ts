@@ -31,7 +31,7 @@ export interface World {
   members: Member[];
   pins: Pins;
   /** What every verb that can fail answers; null: they succeed. */
-  refusal: { code: string; message: string; retryAfterMs: number | null } | null;
+  refusal: { code: string; retryAfterMs: number | null } | null;
   /** An older page, asked for by `loadOlder`. */
   olderPage: ((before: TimelineEntry) => TimelineEntry[]) | null;
 }

@@ -69,7 +69,7 @@ export const states = timeline([
     { from: me.userId, ago: 6 * MINUTE, text: "Sent before: shows its state on hover only", state: { at: "sent" } },
     { from: me.userId, ago: 6 * MINUTE, text: "Sent", state: { at: "sent" } },
   ]),
-  message(null, { from: me.userId, ago: 5 * MINUTE, text: "This one was refused by the server, and says why.", state: { at: "failed", reason: "the text is above its limit" } }, "p-1"),
+  message(null, { from: me.userId, ago: 5 * MINUTE, text: "This one was refused by the server, and says why.", state: { at: "failed", reason: "too_large" } }, "p-1"),
   message(null, { from: me.userId, ago: 30_000, text: "Sending", state: { at: "sending", since: NOW - 3000 } }, "p-2"),
   message(null, { from: me.userId, ago: 10_000, text: "Waiting for the connection", state: { at: "queued" } }, "p-3"),
 ]);

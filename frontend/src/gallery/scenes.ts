@@ -23,9 +23,9 @@ const signedOut = (mode: LoginMode, change: Partial<World> = {}): Scene =>
 
 export const scenes = {
   "sign-in": signedOut({ at: "login" }),
-  "sign-in-refused": signedOut({ at: "login" }, { refusal: { code: "wrong_credentials", message: "", retryAfterMs: null } }),
-  "sign-in-too-often": signedOut({ at: "login" }, { refusal: { code: "rate_limited", message: "", retryAfterMs: 30_000 } }),
-  "session-ended": signedOut({ at: "login" }, { session: { at: "signed-out", reason: "Your password was changed on another device. Sign in again; your drafts are kept.", name: "mira" } }),
+  "sign-in-refused": signedOut({ at: "login" }, { refusal: { code: "wrong_credentials", retryAfterMs: null } }),
+  "sign-in-too-often": signedOut({ at: "login" }, { refusal: { code: "rate_limited", retryAfterMs: 30_000 } }),
+  "session-ended": signedOut({ at: "login" }, { session: { at: "signed-out", reason: "revoked", name: "mira" } }),
   "sign-up": signedOut({ at: "signup" }),
   "set-up": signedOut({ at: "setup", code: "7K2M-QX4P" }),
   "list": scene(null),
@@ -36,7 +36,7 @@ export const scenes = {
   "message-states": withBob(fixtures.states),
   "marks": scene(GROUP, { timelines: new Map([...world.timelines, [GROUP, fixtures.marks]]) }),
   "amended": scene(GROUP, { timelines: new Map([...world.timelines, [GROUP, fixtures.amended]]), pins: fixtures.pins }),
-  "amend-refused": scene(BOB, { refusal: { code: "network", message: "Can't reach the server. Check your connection and try again.", retryAfterMs: null } }),
+  "amend-refused": scene(BOB, { refusal: { code: "network", retryAfterMs: null } }),
   "few-unread": withBob(fixtures.fewUnread, { items: unread(3) }),
   "many-unread": withBob(fixtures.manyUnread, { items: unread(120) }),
   "long": withBob(fixtures.long),

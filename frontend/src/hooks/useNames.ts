@@ -1,13 +1,14 @@
 // The display names of several users at once. A string, so that React sees at a glance whether one changed.
 import { useCallback, useSyncExternalStore } from "react";
 import type { UserId } from "../model/types";
+import { t } from "../i18n/text";
 import { useChat } from "./ChatProvider";
 import { useSession } from "./useSession";
 
 const BETWEEN = "\n";
 
 /** `You` for the person at this screen, who comes first. */
-export function useNames(users: readonly UserId[], unknown: string): string[] {
+export function useNames(users: readonly UserId[]): string[] {
   const chat = useChat();
   const session = useSession();
   const me = session.at === "signed-in" ? session.me.userId : null;
@@ -21,7 +22,7 @@ export function useNames(users: readonly UserId[], unknown: string): string[] {
   const get = () =>
     [...users]
       .sort((a, b) => Number(b === me) - Number(a === me))
-      .map((user) => (user === me ? "You" : (chat.profile(user).get()?.displayName ?? unknown)))
+      .map((user) => (user === me ? t("person.you") : chat.profile(user).get()?.displayName || t("person.unknown")))
       .join(BETWEEN);
   return useSyncExternalStore(subscribe, get, get).split(BETWEEN);
 }

@@ -1,14 +1,19 @@
-// The address bar as a value. Knows the four places this app has and nothing of what they show:
-// /login, /signup, /setup?code=…, and / with or without an open conversation (/c/<id>).
+// The address bar as a value. Knows the places this app has and nothing of what they show: /login, /signup,
+// /setup?code=…, /settings with or without a part, and / with or without an open conversation (/c/<id>), in
+// which one may want to see one message (/c/<id>/m/<seq>).
 import { useSyncExternalStore } from "react";
 import { conversationId } from "../protocol";
-import type { ConversationId } from "../model/types";
+import type { ConversationId, Seq } from "../model/types";
+
+const SETTINGS_TABS = ["account", "appearance", "language", "notifications", "privacy"] as const;
+export type SettingsTab = (typeof SETTINGS_TABS)[number];
 
 export type Route =
   | { at: "login" }
   | { at: "signup" }
   | { at: "setup"; code: string }
-  | { at: "chat"; conversation: ConversationId | null }
+  | { at: "settings"; tab: SettingsTab | null }
+  | { at: "chat"; conversation: ConversationId | null; message?: Seq }
   | { at: "unknown"; path: string };
 
 export function parseRoute(path: string, search: string): Route {
@@ -20,6 +25,14 @@ export function parseRoute(path: string, search: string): Route {
   if (parts.length === 1 && first === "setup") {
     return { at: "setup", code: new URLSearchParams(search).get("code") ?? "" };
   }
+  if (first === "settings" && parts.length <= 2) {
+    const tab = SETTINGS_TABS.find((each) => each === second);
+    if (second === undefined || tab !== undefined) return { at: "settings", tab: tab ?? null };
+  }
+  if (first === "c" && parts.length === 4 && parts[2] === "m") {
+    const [id, seq] = [conversationId(second), Number(parts[3])];
+    if (id !== null && Number.isSafeInteger(seq) && seq > 0) return { at: "chat", conversation: id, message: seq };
+  }
   if (first === "c" && parts.length <= 2) {
     const id = conversationId(second);
     if (id !== null || second === undefined) return { at: "chat", conversation: id };
@@ -29,6 +42,14 @@ export function parseRoute(path: string, search: string): Route {
 
 export function conversationPath(conversation: ConversationId): string {
   return `/c/${conversation}`;
+}
+
+export function messagePath(conversation: ConversationId, message: Seq): string {
+  return `/c/${conversation}/m/${message}`;
+}
+
+export function settingsPath(tab: SettingsTab | null): string {
+  return tab === null ? "/settings" : `/settings/${tab}`;
 }
 
 const listeners = new Set<() => void>();

@@ -62,13 +62,13 @@ describe("sending", () => {
     expect(keys).toEqual(["a1"]);
     [box, keys] = written(box, T0 + 30_000);
     expect(keys).toEqual([]);
-    expect(box[0]?.state).toEqual({ at: "failed", reason: "The server did not answer." });
+    expect(box[0]?.state).toEqual({ at: "failed", reason: "unanswered" });
   });
 
   it("lets the next one go when one failed", () => {
     const [box] = written(typed("a1", "a2"), T0);
     const failed = outbox.refused(box, "a1", problem({ code: "too_large" }), T0);
-    expect(failed[0]?.state).toEqual({ at: "failed", reason: "This is too long." });
+    expect(failed[0]?.state).toEqual({ at: "failed", reason: "too_large" });
     expect(written(failed, T0)[1]).toEqual(["a2"]);
   });
 

@@ -3,7 +3,7 @@
 // whatever is repeated happens once.
 import type { Problem } from "../protocol";
 import { assertNever } from "./assertNever";
-import { viewOf } from "./problems";
+import { UNANSWERED } from "./problems";
 import type { ClientKey, ConversationId, Seq } from "./types";
 
 export type SendState =
@@ -13,6 +13,7 @@ export type SendState =
   | { at: "sending"; since: number; deadline: number; tries: number }
   /** Committed; it stays here until the log reaches it. */
   | { at: "acked"; seq: Seq; time: number }
+  /** `reason`: the code of a problem. */
   | { at: "failed"; reason: string };
 
 export interface Send {
@@ -62,7 +63,7 @@ export function due(outbox: Outbox, now: number, inFlightMax: number): { outbox:
         return send;
       case "sending": {
         if (now < state.deadline) return send;
-        if (state.tries >= TRIES_MAX) return { ...send, state: { at: "failed", reason: "The server did not answer." } };
+        if (state.tries >= TRIES_MAX) return { ...send, state: { at: "failed", reason: UNANSWERED.code } };
         const again: Send = { ...send, state: { ...state, deadline: now + ANSWER_MS, tries: state.tries + 1 } };
         write.push(again);
         return again;
@@ -104,7 +105,7 @@ export function landed(outbox: Outbox, keys: ReadonlySet<string>): Outbox {
 }
 
 export function refused(outbox: Outbox, key: string, problem: Problem, now: number): Outbox {
-  if (!problem.retryable) return change(outbox, key, (send) => ({ ...send, state: { at: "failed", reason: viewOf(problem).message } }));
+  if (!problem.retryable) return change(outbox, key, (send) => ({ ...send, state: { at: "failed", reason: problem.code } }));
   const notBefore = now + (problem.retryAfterMs ?? PATIENCE_MS);
   // A rate is the user's, not the conversation's: everything waits.
   if (problem.code === "rate_limited") {

@@ -32,6 +32,7 @@ export type MessageState =
   | { at: "sent" }
   | { at: "delivered"; to: number; of: number }
   | { at: "read"; by: number; of: number }
+  /** `reason`: the code of a problem. */
   | { at: "failed"; reason: string };
 
 /** The message that another one answers. */
@@ -145,12 +146,12 @@ export interface ConversationItem {
   memberCount: number;
   role: Role;
   /** Newest message or own unsent one, for the preview. */
-  preview: { text: string; mine: boolean; from: UserId | null } | null;
+  preview: { /** `null`: it was deleted */ text: string | null; mine: boolean; from: UserId | null } | null;
   draft: string | null;
   updatedAt: number;
   unread: number;
   online: boolean;
-  /** Display names of those who type right now. */
+  /** Display names of those who type right now; empty for a name that is not known. */
   typing: string[];
 }
 
@@ -168,17 +169,15 @@ export type ConnectionView =
   | { at: "stopped"; reason: "signed-out" | "update-needed" | "defect"; detail: string };
 
 export type SessionView =
-  | { at: "signed-out"; /** why, and for whom, when a session ended by itself */ reason: string | null; name: string | null }
+  | { at: "signed-out"; /** why, and for whom, when a session ended by itself */ reason: "revoked" | "ended" | null; name: string | null }
   | { at: "signed-in"; me: Profile };
 
 /** What sign-in and the like answer: expected failures are values. */
 export type Outcome<T> = { ok: true; value: T } | { ok: false; problem: ProblemView };
 
 export interface ProblemView {
-  /** Stable, see PROTOCOL.md section 6; "network" when the server could not be reached. */
+  /** Stable, see PROTOCOL.md section 6, or one of `model/problems.ts`. */
   code: string;
-  /** A sentence to show. */
-  message: string;
   retryAfterMs: number | null;
 }
 

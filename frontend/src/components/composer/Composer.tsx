@@ -3,8 +3,9 @@ import clsx from "clsx";
 import { Check, SendHorizontal } from "lucide-react";
 import { useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type ReactNode, type Ref } from "react";
 import { TOUCH, useMediaQuery } from "../../a11y/useMediaQuery";
-import * as format from "../../format";
+import { useSettings } from "../../settings";
 import { IconButton } from "../ui/IconButton";
+import { t } from "../../i18n/text";
 import { room, type TextLimits } from "./textLimits";
 import { useTypingSignal } from "./useTypingSignal";
 
@@ -37,6 +38,7 @@ const HEIGHT_MAX_PX = 8 * 22 + 22;
 export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing = false, above, onEditLast, onCancel, ref }: ComposerProps) {
   const id = useId();
   const touch = useMediaQuery(TOUCH);
+  const { enterSends, showTyping } = useSettings();
   const [text, setText] = useState(draft);
   const field = useRef<HTMLTextAreaElement>(null);
   const { typed, stopped } = useTypingSignal(onTyping);
@@ -65,7 +67,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
     setText(next);
     onDraft(next);
     if (next.trim() === "") stopped();
-    else if (!editing) typed();
+    else if (!editing && showTyping) typed();
   };
 
   const send = () => {
@@ -88,7 +90,9 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
       onEditLast();
       return;
     }
-    if (event.key !== "Enter" || event.shiftKey || touch) return;
+    if (event.key !== "Enter" || event.shiftKey) return;
+    const asked = event.ctrlKey || event.metaKey;
+    if (!asked && (touch || !enterSends)) return;
     // While an input method composes, Enter chooses a word. Safari ends the composition before the
     // key arrives and marks that key with code 229.
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
@@ -101,7 +105,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
     send();
   };
 
-  const label = editing ? "Edit message" : `Message ${to}`;
+  const label = editing ? t("composer.editMessage") : t("composer.to", { name: to });
   return (
     <form aria-label={label} onSubmit={onSubmit} className="mx-auto w-full max-w-[760px] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-4">
       {above}
@@ -113,8 +117,8 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
           aria-label={label}
           aria-describedby={space.at === "plenty" ? undefined : `${id}-room`}
           aria-invalid={space.at === "over" || undefined}
-          placeholder="Write a message"
-          enterKeyHint={touch ? "enter" : "send"}
+          placeholder={t("composer.placeholder")}
+          enterKeyHint={touch || !enterSends ? "enter" : "send"}
           value={text}
           onChange={(event) => change(event.target.value)}
           onKeyDown={onKeyDown}
@@ -123,7 +127,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
         />
         <IconButton
           type="submit"
-          label={editing ? "Save" : "Send"}
+          label={editing ? t("common.save") : t("composer.send")}
           side="top"
           icon={editing ? Check : SendHorizontal}
           disabled={empty || space.at === "over"}
@@ -132,8 +136,8 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
       </div>
       {space.at !== "plenty" && (
         <p id={`${id}-room`} className={clsx("mt-1 px-1 text-end text-meta tabular-nums", space.at === "over" ? "font-medium text-danger" : "text-muted")}>
-          {space.at === "over" && "Too long to send: "}
-          {format.number(space.used)} of {format.number(space.limit)} {space.unit}
+          {space.at === "over" && `${t("composer.tooLong")} `}
+          {t(space.unit === "bytes" ? "composer.bytes" : "composer.chars", { used: space.used, limit: space.limit })}
         </p>
       )}
     </form>

@@ -1,5 +1,5 @@
 // Who types right now. Its room above the composer is always there, so that nothing moves.
-import * as format from "../../format";
+import { typingWords } from "../typingWords";
 
 export function TypingLine({ who }: { who: string[] }) {
   return (
@@ -11,7 +11,7 @@ export function TypingLine({ who }: { who: string[] }) {
               <span key={dot} className="size-1 animate-typing rounded-full bg-muted" style={{ animationDelay: `${dot * 150}ms` }} />
             ))}
           </span>
-          <bdi className="truncate">{format.typing(who)}</bdi>
+          <bdi className="truncate">{typingWords(who)}</bdi>
         </>
       )}
     </p>

@@ -5,6 +5,7 @@ import { Button } from "../ui/Button";
 import { EmptyState } from "../ui/EmptyState";
 import { ListSkeleton } from "../ui/Skeleton";
 import { useNow } from "../useNow";
+import { t } from "../../i18n/text";
 import { ConversationRow } from "./ConversationRow";
 
 interface ConversationListProps {
@@ -26,14 +27,14 @@ export function ConversationList({ items, state, selected, onOpen, onNewChat, on
     if (state === "loading") return <ListSkeleton />;
     if (state === "failed") {
       return (
-        <EmptyState title="Could not load your conversations" action={<Button onClick={onRetry}>Try again</Button>}>
-          They are safe on the server.
+        <EmptyState title={t("list.failed")} action={<Button onClick={onRetry}>{t("common.tryAgain")}</Button>}>
+          {t("list.failedHint")}
         </EmptyState>
       );
     }
     return (
-      <EmptyState title="No conversations yet" action={<Button tone="accent" onClick={onNewChat}>Start a chat</Button>}>
-        Find somebody by name and say hello.
+      <EmptyState title={t("list.empty")} action={<Button tone="accent" onClick={onNewChat}>{t("list.start")}</Button>}>
+        {t("list.emptyHint")}
       </EmptyState>
     );
   }

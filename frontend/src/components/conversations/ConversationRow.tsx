@@ -5,7 +5,9 @@ import * as format from "../../format";
 import { conversationPath } from "../../hooks/useRoute";
 import type { ConversationId, ConversationItem } from "../../model/types";
 import { PersonName } from "../PersonName";
+import { typingWords } from "../typingWords";
 import { Avatar } from "../ui/Avatar";
+import { rich, t } from "../../i18n/text";
 
 interface ConversationRowProps {
   item: ConversationItem;
@@ -19,26 +21,27 @@ interface ConversationRowProps {
 /** In the order in which people want to know: who, how much, what, when. */
 export function spokenRow(item: ConversationItem, now: number): string {
   const parts = [item.name];
-  if (item.unread > 0) parts.push(`${format.number(item.unread)} unread`);
-  if (item.typing.length > 0) parts.push(format.typing(item.typing));
-  if (item.draft !== null) parts.push(`draft: ${item.draft}`);
-  else if (item.preview !== null) parts.push(`last message: ${item.preview.mine ? "you: " : ""}${item.preview.text}`);
-  if (item.online) parts.push("online");
+  if (item.unread > 0) parts.push(t("list.unread", { count: item.unread }));
+  if (item.typing.length > 0) parts.push(typingWords(item.typing));
+  if (item.draft !== null) parts.push(t("list.spokenDraft", { text: item.draft }));
+  else if (item.preview !== null) parts.push(t(item.preview.mine ? "list.spokenOwn" : "list.spokenLast", { text: item.preview.text ?? t("message.deleted") }));
+  if (item.online) parts.push(t("person.online"));
   parts.push(format.listTime(item.updatedAt, now));
   return parts.join(", ");
 }
 
 function Preview({ item }: { item: ConversationItem }) {
   if (item.typing.length > 0) {
-    return <span className="text-accent-text">{item.kind === "direct" ? "typing…" : format.typing(item.typing)}</span>;
+    return <span className="text-accent-text">{item.kind === "direct" ? t("list.typing") : typingWords(item.typing)}</span>;
   }
   if (item.draft !== null) {
-    return <><span className="text-danger">Draft:</span> <bdi>{item.draft}</bdi></>;
+    return <><span className="text-danger">{t("list.draft")}</span> <bdi>{item.draft}</bdi></>;
   }
-  if (item.preview === null) return "No messages yet";
-  const { mine, from, text } = item.preview;
-  const author = mine ? "You" : item.kind !== "direct" && from !== null ? <PersonName user={from} /> : null;
-  return <>{author !== null && <>{author}: </>}<bdi>{text}</bdi></>;
+  if (item.preview === null) return t("list.noMessages");
+  const { mine, from } = item.preview;
+  const text = <bdi>{item.preview.text ?? t("message.deleted")}</bdi>;
+  const author = mine ? t("person.you") : item.kind !== "direct" && from !== null ? <PersonName user={from} /> : null;
+  return author === null ? text : rich("list.by", { author, text });
 }
 
 export function ConversationRow({ item, selected, now, onOpen, focus }: ConversationRowProps) {
@@ -57,7 +60,7 @@ export function ConversationRow({ item, selected, now, onOpen, focus }: Conversa
       onClick={open}
       {...focus}
       className={clsx(
-        "flex h-[68px] items-center gap-3 rounded-control px-3 -outline-offset-2",
+        "flex h-[68px] compact:h-[54px] items-center gap-3 rounded-control px-3 -outline-offset-2",
         selected ? "bg-selected" : "hover:bg-hover",
       )}
     >

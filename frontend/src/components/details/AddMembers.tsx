@@ -7,6 +7,8 @@ import { PeoplePicker } from "../people/PeoplePicker";
 import { usePeopleChoice } from "../people/usePeopleChoice";
 import { Button } from "../ui/Button";
 import { Modal } from "../ui/Modal";
+import { t } from "../../i18n/text";
+import { problemWords } from "../problemWords";
 
 interface AddMembersProps {
   conversation: ConversationId;
@@ -28,14 +30,14 @@ function AddForm({ conversation, what, members, onClose, inputRef }: Omit<AddMem
     const outcome = await chat.addMembers(conversation, chosen);
     setBusy(false);
     if (outcome.ok) onClose();
-    else setProblem(outcome.problem.message);
+    else setProblem(problemWords(outcome.problem));
   };
 
   return (
     <>
       <Chips people={choice.people} onRemove={choice.remove} />
       <PeoplePicker
-        label="People to add"
+        label={t("people.toAdd")}
         query={choice.query}
         onQuery={choice.setQuery}
         search={choice.search}
@@ -45,7 +47,7 @@ function AddForm({ conversation, what, members, onClose, inputRef }: Omit<AddMem
         inputRef={inputRef}
       />
       {problem !== null && <p role="alert" className="mt-2 text-danger">{problem}</p>}
-      <Button tone="accent" disabled={chosen.length === 0} busy={busy} onClick={() => void add()} className="mt-4">Add to {what}</Button>
+      <Button tone="accent" disabled={chosen.length === 0} busy={busy} onClick={() => void add()} className="mt-4">{t(what === "channel" ? "details.addToChannel" : "details.addToGroup")}</Button>
     </>
   );
 }
@@ -53,7 +55,7 @@ function AddForm({ conversation, what, members, onClose, inputRef }: Omit<AddMem
 export function AddMembers({ conversation, what, members, open, onClose }: AddMembersProps) {
   const input = useRef<HTMLInputElement>(null);
   return (
-    <Modal title="Add people" open={open} onClose={onClose} initialFocus={input}>
+    <Modal title={t("details.addPeople")} open={open} onClose={onClose} initialFocus={input}>
       <AddForm conversation={conversation} what={what} members={members} onClose={onClose} inputRef={input} />
     </Modal>
   );

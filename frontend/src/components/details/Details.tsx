@@ -6,6 +6,7 @@ import type { ConversationItem, UserId } from "../../model/types";
 import { Avatar } from "../ui/Avatar";
 import { IconButton } from "../ui/IconButton";
 import { Modal } from "../ui/Modal";
+import { t } from "../../i18n/text";
 import { GroupDetails } from "./GroupDetails";
 import { PinList } from "./PinList";
 
@@ -22,8 +23,8 @@ function PersonDetails({ item, peer }: { item: ConversationItem; peer: UserId })
     <div className="flex flex-col items-center gap-1 pt-2 pb-5 text-center">
       <Avatar seed={peer} name={item.name} size="large" online={item.online} />
       <h3 className="mt-2 text-[1.0625rem] leading-6 font-semibold [overflow-wrap:anywhere]"><bdi>{item.name}</bdi></h3>
-      {profile !== null && <p className="text-muted">@{profile.name}</p>}
-      {item.online && <p className="text-[0.8125rem] text-presence">online</p>}
+      {profile !== null && <p dir="ltr" className="text-muted">@{profile.name}</p>}
+      {item.online && <p className="text-[0.8125rem] text-presence">{t("person.online")}</p>}
     </div>
   );
 }
@@ -39,12 +40,12 @@ export function Details({ item, onJump, onClose, onLeft }: DetailsProps) {
       {pins}
     </>
   );
-  if (!pane) return <Modal shape="sheet" title="Details" open onClose={onClose}>{content}</Modal>;
+  if (!pane) return <Modal shape="sheet" title={t("common.details")} open onClose={onClose}>{content}</Modal>;
   return (
-    <aside aria-label="Details" data-region="details" tabIndex={-1} className="flex w-[340px] shrink-0 flex-col border-s border-line outline-none">
+    <aside aria-label={t("common.details")} data-region="details" tabIndex={-1} className="flex w-[340px] shrink-0 flex-col border-s border-line outline-none">
       <div className="flex h-14 shrink-0 items-center justify-between border-b border-line ps-5 pe-3">
-        <h2 className="font-semibold">Details</h2>
-        <IconButton label="Close details" icon={X} onClick={onClose} />
+        <h2 className="font-semibold">{t("common.details")}</h2>
+        <IconButton label={t("common.closeDetails")} icon={X} onClick={onClose} />
       </div>
       <div className="min-h-0 flex-1 overflow-y-auto px-5 py-4">{content}</div>
     </aside>

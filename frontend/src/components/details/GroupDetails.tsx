@@ -1,7 +1,6 @@
 // A group or channel from the inside: its name and topic, who is in it, and the way out.
 import { LogOut, UserPlus } from "lucide-react";
 import { useState, type ReactNode } from "react";
-import * as format from "../../format";
 import { useChat } from "../../hooks/ChatProvider";
 import { useMembers } from "../../hooks/useMembers";
 import { useSession } from "../../hooks/useSession";
@@ -10,10 +9,12 @@ import { byRank, mayDecideOn, mayManage, rolesToGive } from "../../model/permiss
 import { Avatar } from "../ui/Avatar";
 import { Button } from "../ui/Button";
 import { Confirm } from "../ui/Confirm";
+import { t } from "../../i18n/text";
 import { AddMembers } from "./AddMembers";
 import { GroupTitle } from "./GroupTitle";
 import { MemberRow } from "./MemberRow";
 import { Topic } from "./Topic";
+import { problemWords } from "../problemWords";
 
 interface GroupDetailsProps {
   item: ConversationItem;
@@ -33,16 +34,17 @@ export function GroupDetails({ item, onLeft, children }: GroupDetailsProps) {
   const [problem, setProblem] = useState<string | null>(null);
   const manages = mayManage(item);
   const what = item.kind === "channel" ? "channel" : "group";
+  const leaveWords = t(what === "channel" ? "details.leaveChannel" : "details.leaveGroup");
   const close = () => setOpen(null);
 
   const run = async (outcome: Promise<Outcome<null>>): Promise<boolean> => {
     setProblem(null);
     const result = await outcome;
-    if (!result.ok) setProblem(result.problem.message);
+    if (!result.ok) setProblem(problemWords(result.problem));
     return result.ok;
   };
   const leave = async () => { if (await run(chat.leave(item.id))) onLeft(); };
-  const askToRemove = (user: UserId) => setOpen({ dialog: "remove", user, name: chat.profile(user).get()?.displayName ?? "this person" });
+  const askToRemove = (user: UserId) => setOpen({ dialog: "remove", user, name: chat.profile(user).get()?.displayName || t("details.thisPerson") });
 
   return (
     <>
@@ -50,14 +52,14 @@ export function GroupDetails({ item, onLeft, children }: GroupDetailsProps) {
         <Avatar seed={item.id} name={item.name} shape="group" size="large" />
         <GroupTitle title={item.name} what={what} mayChange={manages} onChange={(title) => run(chat.setTitle(item.id, title))} />
         <Topic topic={item.topic} mayChange={manages} onChange={(topic) => run(chat.setTopic(item.id, topic))} />
-        <p className="text-[0.8125rem] text-muted">{format.count(item.memberCount, "member", "members")}</p>
+        <p className="text-[0.8125rem] text-muted">{t("list.members", { count: item.memberCount })}</p>
       </div>
       {problem !== null && <p role="alert" className="mb-3 rounded-control bg-fault px-3 py-2 text-[0.875rem] text-on-fault">{problem}</p>}
       {children}
-      <section aria-label="Members" className="mt-4 border-t border-line pt-3">
+      <section aria-label={t("details.members")} className="mt-4 border-t border-line pt-3">
         <div className="flex min-h-9 items-center justify-between">
-          <h3 className="text-[0.8125rem] font-semibold text-muted">Members</h3>
-          {manages && <Button size="small" onClick={() => setOpen({ dialog: "add" })}><UserPlus aria-hidden size={16} /> Add</Button>}
+          <h3 className="text-[0.8125rem] font-semibold text-muted">{t("details.members")}</h3>
+          {manages && <Button size="small" onClick={() => setOpen({ dialog: "add" })}><UserPlus aria-hidden size={16} /> {t("details.add")}</Button>}
         </div>
         <ul className="mt-1">
           {members.map((member) => (
@@ -73,22 +75,22 @@ export function GroupDetails({ item, onLeft, children }: GroupDetailsProps) {
           ))}
         </ul>
       </section>
-      <Button className="mt-4 w-full !text-danger" onClick={() => setOpen({ dialog: "leave" })}><LogOut aria-hidden size={16} className="rtl:-scale-x-100" /> Leave {what}</Button>
+      <Button className="mt-4 w-full !text-danger" onClick={() => setOpen({ dialog: "leave" })}><LogOut aria-hidden size={16} className="rtl:-scale-x-100" /> {leaveWords}</Button>
 
       <AddMembers conversation={item.id} what={what} members={members.map((member) => member.user)} open={open?.dialog === "add"} onClose={close} />
       <Confirm
         open={open?.dialog === "leave"}
-        title={`Leave “${item.name}”?`}
-        description="You will no longer see its messages. An admin can add you again."
-        action={`Leave ${what}`}
+        title={t("details.leaveTitle", { name: item.name })}
+        description={t("details.leaveText")}
+        action={leaveWords}
         onConfirm={() => void leave()}
         onClose={close}
       />
       <Confirm
         open={open?.dialog === "remove"}
-        title={open?.dialog === "remove" ? `Remove ${open.name}?` : ""}
-        description={`They will no longer see the messages of this ${what}.`}
-        action="Remove"
+        title={open?.dialog === "remove" ? t("details.removeTitle", { name: open.name }) : ""}
+        description={t(what === "channel" ? "details.removeFromChannelText" : "details.removeFromGroupText")}
+        action={t("common.remove")}
         onConfirm={() => { if (open?.dialog === "remove") void run(chat.removeMember(item.id, open.user)); }}
         onClose={close}
       />

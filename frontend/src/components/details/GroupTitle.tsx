@@ -4,6 +4,7 @@ import { useState, type FormEvent } from "react";
 import { Button } from "../ui/Button";
 import { IconButton } from "../ui/IconButton";
 import { TextField } from "../ui/TextField";
+import { t } from "../../i18n/text";
 
 interface GroupTitleProps {
   title: string;
@@ -30,16 +31,16 @@ export function GroupTitle({ title, what, mayChange, onChange }: GroupTitleProps
     return (
       <div className="flex items-center justify-center gap-1">
         <h3 className="min-w-0 text-[1.0625rem] leading-6 font-semibold [overflow-wrap:anywhere]"><bdi>{title}</bdi></h3>
-        {mayChange && <IconButton label={`Rename ${what}`} icon={Pencil} onClick={() => setEdited(title)} className="[&_svg]:size-4" />}
+        {mayChange && <IconButton label={t(what === "channel" ? "details.renameChannel" : "details.renameGroup")} icon={Pencil} onClick={() => setEdited(title)} className="[&_svg]:size-4" />}
       </div>
     );
   }
   return (
     <form onSubmit={(event) => void save(event)} onKeyDown={(event) => { if (event.key === "Escape") { event.stopPropagation(); setEdited(null); } }} className="w-full text-start">
-      <TextField label={what === "channel" ? "Channel name" : "Group name"} dir="auto" autoFocus autoComplete="off" value={edited} onChange={(event) => setEdited(event.target.value)} />
+      <TextField label={t(what === "channel" ? "details.channelName" : "details.groupName")} dir="auto" autoFocus autoComplete="off" value={edited} onChange={(event) => setEdited(event.target.value)} />
       <div className="mt-2 flex justify-end gap-2">
-        <Button size="small" onClick={() => setEdited(null)}>Cancel</Button>
-        <Button size="small" type="submit" tone="accent" busy={busy}>Save</Button>
+        <Button size="small" onClick={() => setEdited(null)}>{t("common.cancel")}</Button>
+        <Button size="small" type="submit" tone="accent" busy={busy}>{t("common.save")}</Button>
       </div>
     </form>
   );

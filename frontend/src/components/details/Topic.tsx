@@ -3,6 +3,7 @@ import { Pencil } from "lucide-react";
 import { useId, useState, type FormEvent, type KeyboardEvent } from "react";
 import { Button } from "../ui/Button";
 import { IconButton } from "../ui/IconButton";
+import { t } from "../../i18n/text";
 
 interface TopicProps {
   topic: string | null;
@@ -36,18 +37,18 @@ export function Topic({ topic, mayChange, onChange }: TopicProps) {
 
   if (edited === null) {
     if (topic === null) {
-      return mayChange ? <Button size="small" onClick={() => setEdited("")}>Add a topic</Button> : null;
+      return mayChange ? <Button size="small" onClick={() => setEdited("")}>{t("details.addTopic")}</Button> : null;
     }
     return (
       <div className="flex items-start justify-center gap-1">
         <p className="min-w-0 text-[0.875rem] [overflow-wrap:anywhere] whitespace-pre-line text-muted"><bdi>{topic}</bdi></p>
-        {mayChange && <IconButton label="Change the topic" icon={Pencil} onClick={() => setEdited(topic)} className="-mt-2 [&_svg]:size-4" />}
+        {mayChange && <IconButton label={t("details.changeTopic")} icon={Pencil} onClick={() => setEdited(topic)} className="-mt-2 [&_svg]:size-4" />}
       </div>
     );
   }
   return (
     <form onSubmit={(event) => void save(event)} onKeyDown={onKeyDown} className="w-full text-start">
-      <label htmlFor={field} className="mb-1 block text-[0.8125rem] font-medium">Topic</label>
+      <label htmlFor={field} className="mb-1 block text-[0.8125rem] font-medium">{t("details.topic")}</label>
       <textarea
         id={field}
         dir="auto"
@@ -59,8 +60,8 @@ export function Topic({ topic, mayChange, onChange }: TopicProps) {
         className="w-full resize-y rounded-control border border-field bg-canvas px-3 py-2 text-text pointer-coarse:text-base"
       />
       <div className="mt-2 flex justify-end gap-2">
-        <Button size="small" onClick={() => setEdited(null)}>Cancel</Button>
-        <Button size="small" type="submit" tone="accent" busy={busy}>Save</Button>
+        <Button size="small" onClick={() => setEdited(null)}>{t("common.cancel")}</Button>
+        <Button size="small" type="submit" tone="accent" busy={busy}>{t("common.save")}</Button>
       </div>
     </form>
   );

@@ -2,6 +2,7 @@
 import * as format from "../../format";
 import type { Version } from "../../model/types";
 import { Modal } from "../ui/Modal";
+import { t } from "../../i18n/text";
 
 interface EditHistoryProps {
   open: boolean;
@@ -11,15 +12,15 @@ interface EditHistoryProps {
 }
 
 function label(index: number, count: number): string {
-  if (index === count - 1) return "Now";
-  return index === 0 ? "At first" : `Version ${format.number(index + 1)}`;
+  if (index === count - 1) return t("message.versionNow");
+  return index === 0 ? t("message.versionFirst") : t("message.version", { number: index + 1 });
 }
 
 export function EditHistory({ open, versions, finalFocus, onClose }: EditHistoryProps) {
   return (
-    <Modal title="Earlier versions" open={open} onClose={onClose} finalFocus={finalFocus}>
+    <Modal title={t("message.history")} open={open} onClose={onClose} finalFocus={finalFocus}>
       {/* Focusable, so that the arrows scroll it where it does not fit. */}
-      <ol reversed tabIndex={0} aria-label="Versions of this message" className="min-h-0 overflow-y-auto rounded-control">
+      <ol reversed tabIndex={0} aria-label={t("message.historyLabel")} className="min-h-0 overflow-y-auto rounded-control">
         {versions.map(({ text, at }, index) => (
           <li key={index} className="border-b border-line py-3 last:border-0">
             <p className="mb-1 flex justify-between gap-3 text-meta text-muted">

@@ -2,6 +2,7 @@
 import clsx from "clsx";
 import { ArrowDown, ArrowUp, X } from "lucide-react";
 import * as format from "../../format";
+import { t } from "../../i18n/text";
 import { DayLabel } from "./separators";
 
 export function FloatingDate({ at, shown }: { at: number | null; shown: boolean }) {
@@ -25,11 +26,11 @@ export function UnreadPill({ count, onJump, onMarkRead }: UnreadPillProps) {
       <div className="flex items-center rounded-full bg-accent text-[0.8125rem] font-medium text-on-accent">
         <button type="button" onClick={onJump} className="flex min-h-8 items-center gap-1.5 rounded-s-full ps-3 pe-1.5 hover:bg-accent-hover pointer-coarse:min-h-11">
           <ArrowUp aria-hidden size={16} />
-          {format.number(count)} unread
+          {t("list.unread", { count })}
         </button>
         <button
           type="button"
-          aria-label="Mark as read"
+          aria-label={t("messages.markRead")}
           onClick={onMarkRead}
           className="grid min-h-8 place-items-center rounded-e-full ps-1.5 pe-2.5 hover:bg-accent-hover pointer-coarse:min-h-11"
         >
@@ -45,7 +46,7 @@ export function JumpToLatest({ count, onJump }: { count: number; onJump: () => v
     <button
       type="button"
       onClick={onJump}
-      aria-label={count > 0 ? `Jump to latest, ${format.count(count, "new message", "new messages")}` : "Jump to latest"}
+      aria-label={count > 0 ? t("messages.jumpLatestNew", { count }) : t("messages.jumpLatest")}
       // Beside the column of messages where there is room, over its end where there is not.
       className="absolute end-[max(1rem,calc(50%-440px))] bottom-3 z-10 grid size-11 animate-appear place-items-center rounded-full border border-line bg-raised text-muted hover:bg-hover hover:text-text"
     >

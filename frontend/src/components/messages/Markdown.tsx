@@ -5,6 +5,8 @@ import { memo, useState, type ComponentProps, type ReactNode } from "react";
 import ReactMarkdown, { type Components, type Options } from "react-markdown";
 import remarkBreaks from "remark-breaks";
 import remarkGfm from "remark-gfm";
+import { useLanguage } from "../../i18n/language";
+import { t } from "../../i18n/text";
 import { nodeText } from "./nodeText";
 import { safeAddress } from "./markup";
 
@@ -25,6 +27,8 @@ const ALLOWED = [
 const Heading = ({ children }: { children?: ReactNode }) => <p><strong>{children}</strong></p>;
 
 function CodeBlock({ children, tabIndex }: { children?: ReactNode; tabIndex: 0 | -1 }) {
+  // Inside of what is remembered: it has to see a change of the language itself.
+  useLanguage();
   const [copied, setCopied] = useState(false);
   const copy = async () => {
     await navigator.clipboard.writeText(nodeText(children).replace(/\n$/u, ""));
@@ -36,7 +40,7 @@ function CodeBlock({ children, tabIndex }: { children?: ReactNode; tabIndex: 0 |
       <button
         type="button"
         tabIndex={tabIndex}
-        aria-label={copied ? "Copied" : "Copy the code"}
+        aria-label={t(copied ? "message.copied" : "message.copyCode")}
         onClick={() => void copy()}
         onBlur={() => setCopied(false)}
         className="absolute end-1 top-1 grid size-8 place-items-center rounded-control bg-canvas text-muted hover:text-text"
@@ -54,6 +58,11 @@ function Address({ href, tabIndex, children }: { href: string | undefined; tabIn
   return <a tabIndex={tabIndex} href={address} title={address} target="_blank" rel="noopener noreferrer" className="text-link underline underline-offset-2 [overflow-wrap:anywhere]">{children}</a>;
 }
 
+function Task({ done }: { done: boolean }) {
+  useLanguage();
+  return <input type="checkbox" checked={done} disabled aria-label={t(done ? "message.taskDone" : "message.taskToDo")} className="me-1.5 align-[-2px]" />;
+}
+
 /** A picture from anywhere would tell its server who reads; it is a link instead. */
 const picture = ({ src, alt }: ComponentProps<"img">) => ({ src: typeof src === "string" ? src : undefined, words: alt === undefined || alt === "" ? src : alt });
 
@@ -65,7 +74,7 @@ const componentsFor = (tabIndex: 0 | -1): Components => ({
     const { src, words } = picture(image);
     return <Address href={src} tabIndex={tabIndex}>{typeof words === "string" ? words : null}</Address>;
   },
-  input: ({ checked }) => <input type="checkbox" checked={checked === true} disabled aria-label={checked === true ? "done" : "to do"} className="me-1.5 align-[-2px]" />,
+  input: ({ checked }) => <Task done={checked === true} />,
 });
 
 const COMPONENTS = { "0": componentsFor(0), "-1": componentsFor(-1) };

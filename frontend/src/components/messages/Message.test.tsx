@@ -111,7 +111,7 @@ describe("a message", () => {
     [{ at: "delivered", to: 3, of: 5 }, "Delivered to 3 of 5"],
     [{ at: "read", by: 1, of: 1 }, "Read"],
     [{ at: "read", by: 2, of: 5 }, "Read by 2 of 5"],
-    [{ at: "failed", reason: "too long" }, "Not sent: too long"],
+    [{ at: "failed", reason: "too_large" }, "Not sent: This is too long."],
   ])("says its state in words: %o", (state, words) => {
     const { article } = own(state);
     expect(article).toHaveAccessibleName(`You, ${TIME}, hello, ${words}`);
@@ -125,7 +125,7 @@ describe("a message", () => {
   });
 
   it("that failed can be sent again or deleted, and no other can", async () => {
-    const { user, onRetry, onDelete } = own({ at: "failed", reason: "too long" });
+    const { user, onRetry, onDelete } = own({ at: "failed", reason: "too_large" });
     await user.click(screen.getByRole("button", { name: "Retry" }));
     expect(onRetry).toHaveBeenCalledOnce();
     await user.click(screen.getByRole("button", { name: "Delete" }));

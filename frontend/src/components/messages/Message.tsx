@@ -7,6 +7,7 @@ import type { Permissions } from "../../model/permissions";
 import type { TimelineMessage } from "../../model/types";
 import { Avatar } from "../ui/Avatar";
 import { hue } from "../ui/hue";
+import { t } from "../../i18n/text";
 import type { MessageActions } from "./actions";
 import { MessageMeta } from "./MessageMeta";
 import { MessageText } from "./MessageText";
@@ -15,6 +16,7 @@ import { QuoteBlock, useQuoteWords } from "./QuoteBlock";
 import { Reactions } from "./Reactions";
 import { stateWords } from "./stateWords";
 import { useNear } from "./useNear";
+import { reasonWords } from "../problemWords";
 
 interface MessageProps {
   message: TimelineMessage;
@@ -34,17 +36,15 @@ interface MessageProps {
   onDelete: () => void;
 }
 
-const DELETED = "Message deleted";
-
 /** Author, time, text, reactions, state: the order in which they are of use. */
 function spokenMessage(message: TimelineMessage, author: string, answered: string | null): string {
-  const said = message.deleted ? DELETED : message.text;
-  const parts = [message.mine ? "You" : author, format.time(message.at)];
-  if (answered !== null) parts.push(`in reply to ${answered}`);
+  const said = message.deleted ? t("message.deleted") : message.text;
+  const parts = [message.mine ? t("person.you") : author, format.time(message.at)];
+  if (answered !== null) parts.push(t("message.inReplyTo", { what: answered }));
   parts.push(said);
-  if (message.editedAt !== null) parts.push("edited");
-  if (message.pinned) parts.push("pinned");
-  for (const { emoji, users } of message.reactions) parts.push(`${emoji} ${users.length}`);
+  if (message.editedAt !== null) parts.push(t("message.edited"));
+  if (message.pinned) parts.push(t("message.pinned"));
+  for (const { emoji, users } of message.reactions) parts.push(`${emoji} ${format.number(users.length)}`);
   if (message.state !== null) parts.push(stateWords(message.state, message.at));
   return parts.join(", ");
 }
@@ -55,9 +55,9 @@ function FailedLine({ reason, tabIndex, onRetry, onDelete }: FailedLineProps) {
   const action = "min-h-6 rounded px-1 font-semibold underline underline-offset-2 pointer-coarse:min-h-11 pointer-coarse:px-2";
   return (
     <p className="mt-1 flex flex-wrap items-center justify-end gap-x-2 text-meta text-danger">
-      <span>Not sent: {reason}</span>
-      <button type="button" tabIndex={tabIndex} onClick={onRetry} className={action}>Retry</button>
-      <button type="button" tabIndex={tabIndex} onClick={onDelete} className={action}>Delete</button>
+      <span>{t("message.notSent", { reason: reasonWords(reason) })}</span>
+      <button type="button" tabIndex={tabIndex} onClick={onRetry} className={action}>{t("common.retry")}</button>
+      <button type="button" tabIndex={tabIndex} onClick={onDelete} className={action}>{t("common.delete")}</button>
     </p>
   );
 }
@@ -67,7 +67,7 @@ function Bubble({ mine, startsGroup, endsGroup, children }: { mine: boolean; sta
     <div
       data-bubble
       className={clsx(
-        "bubble max-w-full rounded-bubble border border-bubble-line px-3 py-1.5 [overflow-wrap:anywhere]",
+        "bubble max-w-full rounded-bubble border border-bubble-line px-3 py-1.5 compact:py-1 [overflow-wrap:anywhere]",
         mine ? "bg-own" : "bg-peer",
         // Inner corners of a group are tighter: it reads as one thing said.
         !startsGroup && (mine ? "rounded-se-[4px]" : "rounded-ss-[4px]"),
@@ -84,7 +84,7 @@ const NO_QUOTE = { seq: 0, from: null, text: "", state: "unknown" } as const;
 function useAnswered({ quote }: TimelineMessage): string | null {
   const { who, says } = useQuoteWords(quote ?? NO_QUOTE);
   if (quote === null) return null;
-  return who === null ? says : `${who}: ${says}`;
+  return who === null ? says : t("message.said", { who, text: says });
 }
 
 export function Message(props: MessageProps) {
@@ -102,7 +102,7 @@ export function Message(props: MessageProps) {
       tabIndex={tabIndex}
       onFocus={(event) => { focus(event); onFocus(); }}
       {...handlers}
-      className={clsx("group/message flex gap-2 rounded-bubble", mine && "justify-end", startsGroup ? "pt-3" : "pt-0.5")}
+      className={clsx("group/message flex gap-2 rounded-bubble", mine && "justify-end", startsGroup ? "pt-3 compact:pt-1.5" : "pt-0.5 compact:pt-px")}
     >
       {showAuthor && !mine && (
         <div className="w-8 shrink-0 pt-5">{startsGroup && <Avatar seed={seed} name={author} size="small" />}</div>
@@ -122,7 +122,7 @@ export function Message(props: MessageProps) {
             {quote !== null && <QuoteBlock quote={quote} mine={mine} tabIndex={tabIndex} onJump={actions.jump} />}
             <div dir="auto" className="flow-root whitespace-pre-wrap">
               {deleted ? (
-                <span dir="ltr" className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{DELETED}</span>
+                <span className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{t("message.deleted")}</span>
               ) : (
                 <MessageText text={text} tabIndex={tabIndex} />
               )}

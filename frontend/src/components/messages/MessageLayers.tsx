@@ -8,6 +8,7 @@ import type { Permissions } from "../../model/permissions";
 import type { TimelineMessage, Version } from "../../model/types";
 import { Confirm } from "../ui/Confirm";
 import { Spinner } from "../ui/Spinner";
+import { t } from "../../i18n/text";
 import { articleOf, QUICK, type MessageActions, type MessageLayer } from "./actions";
 import { EditHistory } from "./EditHistory";
 
@@ -26,12 +27,12 @@ interface MessageLayersProps {
 
 const row = "flex min-h-9 cursor-default items-center gap-2.5 rounded-md px-2.5 outline-none select-none data-highlighted:bg-hover pointer-coarse:min-h-11";
 
-function Row({ label, hint, icon: Icon, danger = false, onClick }: { label: string; hint: string; icon: LucideIcon; danger?: boolean; onClick: () => void }) {
+function Row({ label, keyed, icon: Icon, danger = false, mirrored = false, onClick }: { label: string; /** The key that does the same. */ keyed: string; icon: LucideIcon; danger?: boolean; /** Points the other way where one reads the other way. */ mirrored?: boolean; onClick: () => void }) {
   return (
     <Menu.Item className={`${row} ${danger ? "text-danger" : ""}`} onClick={onClick}>
-      <Icon aria-hidden size={16} />
+      <Icon aria-hidden size={16} className={mirrored ? "rtl:-scale-x-100" : undefined} />
       <span className="flex-1">{label}</span>
-      <kbd aria-hidden className="text-meta text-muted pointer-coarse:hidden">{hint}</kbd>
+      <kbd aria-hidden className="text-meta text-muted pointer-coarse:hidden">{keyed}</kbd>
     </Menu.Item>
   );
 }
@@ -48,11 +49,11 @@ export function MessageLayers({ layer, message, author, may, versions, actions, 
   const away = (act: () => void) => () => { elsewhere.current = true; act(); };
   const side = message.mine ? "end" : "start";
   const quick = (
-    <div role="group" aria-label="React" className="flex justify-between gap-0.5 px-1 pb-1">
+    <div role="group" aria-label={t("message.react")} className="flex justify-between gap-0.5 px-1 pb-1">
       {QUICK.map((emoji) => (
         <Menu.Item
           key={emoji}
-          aria-label={`React with ${emoji}`}
+          aria-label={t("message.reactWith", { emoji })}
           onClick={() => actions.react(message, emoji)}
           className="grid size-9 cursor-default place-items-center rounded-md text-[1.25rem] outline-none data-highlighted:bg-hover pointer-coarse:size-11"
         >
@@ -66,17 +67,17 @@ export function MessageLayers({ layer, message, author, may, versions, actions, 
       <Menu.Root open={layer === "menu"} onOpenChange={(open) => { if (!open) onClose(); }}>
         <Menu.Portal>
           <Menu.Positioner anchor={anchor} sideOffset={4} align={side} collisionPadding={8} className="z-40">
-            <Menu.Popup finalFocus={back} aria-label="Message actions" className="w-64 animate-appear rounded-bubble border border-line bg-raised p-1.5 text-[0.875rem] text-text outline-none pointer-coarse:w-72">
+            <Menu.Popup finalFocus={back} aria-label={t("messages.actions")} className="w-64 animate-appear rounded-bubble border border-line bg-raised p-1.5 text-[0.875rem] text-text outline-none pointer-coarse:w-72">
               {may.react && quick}
               {may.react && <Menu.Separator className="my-1 h-px bg-line" />}
-              {may.react && <Row label="More reactions" hint="+" icon={SmilePlus} onClick={away(() => actions.open("picker", message))} />}
-              {may.reply && <Row label="Reply" hint="R" icon={Reply} onClick={away(() => actions.reply(message))} />}
-              {may.edit && <Row label="Edit" hint="E" icon={Pencil} onClick={away(() => actions.edit(message))} />}
-              <Row label="Copy text" hint="C" icon={Copy} onClick={() => actions.copy(message)} />
-              {may.pin && <Row label={message.pinned ? "Unpin" : "Pin"} hint="P" icon={message.pinned ? PinOff : Pin} onClick={() => actions.pin(message)} />}
-              {message.editedAt !== null && <Row label="Earlier versions" hint="H" icon={History} onClick={away(() => actions.open("history", message))} />}
+              {may.react && <Row label={t("message.moreReactions")} keyed="+" icon={SmilePlus} onClick={away(() => actions.open("picker", message))} />}
+              {may.reply && <Row label={t("message.reply")} keyed="R" icon={Reply} mirrored onClick={away(() => actions.reply(message))} />}
+              {may.edit && <Row label={t("common.edit")} keyed="E" icon={Pencil} onClick={away(() => actions.edit(message))} />}
+              <Row label={t("message.copy")} keyed="C" icon={Copy} onClick={() => actions.copy(message)} />
+              {may.pin && <Row label={t(message.pinned ? "message.unpin" : "message.pin")} keyed="P" icon={message.pinned ? PinOff : Pin} onClick={() => actions.pin(message)} />}
+              {message.editedAt !== null && <Row label={t("message.history")} keyed="H" icon={History} onClick={away(() => actions.open("history", message))} />}
               {may.delete && <Menu.Separator className="my-1 h-px bg-line" />}
-              {may.delete && <Row label="Delete" hint="Del" icon={Trash2} danger onClick={away(() => actions.open("delete", message))} />}
+              {may.delete && <Row label={t("common.delete")} keyed="Del" icon={Trash2} danger onClick={away(() => actions.open("delete", message))} />}
             </Menu.Popup>
           </Menu.Positioner>
         </Menu.Portal>
@@ -84,7 +85,7 @@ export function MessageLayers({ layer, message, author, may, versions, actions, 
       <Popover.Root open={layer === "picker"} onOpenChange={(open) => { if (!open) onClose(); }}>
         <Popover.Portal>
           <Popover.Positioner anchor={anchor} sideOffset={4} align={side} collisionPadding={8} className="z-40">
-            <Popover.Popup finalFocus={back} aria-label="Choose an emoji" className="h-[360px] max-h-[calc(100dvh-1rem)] w-[min(340px,calc(100vw-1rem))] animate-appear overflow-hidden rounded-bubble border border-line bg-raised text-text outline-none">
+            <Popover.Popup finalFocus={back} aria-label={t("message.chooseEmoji")} className="h-[360px] max-h-[calc(100dvh-1rem)] w-[min(340px,calc(100vw-1rem))] animate-appear overflow-hidden rounded-bubble border border-line bg-raised text-text outline-none">
               <Suspense fallback={<div className="grid h-full place-items-center"><Spinner /></div>}>
                 <EmojiPicker onChoose={(emoji) => { actions.react(message, emoji); onClose(); }} />
               </Suspense>
@@ -94,9 +95,9 @@ export function MessageLayers({ layer, message, author, may, versions, actions, 
       </Popover.Root>
       <Confirm
         open={layer === "delete"}
-        title="Delete this message?"
-        description={message.mine ? "It disappears for everybody, with its reactions. This cannot be undone." : `It is by ${author} and disappears for everybody. This cannot be undone.`}
-        action="Delete"
+        title={t("message.deleteTitle")}
+        description={message.mine ? t("message.deleteOwn") : t("message.deleteOther", { name: author })}
+        action={t("common.delete")}
         finalFocus={() => articleOf(message.key)}
         onConfirm={onDelete}
         onClose={onClose}

@@ -2,7 +2,8 @@
 import { useProfile } from "../../hooks/useProfile";
 import type { TimelineMessage, UserId } from "../../model/types";
 import type { Permissions } from "../../model/permissions";
-import { UNKNOWN_NAME } from "../PersonName";
+import { nameOf } from "../nameOf";
+import { t } from "../../i18n/text";
 import type { MessageActions } from "./actions";
 import { Message } from "./Message";
 import { NoteLine } from "./NoteLine";
@@ -44,7 +45,7 @@ function Entry({ row, message, author, showAuthor, marked, mayDo, actions, tabIn
 }
 
 function NamedEntry({ user, ...rest }: EntryProps & { user: UserId }) {
-  return <Entry {...rest} author={useProfile(user)?.displayName ?? UNKNOWN_NAME} />;
+  return <Entry {...rest} author={nameOf(useProfile(user))} />;
 }
 
 export function MessageRow(props: MessageRowProps) {
@@ -57,7 +58,7 @@ export function MessageRow(props: MessageRowProps) {
       {entry.kind === "note" ? (
         <NoteLine note={entry} tabIndex={tabIndex} onFocus={() => onFocus(row.key)} />
       ) : entry.from === null ? (
-        <Entry {...props} message={entry} author="System" />
+        <Entry {...props} message={entry} author={t("person.system")} />
       ) : (
         <NamedEntry {...props} message={entry} user={entry.from} />
       )}

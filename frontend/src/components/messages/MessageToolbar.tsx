@@ -5,6 +5,7 @@ import { Ellipsis, Pencil, Pin, PinOff, Reply, SmilePlus, Trash2, type LucideIco
 import type { Permissions } from "../../model/permissions";
 import type { TimelineMessage } from "../../model/types";
 import { Tip } from "../ui/Tip";
+import { t } from "../../i18n/text";
 import type { MessageActions } from "./actions";
 
 interface MessageToolbarProps {
@@ -54,15 +55,15 @@ export function MessageToolbar({ message, may, actions, below = false, tabIndex 
   return (
     <div
       role="toolbar"
-      aria-label="Message actions"
+      aria-label={t("messages.actions")}
       className={clsx("absolute z-10 flex animate-appear gap-px rounded-control border border-line bg-raised p-0.5", below ? "top-full -mt-1.5" : "bottom-full -mb-1.5", message.mine ? "end-1" : "start-1")}
     >
-      {may.react && <Tool label="React" icon={SmilePlus} tabIndex={tabIndex} opens="dialog" onClick={() => actions.open("picker", message)} />}
-      {may.reply && <Tool label="Reply" icon={Reply} mirrored tabIndex={tabIndex} onClick={() => actions.reply(message)} />}
-      {may.edit && <Tool label="Edit" icon={Pencil} tabIndex={tabIndex} onClick={() => actions.edit(message)} />}
-      {may.pin && <Tool label={message.pinned ? "Unpin" : "Pin"} icon={message.pinned ? PinOff : Pin} tabIndex={tabIndex} onClick={() => actions.pin(message)} />}
-      {may.delete && <Tool label="Delete" icon={Trash2} danger tabIndex={tabIndex} opens="dialog" onClick={() => actions.open("delete", message)} />}
-      <Tool label="More" icon={Ellipsis} touch tabIndex={tabIndex} opens="menu" onClick={() => actions.open("menu", message)} />
+      {may.react && <Tool label={t("message.react")} icon={SmilePlus} tabIndex={tabIndex} opens="dialog" onClick={() => actions.open("picker", message)} />}
+      {may.reply && <Tool label={t("message.reply")} icon={Reply} mirrored tabIndex={tabIndex} onClick={() => actions.reply(message)} />}
+      {may.edit && <Tool label={t("common.edit")} icon={Pencil} tabIndex={tabIndex} onClick={() => actions.edit(message)} />}
+      {may.pin && <Tool label={t(message.pinned ? "message.unpin" : "message.pin")} icon={message.pinned ? PinOff : Pin} tabIndex={tabIndex} onClick={() => actions.pin(message)} />}
+      {may.delete && <Tool label={t("common.delete")} icon={Trash2} danger tabIndex={tabIndex} opens="dialog" onClick={() => actions.open("delete", message)} />}
+      <Tool label={t("common.more")} icon={Ellipsis} touch tabIndex={tabIndex} opens="menu" onClick={() => actions.open("menu", message)} />
     </div>
   );
 }

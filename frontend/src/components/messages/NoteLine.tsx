@@ -1,44 +1,59 @@
 // Somebody came, went, or changed something: one quiet line.
 import { Fragment, type ReactNode } from "react";
+import * as format from "../../format";
 import { useSession } from "../../hooks/useSession";
+import { rich, t } from "../../i18n/text";
 import type { TimelineNote, UserId } from "../../model/types";
 import { PersonName } from "../PersonName";
 
-function Who({ user, start = false }: { user: UserId | null; start?: boolean }) {
-  const session = useSession();
-  if (user === null) return "The system";
-  if (session.at === "signed-in" && session.me.userId === user) return start ? "You" : "you";
-  return <PersonName user={user} />;
+type Me = UserId | null;
+
+/** As the one to whom something is done. */
+function Whom({ user, me }: { user: UserId; me: Me }) {
+  return user === me ? t("note.youAsObject") : <PersonName user={user} />;
 }
 
-function Everybody({ users }: { users: UserId[] }) {
-  return users.map((user, index) => (
-    <Fragment key={user}>
-      {index > 0 && (index === users.length - 1 ? " and " : ", ")}
-      <Who user={user} />
-    </Fragment>
-  ));
+function everybody(users: UserId[], me: Me): ReactNode {
+  return format.around(users.map((user) => <Whom key={user} user={user} me={me} />)).map((part, index) => <Fragment key={index}>{part}</Fragment>);
 }
 
-const AS = { owner: "an owner", admin: "an admin", member: "a member", reader: "a reader" } as const;
+const AS = { owner: "note.asOwner", admin: "note.asAdmin", member: "note.asMember", reader: "note.asReader" } as const;
 
-function words({ from, note }: TimelineNote): ReactNode {
-  const who = <Who user={from} start />;
+// A language may bend the verb for “you”: such a sentence is one of its own.
+function words({ from, note }: TimelineNote, me: Me): ReactNode {
+  const own = from !== null && from === me;
+  const who = from === null ? t("note.system") : <PersonName user={from} />;
   switch (note.type) {
-    case "created":
-      return note.title === null ? <>{who} started this chat</> : <>{who} created the {note.kind} “<bdi>{note.title}</bdi>”</>;
-    case "added":
-      return <>{who} added <Everybody users={note.users} /></>;
-    case "removed":
-      return <>{who} removed <Who user={note.user} /></>;
+    case "created": {
+      if (note.title === null) return own ? t("note.started.you") : rich("note.started", { who });
+      const title = <bdi>{note.title}</bdi>;
+      if (note.kind === "channel") return own ? rich("note.channel.you", { title }) : rich("note.channel", { who, title });
+      return own ? rich("note.group.you", { title }) : rich("note.group", { who, title });
+    }
+    case "added": {
+      const whom = everybody(note.users, me);
+      return own ? rich("note.added.you", { whom }) : rich("note.added", { who, whom });
+    }
+    case "removed": {
+      const whom = <Whom user={note.user} me={me} />;
+      return own ? rich("note.removed.you", { whom }) : rich("note.removed", { who, whom });
+    }
     case "left":
-      return <>{who} left</>;
-    case "title":
-      return <>{who} changed the name to “<bdi>{note.title}</bdi>”</>;
-    case "role":
-      return <>{who} made <Who user={note.user} /> {AS[note.role]}</>;
-    case "topic":
-      return note.topic === null ? <>{who} removed the topic</> : <>{who} changed the topic to “<bdi>{note.topic}</bdi>”</>;
+      return own ? t("note.left.you") : rich("note.left", { who });
+    case "title": {
+      const title = <bdi>{note.title}</bdi>;
+      return own ? rich("note.title.you", { title }) : rich("note.title", { who, title });
+    }
+    case "role": {
+      const whom = <Whom user={note.user} me={me} />;
+      const role = t(AS[note.role]);
+      return own ? rich("note.role.you", { whom, role }) : rich("note.role", { who, whom, role });
+    }
+    case "topic": {
+      if (note.topic === null) return own ? t("note.noTopic.you") : rich("note.noTopic", { who });
+      const topic = <bdi>{note.topic}</bdi>;
+      return own ? rich("note.topic.you", { topic }) : rich("note.topic", { who, topic });
+    }
   }
 }
 
@@ -49,9 +64,10 @@ interface NoteLineProps {
 }
 
 export function NoteLine({ note, tabIndex, onFocus }: NoteLineProps) {
+  const session = useSession();
   return (
     <article data-message={note.key} tabIndex={tabIndex} onFocus={onFocus} className="mt-3 rounded-control py-0.5 text-center text-meta text-muted">
-      {words(note)}
+      {words(note, session.at === "signed-in" ? session.me.userId : null)}
     </article>
   );
 }

@@ -3,15 +3,15 @@ import clsx from "clsx";
 import { useMemo } from "react";
 import { useNames } from "../../hooks/useNames";
 import type { Quote } from "../../model/types";
-import { UNKNOWN_NAME } from "../PersonName";
 import { hue } from "../ui/hue";
+import { t } from "../../i18n/text";
 
 /** The name and the words of a quote, as shown and as spoken. */
 export function useQuoteWords({ from, text, state }: Quote): { who: string | null; says: string } {
-  const [name] = useNames(useMemo(() => (from === null ? [] : [from]), [from]), UNKNOWN_NAME);
-  if (state === "deleted") return { who: null, says: "Message deleted" };
-  if (state === "unknown") return { who: null, says: "An earlier message" };
-  return { who: from === null ? "System" : (name ?? UNKNOWN_NAME), says: text };
+  const [name] = useNames(useMemo(() => (from === null ? [] : [from]), [from]));
+  if (state === "deleted") return { who: null, says: t("message.deleted") };
+  if (state === "unknown") return { who: null, says: t("message.earlier") };
+  return { who: from === null ? t("person.system") : (name ?? t("person.unknown")), says: text };
 }
 
 interface QuoteBlockProps {
@@ -29,7 +29,7 @@ export function QuoteBlock({ quote, mine, tabIndex, onJump }: QuoteBlockProps) {
       type="button"
       tabIndex={tabIndex}
       onClick={() => onJump(quote.seq)}
-      aria-label={`In reply to ${who === null ? says : `${who}: ${says}`}`}
+      aria-label={t("message.inReply", { what: who === null ? says : t("message.said", { who, text: says }) })}
       className={clsx("mt-0.5 mb-1.5 block w-full min-w-0 rounded-[6px] border-s-[3px] px-2 py-1 text-start text-meta hover:brightness-[0.97] dark:hover:brightness-110", mine ? "bg-canvas/55" : "bg-canvas/70")}
       style={{ borderColor: colour }}
     >

@@ -4,8 +4,8 @@ import { SmilePlus } from "lucide-react";
 import * as format from "../../format";
 import { useNames } from "../../hooks/useNames";
 import type { Reaction, TimelineMessage } from "../../model/types";
-import { UNKNOWN_NAME } from "../PersonName";
 import { Tip } from "../ui/Tip";
+import { t } from "../../i18n/text";
 import type { MessageActions } from "./actions";
 
 interface ReactionsProps {
@@ -22,15 +22,15 @@ const chip = "relative inline-flex min-h-6 items-center gap-1 rounded-full borde
 
 function Chip({ reaction, onClick, tabIndex }: { reaction: Reaction; onClick: () => void; tabIndex: 0 | -1 }) {
   const { emoji, users, mine } = reaction;
-  const names = useNames(users, UNKNOWN_NAME);
+  const names = useNames(users);
   const more = names.length - NAMES_MAX;
-  const who = format.names(more > 0 ? [...names.slice(0, NAMES_MAX), format.count(more, "other", "others")] : names);
+  const who = format.names(more > 0 ? [...names.slice(0, NAMES_MAX), t("message.others", { count: more })] : names);
   return (
     <Tip label={<bdi className="block max-w-64">{who}</bdi>}>
       <button
         type="button"
         aria-pressed={mine}
-        aria-label={`${emoji} ${users.length}: ${who}`}
+        aria-label={`${emoji} ${format.number(users.length)}: ${who}`}
         tabIndex={tabIndex}
         onClick={onClick}
         className={clsx(chip, "tabular-nums", mine ? "border-accent bg-selected font-semibold text-text" : "border-line bg-raised text-muted hover:bg-hover hover:text-text")}
@@ -44,14 +44,14 @@ function Chip({ reaction, onClick, tabIndex }: { reaction: Reaction; onClick: ()
 
 export function Reactions({ message, actions, tabIndex }: ReactionsProps) {
   return (
-    <div role="group" aria-label="Reactions" className={clsx("mt-1 flex flex-wrap gap-1", message.mine && "justify-end")}>
+    <div role="group" aria-label={t("message.reactions")} className={clsx("mt-1 flex flex-wrap gap-1", message.mine && "justify-end")}>
       {message.reactions.map((reaction) => (
         <Chip key={reaction.emoji} reaction={reaction} tabIndex={tabIndex} onClick={() => actions.react(message, reaction.emoji)} />
       ))}
-      <Tip label="React">
+      <Tip label={t("message.react")}>
         <button
           type="button"
-          aria-label="React"
+          aria-label={t("message.react")}
           aria-haspopup="dialog"
           tabIndex={tabIndex}
           onClick={() => actions.open("picker", message)}

@@ -1,6 +1,7 @@
 // The lines between messages: a day begins, the unread ones begin.
 import { useNow } from "../useNow";
 import * as format from "../../format";
+import { t } from "../../i18n/text";
 
 const MINUTE_MS = 60_000;
 
@@ -20,9 +21,9 @@ export function DaySeparator({ at }: { at: number }) {
 
 export function UnreadDivider() {
   return (
-    <div role="separator" aria-label="New messages" className="flex items-center gap-3 pt-4 pb-1 text-meta font-semibold text-accent-text">
+    <div role="separator" aria-label={t("messages.new")} className="flex items-center gap-3 pt-4 pb-1 text-meta font-semibold text-accent-text">
       <span className="h-px flex-1 bg-accent" />
-      New messages
+      {t("messages.new")}
       <span className="h-px flex-1 bg-accent" />
     </div>
   );

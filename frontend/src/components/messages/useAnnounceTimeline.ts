@@ -3,8 +3,10 @@ import { useEffect, useRef } from "react";
 import { useAnnounce } from "../../a11y/Announcer";
 import { useChat } from "../../hooks/ChatProvider";
 import type { Timeline } from "../../model/types";
-import { UNKNOWN_NAME } from "../PersonName";
+import { nameOf } from "../nameOf";
+import { t } from "../../i18n/text";
 import { newestSeq, othersAfter } from "./rows";
+import { reasonWords } from "../problemWords";
 
 export function useAnnounceTimeline(timeline: Timeline): void {
   const chat = useChat();
@@ -25,11 +27,11 @@ export function useAnnounceTimeline(timeline: Timeline): void {
     // What was there when the conversation was opened is not news.
     if (before === null) return;
     for (const message of othersAfter(timeline.entries, before.seq)) {
-      const name = message.from === null ? "System" : (chat.profile(message.from).get()?.displayName ?? UNKNOWN_NAME);
-      announce.message(`${name}: ${message.text}`);
+      const name = message.from === null ? t("person.system") : nameOf(chat.profile(message.from).get());
+      announce.message(t("message.said", { who: name, text: message.text }));
     }
     for (const [key, reason] of failed) {
-      if (!before.failed.has(key)) announce.assertive(`Message not sent: ${reason}`);
+      if (!before.failed.has(key)) announce.assertive(t("message.notSentSpoken", { reason: reasonWords(reason) }));
     }
   }, [timeline, chat, announce]);
 }

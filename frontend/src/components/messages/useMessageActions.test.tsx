@@ -51,7 +51,7 @@ function show(id = BOB, change: Partial<World> = {}) {
   return { ...view, article };
 }
 
-const REFUSAL = { code: "forbidden", message: "You are not allowed to do this.", retryAfterMs: null };
+const REFUSAL = { code: "forbidden", retryAfterMs: null };
 
 describe("what one does to a message", () => {
   it("goes by keys on it", async () => {

@@ -4,9 +4,12 @@ import { useAnnounce } from "../../a11y/Announcer";
 import { useChat } from "../../hooks/ChatProvider";
 import { permissions, type Permissions } from "../../model/permissions";
 import type { Amendment, ConversationItem, Timeline, TimelineMessage, Version } from "../../model/types";
+import { settings } from "../../settings";
 import type { Trouble } from "../Notice";
-import { UNKNOWN_NAME } from "../PersonName";
+import { nameOf } from "../nameOf";
+import { t } from "../../i18n/text";
 import type { MessageActions, MessageLayer } from "./actions";
+import { problemWords } from "../problemWords";
 
 // Loaded right after the screen stands, not when asked for: there may be no network by then.
 const loadLayers = () => import("./MessageLayers");
@@ -33,12 +36,12 @@ interface MessageActing {
 
 const NO_VERSIONS: readonly Version[] = [];
 
-const NOT_DONE: Record<Amendment["type"], string> = {
-  edit: "The change was not saved.",
-  delete: "The message was not deleted.",
-  react: "The reaction did not arrive.",
-  pin: "The pin was not changed.",
-};
+const NOT_DONE = {
+  edit: "message.notEdited",
+  delete: "message.notDeleted",
+  react: "message.notReacted",
+  pin: "message.notPinned",
+} as const satisfies Record<Amendment["type"], string>;
 
 export function useMessageActions({ item, timeline, onReply, onEdit, onJump, onTrouble }: Options): MessageActing {
   const chat = useChat();
@@ -55,10 +58,10 @@ export function useMessageActions({ item, timeline, onReply, onEdit, onJump, onT
     announce.polite(done);
     const outcome = await chat.amend(id, message.seq, what);
     if (outcome.ok) return;
-    const text = `${NOT_DONE[what.type]} ${outcome.problem.message}`;
+    const text = t(NOT_DONE[what.type], { why: problemWords(outcome.problem) });
     announce.assertive(text);
     // What was typed is not lost with it.
-    onTrouble(what.type === "edit" ? { text, again: { label: "Edit again", act: () => onEdit(message, what.text) } } : { text });
+    onTrouble(what.type === "edit" ? { text, again: { label: t("message.editAgain"), act: () => onEdit(message, what.text) } } : { text });
   };
 
   const actions: MessageActions = {
@@ -66,12 +69,12 @@ export function useMessageActions({ item, timeline, onReply, onEdit, onJump, onT
     edit: (message) => onEdit(message),
     react: (message, emoji) => {
       const on = !message.reactions.some((each) => each.emoji === emoji && each.mine);
-      void amend(message, { type: "react", emoji, on }, on ? `Reacted with ${emoji}` : `Took ${emoji} off`);
+      void amend(message, { type: "react", emoji, on }, t(on ? "message.didReact" : "message.didUnreact", { emoji }));
     },
-    pin: (message) => void amend(message, { type: "pin", on: !message.pinned }, message.pinned ? "Unpinned" : "Pinned"),
+    pin: (message) => void amend(message, { type: "pin", on: !message.pinned }, t(message.pinned ? "message.didUnpin" : "message.didPin")),
     copy: (message) => {
       void navigator.clipboard?.writeText(message.text);
-      announce.polite("Copied");
+      announce.polite(t("message.didCopy"));
     },
     jump: onJump,
     open: (at, message) => setOpen({ at, key: message.key }),
@@ -81,9 +84,10 @@ export function useMessageActions({ item, timeline, onReply, onEdit, onJump, onT
     const may = mayDo(message);
     const act = (allowed: boolean, run: () => void): boolean => {
       if (allowed) run();
-      else announce.polite("This cannot be done to this message");
+      else announce.polite(t("message.cannot"));
       return true;
     };
+    if (key.length === 1 && !settings().letterKeys) return false;
     switch (key.length === 1 ? key.toLowerCase() : key) {
       case "r":
         return act(may.reply, () => actions.reply(message));
@@ -116,15 +120,15 @@ export function useMessageActions({ item, timeline, onReply, onEdit, onJump, onT
         key={open.key}
         layer={message.deleted ? null : open.at}
         message={message}
-        author={message.from === null ? "System" : (chat.profile(message.from).get()?.displayName ?? UNKNOWN_NAME)}
+        author={message.from === null ? t("person.system") : nameOf(chat.profile(message.from).get())}
         may={mayDo(message)}
         versions={open.at === "history" && message.seq !== null ? chat.versions(id, message.seq) : NO_VERSIONS}
         actions={actions}
-        onDelete={() => void amend(message, { type: "delete" }, "Message deleted")}
+        onDelete={() => void amend(message, { type: "delete" }, t("message.didDelete"))}
         onClose={() => setOpen((now) => (now === open ? { ...open, at: null } : now))}
       />
     </Suspense>
   );
 
-  return { actions, mayDo, onKey, layers, saveEdit: (changed, text) => void amend(changed, { type: "edit", text }, "Message changed") };
+  return { actions, mayDo, onKey, layers, saveEdit: (changed, text) => void amend(changed, { type: "edit", text }, t("message.didEdit")) };
 }

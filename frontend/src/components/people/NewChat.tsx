@@ -6,8 +6,10 @@ import { useSession } from "../../hooks/useSession";
 import type { ConversationId, Profile } from "../../model/types";
 import { Button } from "../ui/Button";
 import { Modal } from "../ui/Modal";
+import { t } from "../../i18n/text";
 import { PeoplePicker } from "./PeoplePicker";
 import { usePeopleSearch } from "./usePeopleSearch";
+import { problemWords } from "../problemWords";
 
 interface NewChatProps {
   open: boolean;
@@ -26,7 +28,7 @@ function Search({ onClose, onOpenConversation, inputRef }: Omit<NewChatProps, "o
 
   const choose = async (person: Profile) => {
     const outcome = await chat.openDirect(person.userId);
-    if (!outcome.ok) return setProblem(outcome.problem.message);
+    if (!outcome.ok) return setProblem(problemWords(outcome.problem));
     onOpenConversation(outcome.value);
     onClose();
   };
@@ -35,7 +37,7 @@ function Search({ onClose, onOpenConversation, inputRef }: Omit<NewChatProps, "o
     <>
       {problem !== null && <p role="alert" className="mb-2 text-danger">{problem}</p>}
       <PeoplePicker
-        label="Person to write to"
+        label={t("people.toWrite")}
         query={query}
         onQuery={setQuery}
         search={search}
@@ -50,10 +52,10 @@ function Search({ onClose, onOpenConversation, inputRef }: Omit<NewChatProps, "o
 export function NewChat({ open, onClose, onOpenConversation, onNewGroup }: NewChatProps) {
   const input = useRef<HTMLInputElement>(null);
   return (
-    <Modal title="New message" open={open} onClose={onClose} initialFocus={input}>
+    <Modal title={t("list.newMessage")} open={open} onClose={onClose} initialFocus={input}>
       <Search inputRef={input} onClose={onClose} onOpenConversation={onOpenConversation} />
       <div className="mt-2 border-t border-line pt-4">
-        <Button onClick={onNewGroup} className="w-full"><Users aria-hidden size={18} strokeWidth={1.75} /> New group</Button>
+        <Button onClick={onNewGroup} className="w-full"><Users aria-hidden size={18} strokeWidth={1.75} /> {t("newGroup.title")}</Button>
       </div>
     </Modal>
   );

@@ -6,9 +6,11 @@ import type { ConversationId, UserId } from "../../model/types";
 import { Button } from "../ui/Button";
 import { Modal } from "../ui/Modal";
 import { TextField } from "../ui/TextField";
+import { t } from "../../i18n/text";
 import { Chips } from "./Chips";
 import { PeoplePicker } from "./PeoplePicker";
 import { usePeopleChoice } from "./usePeopleChoice";
+import { problemWords } from "../problemWords";
 
 interface NewGroupProps {
   open: boolean;
@@ -17,8 +19,8 @@ interface NewGroupProps {
 }
 
 const KINDS = [
-  { value: "group", label: "A group, in which everybody writes" },
-  { value: "channel", label: "A channel, in which few write and all read" },
+  { value: "group", label: "newGroup.group" },
+  { value: "channel", label: "newGroup.channel" },
 ] as const;
 
 function GroupForm({ onClose, onOpenConversation, titleRef }: Omit<NewGroupProps, "open"> & { titleRef: RefObject<HTMLInputElement | null> }) {
@@ -35,14 +37,14 @@ function GroupForm({ onClose, onOpenConversation, titleRef }: Omit<NewGroupProps
   const create = async (event: FormEvent) => {
     event.preventDefault();
     if (title.trim() === "") {
-      setProblem(`Give the ${kind} a name.`);
+      setProblem(t(kind === "channel" ? "newGroup.nameChannel" : "newGroup.nameGroup"));
       titleRef.current?.focus();
       return;
     }
     setBusy(true);
     const outcome = await chat.createGroup(title.trim(), choice.people.map((person) => person.userId), kind);
     setBusy(false);
-    if (!outcome.ok) return setProblem(outcome.problem.message);
+    if (!outcome.ok) return setProblem(problemWords(outcome.problem));
     onOpenConversation(outcome.value);
     onClose();
   };
@@ -50,18 +52,18 @@ function GroupForm({ onClose, onOpenConversation, titleRef }: Omit<NewGroupProps
   return (
     <form onSubmit={(event) => void create(event)} className="flex min-h-0 flex-1 flex-col" noValidate>
       <fieldset className="mb-4 flex flex-col gap-1">
-        <legend className="sr-only">Who writes</legend>
+        <legend className="sr-only">{t("newGroup.whoWrites")}</legend>
         {KINDS.map(({ value, label }) => (
           <label key={value} className="flex min-h-9 items-center gap-2.5 pointer-coarse:min-h-11">
             <input type="radio" name="kind" checked={kind === value} onChange={() => setKind(value)} className="size-4 accent-accent" />
-            {label}
+            {t(label)}
           </label>
         ))}
       </fieldset>
-      <TextField ref={titleRef} label={kind === "channel" ? "Channel name" : "Group name"} dir="auto" autoComplete="off" value={title} onChange={(event) => setTitle(event.target.value)} className="mb-4" />
+      <TextField ref={titleRef} label={t(kind === "channel" ? "details.channelName" : "details.groupName")} dir="auto" autoComplete="off" value={title} onChange={(event) => setTitle(event.target.value)} className="mb-4" />
       <Chips people={choice.people} onRemove={choice.remove} />
       <PeoplePicker
-        label="People to add"
+        label={t("people.toAdd")}
         query={choice.query}
         onQuery={choice.setQuery}
         search={choice.search}
@@ -70,7 +72,7 @@ function GroupForm({ onClose, onOpenConversation, titleRef }: Omit<NewGroupProps
         onBackspace={choice.removeLast}
       />
       {problem !== null && <p role="alert" className="mt-2 text-danger">{problem}</p>}
-      <Button type="submit" tone="accent" busy={busy} className="mt-4">Create {kind}</Button>
+      <Button type="submit" tone="accent" busy={busy} className="mt-4">{t(kind === "channel" ? "newGroup.createChannel" : "newGroup.createGroup")}</Button>
     </form>
   );
 }
@@ -78,7 +80,7 @@ function GroupForm({ onClose, onOpenConversation, titleRef }: Omit<NewGroupProps
 export function NewGroup({ open, onClose, onOpenConversation }: NewGroupProps) {
   const title = useRef<HTMLInputElement>(null);
   return (
-    <Modal title="New group" open={open} onClose={onClose} initialFocus={title}>
+    <Modal title={t("newGroup.title")} open={open} onClose={onClose} initialFocus={title}>
       <GroupForm titleRef={title} onClose={onClose} onOpenConversation={onOpenConversation} />
     </Modal>
   );

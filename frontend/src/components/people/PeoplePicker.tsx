@@ -4,6 +4,7 @@ import type { Profile, UserId } from "../../model/types";
 import { PersonLine } from "./PersonLine";
 import { Picker } from "./Picker";
 import type { PeopleSearch } from "./usePeopleSearch";
+import { rich, t } from "../../i18n/text";
 
 interface PeoplePickerProps {
   label: string;
@@ -20,20 +21,20 @@ interface PeoplePickerProps {
 export function PeoplePicker({ label, query, onQuery, search, without, onChoose, inputRef, onBackspace }: PeoplePickerProps) {
   const offered = search.people.filter((person) => !without.has(person.userId));
   const empty =
-    search.state === "idle" ? "Type the beginning of a name."
-    : search.state === "searching" ? "Searching…"
-    : search.state === "failed" ? "Could not search for people. Try again in a moment."
-    : <>Nobody found for “<bdi>{query.trim()}</bdi>”. Try the beginning of a name.</>;
+    search.state === "idle" ? t("people.typeBeginning")
+    : search.state === "searching" ? t("common.searching")
+    : search.state === "failed" ? t("people.failed")
+    : rich("people.nobody", { query: <bdi>{query.trim()}</bdi> });
   return (
     <Picker
       label={label}
-      placeholder="Search people by name"
+      placeholder={t("people.placeholder")}
       query={query}
       onQuery={onQuery}
       choices={offered.map((person) => ({
         id: person.userId,
         label: `${person.displayName}, @${person.name}`,
-        group: "People",
+        group: t("people.label"),
         content: <PersonLine seed={person.userId} name={person.displayName} detail={`@${person.name}`} />,
       }))}
       onChoose={(id) => {

@@ -4,7 +4,7 @@ import clsx from "clsx";
 import { Search } from "lucide-react";
 import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode, type Ref } from "react";
 import { useAnnounce } from "../../a11y/Announcer";
-import * as format from "../../format";
+import { t } from "../../i18n/text";
 
 export interface Choice {
   id: string;
@@ -43,7 +43,7 @@ export function Picker({ label, placeholder, query, onQuery, choices, onChoose, 
 
   const found = choices.length;
   useEffect(() => {
-    if (query !== "") announce.polite(found === 0 ? "No results" : format.count(found, "result", "results"));
+    if (query !== "") announce.polite(found === 0 ? t("people.noResults") : t("people.results", { count: found }));
   }, [announce, found, query]);
 
   const onKeyDown = (event: KeyboardEvent) => {

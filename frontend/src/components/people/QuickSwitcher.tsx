@@ -6,10 +6,12 @@ import { useConversations } from "../../hooks/useConversations";
 import { useSession } from "../../hooks/useSession";
 import type { ConversationId, ConversationItem } from "../../model/types";
 import { Modal } from "../ui/Modal";
+import { rich, t } from "../../i18n/text";
 import { match } from "./match";
 import { PersonLine } from "./PersonLine";
 import { Picker, type Choice } from "./Picker";
 import { usePeopleSearch } from "./usePeopleSearch";
+import { problemWords } from "../problemWords";
 
 interface QuickSwitcherProps {
   open: boolean;
@@ -37,10 +39,10 @@ function ranked(items: ConversationItem[], query: string): { found: Conversation
 }
 
 function conversationChoice(item: ConversationItem, group: string): Choice {
-  const detail = item.kind !== "direct" ? format.count(item.memberCount, "member", "members") : item.online ? "online" : "direct chat";
+  const detail = item.kind !== "direct" ? t("list.members", { count: item.memberCount }) : item.online ? t("person.online") : t("list.direct");
   return {
     id: `c:${item.id}`,
-    label: item.unread > 0 ? `${item.name}, ${item.unread} unread` : item.name,
+    label: item.unread > 0 ? `${item.name}, ${t("list.unread", { count: item.unread })}` : item.name,
     group,
     content: (
       <PersonLine
@@ -74,15 +76,15 @@ function Switcher({ onClose, onOpenConversation, inputRef }: SwitcherProps) {
   const people = search.people.filter((person) => !known.has(person.userId));
   const { found, guessed } = ranked(items, query);
   const choices: Choice[] = [
-    ...found.map((item) => conversationChoice(item, query.trim() === "" ? "Recent" : "Conversations")),
+    ...found.map((item) => conversationChoice(item, t(query.trim() === "" ? "switcher.recent" : "switcher.conversations"))),
     ...people.map((person) => ({
       id: `p:${person.userId}`,
       label: `${person.displayName}, @${person.name}`,
-      group: "People",
+      group: t("people.label"),
       content: <PersonLine seed={person.userId} name={person.displayName} detail={`@${person.name}`} />,
     })),
     // Behind the people: somebody who types “car” means Carol, not aliCe AhlbeRg.
-    ...guessed.map((item) => conversationChoice(item, "Similar names")),
+    ...guessed.map((item) => conversationChoice(item, t("switcher.similar"))),
   ];
 
   const choose = async (id: string) => {
@@ -91,7 +93,7 @@ function Switcher({ onClose, onOpenConversation, inputRef }: SwitcherProps) {
     if (item) onOpenConversation(item.id);
     else if (person) {
       const outcome = await chat.openDirect(person.userId);
-      if (!outcome.ok) return setProblem(outcome.problem.message);
+      if (!outcome.ok) return setProblem(problemWords(outcome.problem));
       onOpenConversation(outcome.value);
     }
     onClose();
@@ -102,17 +104,17 @@ function Switcher({ onClose, onOpenConversation, inputRef }: SwitcherProps) {
       {problem !== null && <p role="alert" className="mb-2 text-danger">{problem}</p>}
       <Picker
         inputRef={inputRef}
-        label="Conversation or person"
-        placeholder="Find a conversation or a person"
+        label={t("switcher.label")}
+        placeholder={t("switcher.placeholder")}
         query={query}
         onQuery={setQuery}
         choices={choices}
         onChoose={(id) => void choose(id)}
         empty={
-          search.state === "searching" ? "Searching…"
-          : search.state === "failed" ? "Could not search for people. Try again in a moment."
-          : query === "" ? "Type a name."
-          : <>No results for “<bdi>{query.trim()}</bdi>”. Try the beginning of a name.</>
+          search.state === "searching" ? t("common.searching")
+          : search.state === "failed" ? t("people.failed")
+          : query === "" ? t("people.typeName")
+          : rich("people.none", { query: <bdi>{query.trim()}</bdi> })
         }
       />
     </>
@@ -122,7 +124,7 @@ function Switcher({ onClose, onOpenConversation, inputRef }: SwitcherProps) {
 export function QuickSwitcher({ open, onClose, onOpenConversation }: QuickSwitcherProps) {
   const input = useRef<HTMLInputElement>(null);
   return (
-    <Modal title="Go to" open={open} onClose={onClose} initialFocus={input}>
+    <Modal title={t("switcher.title")} open={open} onClose={onClose} initialFocus={input}>
       <Switcher inputRef={input} onClose={onClose} onOpenConversation={onOpenConversation} />
     </Modal>
   );

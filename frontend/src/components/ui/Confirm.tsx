@@ -2,6 +2,7 @@
 import { useRef } from "react";
 import { Button } from "./Button";
 import { Modal } from "./Modal";
+import { t } from "../../i18n/text";
 
 interface ConfirmProps {
   open: boolean;
@@ -20,7 +21,7 @@ export function Confirm({ open, title, description, action, tone = "danger", fin
   return (
     <Modal title={title} description={description} open={open} onClose={onClose} initialFocus={cancel} finalFocus={finalFocus}>
       <div className="mt-4 flex flex-wrap justify-end gap-2">
-        <Button ref={cancel} onClick={onClose}>Cancel</Button>
+        <Button ref={cancel} onClick={onClose}>{t("common.cancel")}</Button>
         <Button tone={tone} onClick={() => { onClose(); onConfirm(); }}>{action}</Button>
       </div>
     </Modal>

@@ -4,6 +4,7 @@ import clsx from "clsx";
 import { X } from "lucide-react";
 import { useRef, type ReactNode, type RefObject } from "react";
 import { IconButton } from "./IconButton";
+import { t } from "../../i18n/text";
 
 interface ModalProps {
   title: string;
@@ -44,7 +45,7 @@ export function Modal({ title, description, open, onClose, children, shape = "di
                 <Dialog.Description className="mt-1 text-muted">{description}</Dialog.Description>
               )}
             </div>
-            <Dialog.Close render={<IconButton label="Close" icon={X} />} />
+            <Dialog.Close render={<IconButton label={t("common.close")} icon={X} />} />
           </header>
           <div className="flex min-h-0 flex-1 flex-col overflow-y-auto px-5 pt-2 pb-5">{children}</div>
         </Dialog.Popup>

@@ -1,6 +1,7 @@
 // Grey shapes in place of what is being loaded; only after 150 ms, so that a fast load never flickers.
 import clsx from "clsx";
 import { useEffect, useState, type ReactNode } from "react";
+import { t } from "../../i18n/text";
 
 const PATIENCE_MS = 150;
 
@@ -19,7 +20,7 @@ export function ListSkeleton({ rows = 8 }: { rows?: number }) {
   return (
     <Late>
       <div role="status" className="px-2 py-1">
-        <span className="sr-only">Loading conversations</span>
+        <span className="sr-only">{t("list.loading")}</span>
         {Array.from({ length: rows }, (_, row) => (
           <div key={row} aria-hidden className="flex h-[68px] items-center gap-3 px-3">
             <div className={clsx(bar, "size-11")} />
@@ -40,7 +41,7 @@ export function MessagesSkeleton() {
   return (
     <Late>
       <div role="status" className="mx-auto mt-auto w-full max-w-[760px] space-y-3 px-4 py-4">
-        <span className="sr-only">Loading messages</span>
+        <span className="sr-only">{t("messages.loading")}</span>
         {BUBBLES.map((width, row) => (
           <div key={row} aria-hidden className={clsx("h-9 animate-pulse-soft rounded-bubble bg-peer", width)} />
         ))}

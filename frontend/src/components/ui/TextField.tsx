@@ -2,6 +2,7 @@
 import clsx from "clsx";
 import { Eye, EyeOff } from "lucide-react";
 import { useId, useState, type ComponentProps } from "react";
+import { t } from "../../i18n/text";
 import { IconButton } from "./IconButton";
 
 interface TextFieldProps extends Omit<ComponentProps<"input">, "id"> {
@@ -31,7 +32,7 @@ export function TextField({ label, hint, type = "text", className, ...rest }: Te
         />
         {type === "password" && (
           <IconButton
-            label={shown ? "Hide password" : "Show password"}
+            label={t(shown ? "login.hidePassword" : "login.showPassword")}
             icon={shown ? EyeOff : Eye}
             className="absolute end-1 top-1 pointer-coarse:top-0"
             onClick={() => setShown(!shown)}
