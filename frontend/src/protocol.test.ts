@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import {
   conversationBody,
+  linkBody,
+  listingBody,
   decode,
   encode,
   loggedEvent,
@@ -35,7 +37,7 @@ describe("the examples of PROTOCOL.md", () => {
     });
     expect(bodies.map((body) => body.type)).toEqual(
       ("created message added role removed left title message message edited reacted unreacted pinned " +
-        "unpinned deleted erased topic topic added").split(" "),
+        "unpinned deleted erased topic topic added access history linked joined unlinked").split(" "),
     );
     expect(bodies[8]).toEqual({ type: "message", text: "me too", replyTo: 2 });
     expect(bodies[10]).toEqual({ type: "reacted", message: 9, emoji: "👍" });
@@ -54,12 +56,21 @@ describe("the examples of PROTOCOL.md", () => {
   });
 
   it("has every body over HTTP read in full", () => {
-    const [token, profile, message, event, page, conversation, marker, member, receipts, ...more] = examples("rest").map(
+    const [token, profile, message, event, page, conversation, marker, member, receipts, link, listing, ...more] = examples("rest").map(
       (line) => JSON.parse(line) as unknown,
     );
     expect(more).toEqual([]);
     // Of crowds; this client does not ask for it.
     expect(receipts).toEqual({ members: 4999, received: 498, read: 120 });
+    expect(linkBody(link)).toEqual({
+      id: "4b1f0c52e8a79d3614f0b2c6d58e9a07",
+      by: "u_7",
+      at: Date.UTC(2026, 0, 2, 3, 0, 20),
+      expiresAt: Date.UTC(2026, 0, 9, 3, 0, 20),
+      usesMax: 10,
+      uses: 1,
+    });
+    expect(listingBody(listing)).toEqual({ id: BOATS, kind: "group", title: "Boats", topic: "Sails and oars", memberCount: 2 });
     expect(tokenBody(token)).toEqual({
       user: "u_7",
       token: "eyJhbGciOiJIUzI1NiJ9.e30.c2ln",

@@ -30,6 +30,12 @@ export const ROLES = ["reader", "member", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];
 export type ConversationKind = "direct" | "group" | "channel";
 
+/** Who may come in by themselves. */
+export type Access = "private" | "public";
+/** What newcomers see of what was before them. */
+export type History = "all" | "since_joining";
+export type LinkId = string;
+
 export type EventBody =
   | { type: "message"; text: string; replyTo?: Seq }
   | { type: "edited"; message: Seq; text: string }
@@ -45,6 +51,12 @@ export type EventBody =
   | { type: "title"; title: string }
   | { type: "topic"; topic: string | null }
   | { type: "role"; user: UserId; role: Role }
+  | { type: "access"; access: Access }
+  | { type: "history"; history: History }
+  | { type: "linked"; link: LinkId; expiresAt: number | null; usesMax: number | null }
+  | { type: "unlinked"; link: LinkId }
+  /** By a link, or because the conversation is public. */
+  | { type: "joined"; link: LinkId | null; role: Role }
   /** From a newer server. It is not shown, and still takes its place in the numbering. */
   | { type: "unknown"; name: string };
 
@@ -375,9 +387,37 @@ function knownBody(name: string, value: Json): EventBody | null {
       const role = roleOf(value["role"]);
       return user === null || role === null ? null : { type: "role", user, role };
     }
+    case "access": {
+      const access = accessOf(value["access"]);
+      return access === null ? null : { type: "access", access };
+    }
+    case "history": {
+      const history = historyOf(value["history"]);
+      return history === null ? null : { type: "history", history };
+    }
+    case "linked": {
+      const link = text(value["link"]);
+      return link === null ? null : { type: "linked", link, expiresAt: time(value["expires_at"]), usesMax: count(value["uses_max"]) };
+    }
+    case "unlinked": {
+      const link = text(value["link"]);
+      return link === null ? null : { type: "unlinked", link };
+    }
+    case "joined": {
+      const role = value["role"] === undefined ? "member" : roleOf(value["role"]);
+      return role === null ? null : { type: "joined", link: text(value["link"]), role };
+    }
     default:
       return null;
   }
+}
+
+function accessOf(value: unknown): Access | null {
+  return value === "private" || value === "public" ? value : null;
+}
+
+function historyOf(value: unknown): History | null {
+  return value === "all" || value === "since_joining" ? value : null;
 }
 
 function conversationKind(value: unknown): ConversationKind | null {
@@ -472,6 +512,43 @@ export function conversationBody(value: unknown): Conversation | null {
   const peer = userId(value["user"]);
   const last = saidLast(value["last"]);
   return { id, kind, title: text(value["title"]), topic: text(value["topic"]), peer, role, memberCount, head, received, read, unread, updatedAt, last, markers };
+}
+
+/** A link by which people may come in. */
+export interface InvitationLink {
+  id: LinkId;
+  by: UserId | null;
+  at: number;
+  expiresAt: number | null;
+  usesMax: number | null;
+  uses: number;
+}
+
+export function linkBody(value: unknown): InvitationLink | null {
+  if (!isObject(value)) return null;
+  const id = text(value["id"]);
+  const at = time(value["at"]);
+  const uses = count(value["uses"]);
+  if (id === null || at === null || uses === null) return null;
+  return { id, by: userId(value["by"]), at, expiresAt: time(value["expires_at"]), usesMax: count(value["uses_max"]), uses };
+}
+
+/** A conversation as those see it who may come in. */
+export interface Listing {
+  id: ConversationId;
+  kind: ConversationKind;
+  title: string | null;
+  topic: string | null;
+  memberCount: number;
+}
+
+export function listingBody(value: unknown): Listing | null {
+  if (!isObject(value)) return null;
+  const id = conversationId(value["id"]);
+  const kind = conversationKind(value["kind"]);
+  const memberCount = count(value["member_count"]);
+  if (id === null || kind === null || memberCount === null) return null;
+  return { id, kind, title: text(value["title"]), topic: text(value["topic"]), memberCount };
 }
 
 /** With what it says now in place of what it said. */

@@ -404,6 +404,20 @@ pub(crate) const GROUPS: &[Group] = &[
             ),
             key("limits.members_max", "NUMBER", "10000", Form::Plain, "Members of one group"),
             key(
+                "limits.channel_members_max",
+                "NUMBER",
+                "100000",
+                Form::Plain,
+                "Members of one channel",
+            ),
+            key(
+                "limits.links_max",
+                "NUMBER",
+                "100",
+                Form::Plain,
+                "Links to one conversation that were not revoked",
+            ),
+            key(
                 "limits.moves_per_second",
                 "NUMBER",
                 "1000",

@@ -385,6 +385,8 @@ fn limits(from: &mut Reader<'_>) -> Limits {
         membership_check: from.read("limits.membership_check", parse::nonzero_time),
         credential_check: from.read("limits.credential_check", parse::nonzero_time),
         members_max: from.read("limits.members_max", parse::at_least_one),
+        channel_members_max: from.read("limits.channel_members_max", parse::at_least_one),
+        links_max: from.read("limits.links_max", parse::at_least_one),
         moves_per_second: from.read("limits.moves_per_second", parse::at_least_one),
         balance_above_percent: from.read("balance.above", parse::plain),
         balance_after: from.read("balance.after", parse::nonzero_time),

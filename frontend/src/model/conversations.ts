@@ -65,6 +65,14 @@ export function withEvent(summary: Summary, logged: LoggedEvent, me: UserId, run
       next.memberCount = Math.max(0, summary.memberCount - 1);
       if (from !== null) next.markers = without(summary.markers, from);
       return next;
+    case "joined":
+      next.memberCount += 1;
+      return next;
+    case "access":
+    case "history":
+    case "linked":
+    case "unlinked":
+      return next;
     case "title":
       next.title = event.title;
       return next;
@@ -154,6 +162,9 @@ export function membersAfter(members: MemberList, { event, from }: LoggedEvent):
       for (const user of event.users) if (!next.has(user)) next.set(user, { user, role: event.role, received: 0, read: 0 });
       return next;
     }
+    case "joined":
+      if (from === null || members.has(from)) return members;
+      return new Map(members).set(from, { user: from, role: event.role, received: 0, read: 0 });
     case "removed":
       return without(members, event.user);
     case "left":
@@ -166,6 +177,10 @@ export function membersAfter(members: MemberList, { event, from }: LoggedEvent):
     case "message":
     case "title":
     case "topic":
+    case "access":
+    case "history":
+    case "linked":
+    case "unlinked":
     case "edited":
     case "deleted":
     case "erased":

@@ -75,6 +75,12 @@ function entryOf(event: LoggedEvent, of: EntriesOf): TimelineEntry | null {
     case "topic":
     case "role":
       return { kind: "note", key, seq, at, from, note: event.event };
+    case "joined":
+    case "access":
+    case "history":
+    case "linked":
+    case "unlinked":
+      return { kind: "note", key, seq, at, from, note: event.event };
     case "unknown":
       return null;
     default:

@@ -52,6 +52,11 @@ export function fold(run: readonly LoggedEvent[], pending: readonly Pending[], m
       case "title":
       case "topic":
       case "role":
+      case "access":
+      case "history":
+      case "linked":
+      case "unlinked":
+      case "joined":
       case "unknown":
         break;
       default:

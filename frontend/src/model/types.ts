@@ -1,7 +1,7 @@
 // What the screen is told: the vocabulary between the client library (ws, api, model, client)
 // and the components. Server facts come in through `protocol.ts` and leave as these.
 
-import type { ConversationKind, Role } from "../protocol";
+import type { Access, ConversationKind, History, LinkId, Role } from "../protocol";
 
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
@@ -117,7 +117,11 @@ export interface TimelineNote {
     | { type: "left" }
     | { type: "title"; title: string }
     | { type: "topic"; topic: string | null }
-    | { type: "role"; user: UserId; role: Role };
+    | { type: "role"; user: UserId; role: Role }
+    | { type: "access"; access: Access }
+    | { type: "history"; history: History }
+    | { type: "linked" | "unlinked"; link: LinkId }
+    | { type: "joined"; link: LinkId | null };
 }
 
 export type TimelineEntry = TimelineMessage | TimelineNote;

@@ -54,6 +54,20 @@ function words({ from, note }: TimelineNote, me: Me): ReactNode {
       const topic = <bdi>{note.topic}</bdi>;
       return own ? rich("note.topic.you", { topic }) : rich("note.topic", { who, topic });
     }
+    case "joined": {
+      if (note.link === null) return own ? t("note.joined.you") : rich("note.joined", { who });
+      return own ? t("note.joinedByLink.you") : rich("note.joinedByLink", { who });
+    }
+    case "access":
+      if (note.access === "public") return own ? t("note.public.you") : rich("note.public", { who });
+      return own ? t("note.private.you") : rich("note.private", { who });
+    case "history":
+      if (note.history === "all") return own ? t("note.historyAll.you") : rich("note.historyAll", { who });
+      return own ? t("note.historySinceJoining.you") : rich("note.historySinceJoining", { who });
+    case "linked":
+      return own ? t("note.linked.you") : rich("note.linked", { who });
+    case "unlinked":
+      return own ? t("note.unlinked.you") : rich("note.unlinked", { who });
   }
 }
 
