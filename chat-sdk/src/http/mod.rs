@@ -1,6 +1,7 @@
 //! The HTTP face: one service, its routes, and the way from an upgrade to a connection.
 
 mod body;
+mod description;
 mod origin;
 mod reply;
 mod rest;
@@ -10,7 +11,10 @@ mod tcp;
 mod upgrade;
 mod websocket;
 
-pub(crate) use self::service::Shared;
+pub(crate) use self::{
+    description::{Beside, Description},
+    service::Shared,
+};
 pub use self::{body::ChatBody, origin::Origins, service::ChatService};
 
 /// The address of whoever sent a request, to be put into its extensions by the host: behind a

@@ -14,6 +14,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     Socket,
+    OpenApi,
+    AsyncApi,
+    TryIt,
     LogIn,
     Register,
     SetUp,
@@ -45,6 +48,9 @@ impl Route {
         let seq = |number: &str| number.parse().ok().map(Seq::new);
         Some(match &segments[..] {
             ["ws"] => Self::Socket,
+            ["openapi.json"] => Self::OpenApi,
+            ["asyncapi.json"] => Self::AsyncApi,
+            ["api"] => Self::TryIt,
             ["user"] => Self::Me,
             ["user", "login"] => Self::LogIn,
             ["user", "register"] => Self::Register,
@@ -90,6 +96,9 @@ impl Route {
                 &[Method::POST]
             }
             Self::Socket
+            | Self::OpenApi
+            | Self::AsyncApi
+            | Self::TryIt
             | Self::Me
             | Self::Users
             | Self::Events(_)

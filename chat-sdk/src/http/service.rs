@@ -15,7 +15,7 @@ use tracing::debug;
 #[cfg(feature = "accounts")]
 use super::rest::accounts;
 use super::{
-    ChatBody, Origins, RemoteAddr,
+    ChatBody, Description, Origins, RemoteAddr,
     reply::{self, Reply},
     rest::{conversations, messages, users},
     route::{Query, Route},
@@ -48,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) origins: Origins,
     #[cfg(feature = "accounts")]
     pub(crate) accounts: Option<crate::auth::Accounts>,
+    pub(crate) description: Description,
     /// `/ws?user_id=` is believed: for development only.
     pub(crate) dev_user_ids: bool,
 }
@@ -110,6 +111,9 @@ impl Shared {
         }
         let answer = match route {
             Route::Socket => upgrade::socket(self, request).await,
+            Route::OpenApi | Route::AsyncApi | Route::TryIt => {
+                Ok(self.description.answer(&route, request.headers()))
+            }
             route => {
                 let (parts, body) = request.into_parts();
                 self.rest(route, &parts, body).await

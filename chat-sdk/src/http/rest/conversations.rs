@@ -1,8 +1,11 @@
 //! `/conversations` and what is in one.
 
+pub(in crate::http) mod description;
+
 use http::{HeaderMap, Method, StatusCode, request::Parts};
 use http_body::Body;
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
 use super::{
     idempotency_key, paging,
@@ -29,28 +32,29 @@ use crate::{
     store::{BoxError, Only},
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = NewConversation)]
 enum New {
     Direct { user: UserId },
     Group { title: Title, members: Vec<UserId> },
     Channel { title: Title, members: Vec<UserId> },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMessage {
     text: Text,
     reply_to: Option<Seq>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewText {
     text: Text,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewDescription {
     title: Option<Title>,
@@ -59,21 +63,21 @@ struct NewDescription {
     topic: Option<Option<Topic>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMarker {
     received: Option<Seq>,
     read: Option<Seq>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMembers {
     users: Vec<UserId>,
     role: Option<Role>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewRole {
     role: Role,
@@ -221,6 +225,9 @@ where
         Route::Member(id, user) => change(shared, me, id, Change::Remove(user)).await,
         // The account routes of a host that keeps no accounts.
         Route::Socket
+        | Route::OpenApi
+        | Route::AsyncApi
+        | Route::TryIt
         | Route::LogIn
         | Route::Register
         | Route::SetUp
