@@ -89,6 +89,11 @@ impl Route {
         })
     }
 
+    /// Whether it is there only where the server keeps accounts.
+    pub(super) const fn is_of_accounts(&self) -> bool {
+        matches!(self, Self::LogIn | Self::Register | Self::SetUp | Self::Token | Self::LogOut)
+    }
+
     /// Which methods it takes.
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {

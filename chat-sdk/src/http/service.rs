@@ -98,7 +98,8 @@ impl Shared {
     where
         B: Body<Data: Send, Error: Into<BoxError>> + Send,
     {
-        let Some(route) = Route::of(request.uri().path()) else {
+        let named = Route::of(request.uri().path());
+        let Some(route) = named.filter(|it| !it.is_of_accounts() || self.keeps_accounts()) else {
             return reply::problem(&Problem::new(Code::NotFound, "no such route"));
         };
         if !route.methods().contains(request.method()) {
@@ -124,6 +125,16 @@ impl Shared {
             debug!(code = problem.code.name(), "refused");
             reply::problem(&problem)
         })
+    }
+
+    #[cfg(feature = "accounts")]
+    const fn keeps_accounts(&self) -> bool {
+        self.accounts.is_some()
+    }
+
+    #[cfg(not(feature = "accounts"))]
+    const fn keeps_accounts(&self) -> bool {
+        false
     }
 
     async fn rest<B>(&self, route: Route, parts: &Parts, body: B) -> Result<Reply, Problem>

@@ -164,6 +164,7 @@ fn own() -> Vec<Operation> {
         operation(Method::GET, "/ws", "connect", "Opens the live connection")
             .of_a_socket()
             .answers_nothing(101, "From here on it is a WebSocket: see `asyncapi.json`.")
+            .with("Upgrade")
             .query("user_id", string(), "Believed where the host says so, for development only.")
             .may(&[
                 Code::Malformed,
