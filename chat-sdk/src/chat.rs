@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tracing::warn;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     env::{Clock, Random, SystemClock, SystemRandom},
     erased::{DynDirectory, Ports},
     events::Events,
-    http::{ChatService, Origins, Shared},
+    http::{Beside, ChatService, Description, Origins, Shared},
     limits::{InvalidLimits, Limits},
     model::{ConversationId, CredentialId, Event, Link, LinkToken, Marker, Summary, UserId},
     node::Node,
@@ -76,6 +77,9 @@ pub enum StartError {
     /// The store does not answer.
     #[error("store failed")]
     Store(#[from] StoreError),
+    /// What [`ChatBuilder::described_beside`] was given is not a JSON object.
+    #[error("description refused")]
+    Description(#[from] serde_json::Error),
 }
 
 /// How a chat is at a moment.
@@ -115,6 +119,7 @@ impl Chat {
             origins: Origins::default(),
             limits: Limits::default(),
             dev_user_ids: false,
+            beside: None,
         }
     }
 
@@ -126,6 +131,20 @@ impl Chat {
     #[must_use]
     pub fn service(&self) -> ChatService {
         self.service.clone()
+    }
+
+    /// The routes as OpenAPI 3.1, which the service answers at `/openapi.json`.
+    ///
+    /// It describes what this chat answers: the account routes are in it if it has them.
+    #[must_use]
+    pub fn openapi(&self) -> Bytes {
+        self.service.shared.description.openapi()
+    }
+
+    /// The live connection as AsyncAPI 3, which the service answers at `/asyncapi.json`.
+    #[must_use]
+    pub fn asyncapi(&self) -> Bytes {
+        self.service.shared.description.asyncapi()
     }
 
     /// Sends a message. Returns when it is committed, or was already: a draft with a key can be sent
@@ -367,6 +386,7 @@ pub struct ChatBuilder {
     origins: Origins,
     limits: Limits,
     dev_user_ids: bool,
+    beside: Option<String>,
 }
 
 impl std::fmt::Debug for ChatBuilder {
@@ -439,14 +459,22 @@ impl ChatBuilder {
         self
     }
 
+    /// What the app answers beside the chat, as an OpenAPI document: its paths and schemas are shown
+    /// in ours, so that whoever uses both has one description.
+    pub fn described_beside(mut self, openapi: impl Into<String>) -> Self {
+        self.beside = Some(openapi.into());
+        self
+    }
+
     /// Starts the chat: the first thing that does I/O or spawns. Must be called inside a tokio
     /// runtime, which then carries the chat's tasks.
     ///
     /// # Errors
     /// See [`StartError`]. Nothing is left running then.
     pub async fn start(self) -> Result<Chat, StartError> {
-        let Self { mut ports, directory, origins, limits, dev_user_ids, .. } = self;
+        let Self { mut ports, directory, origins, limits, dev_user_ids, beside, .. } = self;
         limits.check()?;
+        let beside = beside.map(|it| Beside::parse(&it)).transpose()?.unwrap_or_default();
         #[cfg(feature = "accounts")]
         let accounts = self.accounts;
         #[cfg(feature = "accounts")]
@@ -460,9 +488,14 @@ impl ChatBuilder {
             warn!("DEVELOPMENT SWITCH: /ws?user_id= lets anybody be anybody");
         }
         let node = Node::start(ports, limits).await?;
+        #[cfg(feature = "accounts")]
+        let has_accounts = accounts.is_some();
+        #[cfg(not(feature = "accounts"))]
+        let has_accounts = false;
         let shared = Shared {
             node,
             origins,
+            description: Description::new(has_accounts, beside),
             #[cfg(feature = "accounts")]
             accounts,
             dev_user_ids,

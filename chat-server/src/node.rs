@@ -18,6 +18,9 @@ use crate::{
     stored::Stored,
 };
 
+/// What this server answers beside the chat. A test asks it for each of them.
+const DESCRIPTION: &str = include_str!("description.json");
+
 /// A running chat; a cheap clone.
 #[derive(Clone)]
 pub(crate) struct Node {
@@ -53,6 +56,7 @@ impl Node {
             .accounts(accounts.clone())
             .origins(config.http.origins.clone())
             .limits(limits)
+            .described_beside(DESCRIPTION)
             .dev_user_ids(config.auth.dev_user_ids);
         let builder = match &store {
             Stored::Sqlite(store) => builder.store(store.clone()),

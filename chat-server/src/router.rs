@@ -45,6 +45,7 @@ enum Route {
 fn route(path: &str) -> Route {
     match path.trim_start_matches('/').split('/').next() {
         Some("user" | "users" | "messages" | "conversations" | "ws") => Route::Chat,
+        Some("openapi.json" | "asyncapi.json" | "api") => Route::Chat,
         Some("healthz") => Route::Health,
         Some("readyz") => Route::Ready,
         Some(_) | None => Route::FrontEnd,
@@ -151,6 +152,10 @@ mod tests {
             ("/messages", Route::Chat),
             ("/conversations/x/events", Route::Chat),
             ("/ws", Route::Chat),
+            ("/openapi.json", Route::Chat),
+            ("/asyncapi.json", Route::Chat),
+            ("/api", Route::Chat),
+            ("/apix", Route::FrontEnd),
             ("/wsx", Route::FrontEnd),
             ("/userx/login", Route::FrontEnd),
             ("/healthz", Route::Health),

@@ -1,6 +1,7 @@
 //! The HTTP face: one service, its routes, and the way from an upgrade to a connection.
 
 mod body;
+mod description;
 mod origin;
 mod reply;
 mod rest;
@@ -10,8 +11,11 @@ mod tcp;
 mod upgrade;
 mod websocket;
 
-pub(crate) use self::service::Shared;
 pub use self::{body::ChatBody, origin::Origins, service::ChatService};
+pub(crate) use self::{
+    description::{Beside, Description},
+    service::Shared,
+};
 
 /// The address of whoever sent a request, to be put into its extensions by the host: behind a
 /// proxy, what the proxy says of it. Limits per address need it; without it, everybody shares one.

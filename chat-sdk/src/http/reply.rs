@@ -42,7 +42,7 @@ pub(super) fn problem(problem: &Problem) -> Reply {
     reply
 }
 
-fn whole(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Reply {
+pub(super) fn whole(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Reply {
     let empty = bytes.is_empty();
     let mut reply = Response::new(ChatBody::from(bytes));
     *reply.status_mut() = status;

@@ -14,6 +14,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     Socket,
+    OpenApi,
+    AsyncApi,
+    TryIt,
     LogIn,
     Register,
     SetUp,
@@ -50,6 +53,9 @@ impl Route {
         let seq = |number: &str| number.parse().ok().map(Seq::new);
         Some(match &segments[..] {
             ["ws"] => Self::Socket,
+            ["openapi.json"] => Self::OpenApi,
+            ["asyncapi.json"] => Self::AsyncApi,
+            ["api"] => Self::TryIt,
             ["user"] => Self::Me,
             ["user", "login"] => Self::LogIn,
             ["user", "register"] => Self::Register,
@@ -95,6 +101,11 @@ impl Route {
         })
     }
 
+    /// Whether it is there only where the server keeps accounts.
+    pub(super) const fn is_of_accounts(&self) -> bool {
+        matches!(self, Self::LogIn | Self::Register | Self::SetUp | Self::Token | Self::LogOut)
+    }
+
     /// Which methods it takes.
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
@@ -105,6 +116,9 @@ impl Route {
             | Self::LogOut
             | Self::Enter(_) => &[Method::POST],
             Self::Socket
+            | Self::OpenApi
+            | Self::AsyncApi
+            | Self::TryIt
             | Self::Me
             | Self::Users
             | Self::Directory

@@ -15,7 +15,7 @@ use tracing::debug;
 #[cfg(feature = "accounts")]
 use super::rest::accounts;
 use super::{
-    ChatBody, Origins, RemoteAddr,
+    ChatBody, Description, Origins, RemoteAddr,
     reply::{self, Reply},
     rest::{conversations, messages, users},
     route::{Query, Route},
@@ -48,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) origins: Origins,
     #[cfg(feature = "accounts")]
     pub(crate) accounts: Option<crate::auth::Accounts>,
+    pub(crate) description: Description,
     /// `/ws?user_id=` is believed: for development only.
     pub(crate) dev_user_ids: bool,
 }
@@ -97,7 +98,8 @@ impl Shared {
     where
         B: Body<Data: Send, Error: Into<BoxError>> + Send,
     {
-        let Some(route) = Route::of(request.uri().path()) else {
+        let named = Route::of(request.uri().path());
+        let Some(route) = named.filter(|it| !it.is_of_accounts() || self.keeps_accounts()) else {
             return reply::problem(&Problem::new(Code::NotFound, "no such route"));
         };
         if !route.methods().contains(request.method()) {
@@ -110,6 +112,9 @@ impl Shared {
         }
         let answer = match route {
             Route::Socket => upgrade::socket(self, request).await,
+            Route::OpenApi | Route::AsyncApi | Route::TryIt => {
+                Ok(self.description.answer(&route, request.headers()))
+            }
             route => {
                 let (parts, body) = request.into_parts();
                 self.rest(route, &parts, body).await
@@ -120,6 +125,16 @@ impl Shared {
             debug!(code = problem.code.name(), "refused");
             reply::problem(&problem)
         })
+    }
+
+    #[cfg(feature = "accounts")]
+    const fn keeps_accounts(&self) -> bool {
+        self.accounts.is_some()
+    }
+
+    #[cfg(not(feature = "accounts"))]
+    const fn keeps_accounts(&self) -> bool {
+        false
     }
 
     async fn rest<B>(&self, route: Route, parts: &Parts, body: B) -> Result<Reply, Problem>

@@ -1,11 +1,12 @@
 //! Conversations as their members see them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ConversationId, Edit, Entrance, Event, Marker, Seq, Timestamp, Title, Topic, UserId};
 
 /// What sort of conversation it is; for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
@@ -30,7 +31,18 @@ impl Kind {
 
 /// What a member may do. Each may also do what those before it may.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -61,7 +73,7 @@ impl Role {
 }
 
 /// One member of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Who.
     pub user: UserId,
@@ -117,7 +129,7 @@ impl Summary {
 
 /// How many have got how far. Of a conversation with more members than
 /// [`Summary::MARKERS_MAX`] this is all that is told of who read what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Receipts {
     /// How many there are, the reader not counted.
     pub members: u64,

@@ -3,11 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use super::{ConversationId, InvalidId, Kind, Timestamp, Title, Topic, UserId};
 
 /// Who may come in by themselves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Access {
@@ -25,7 +26,7 @@ impl Access {
 }
 
 /// What newcomers see of what was there before them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum History {
@@ -56,7 +57,8 @@ pub struct Entrance {
 ///
 /// It is shown once, to whoever makes the link; stores and logs only know its [`LinkId`], so that
 /// nobody comes in by what they read there.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, min_length = 32, max_length = 32, pattern = "^[0-9a-f]*$")]
 pub struct LinkToken(String);
 
 impl LinkToken {
@@ -95,8 +97,9 @@ impl FromStr for LinkToken {
 }
 
 /// Names a link: the first half of its token's SHA-256, as 32 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, min_length = 32, max_length = 32, pattern = "^[0-9a-f]*$")]
 pub struct LinkId(String);
 
 impl LinkId {
@@ -138,7 +141,7 @@ fn digits(text: &str) -> Result<String, InvalidId> {
 }
 
 /// A link by which people may come into a conversation, until it is revoked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Link {
     /// Its name.
     #[serde(rename = "id")]
@@ -168,7 +171,7 @@ impl Link {
 }
 
 /// A conversation as those see it who are not in it, but may come in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Listing {
     /// Which.
     #[serde(rename = "id")]

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     Access, ClientKey, ConversationId, Edit, Emoji, History, Kind, LinkId, Message, Role, Seq,
@@ -12,7 +13,7 @@ use super::{
 };
 
 /// One entry of a conversation's log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Whose log.
     pub conversation: ConversationId,
@@ -44,7 +45,8 @@ impl Event {
 }
 
 /// What happened, by `type`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = EventBody)]
 #[serde(tag = "type", rename_all = "snake_case", remote = "Self")]
 #[non_exhaustive]
 pub enum Body {
@@ -137,6 +139,7 @@ pub enum Body {
     /// It has another topic now.
     Topic {
         /// Which; `None`: it has none any more.
+        #[schema(required)]
         topic: Option<Topic>,
     },
     /// From now on these may come in by themselves.

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Why a string is not an id.
@@ -41,10 +42,11 @@ fn checked(id: &str, allowed: impl Fn(char) -> bool) -> Result<Arc<str>, Invalid
 }
 
 macro_rules! string_id {
-    ($(#[$doc:meta])* $name:ident, $allowed:expr) => {
+    ($(#[$doc:meta])* $name:ident, $allowed:expr, $pattern:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
         #[serde(transparent)]
+        #[schema(value_type = String, min_length = 1, max_length = 64, pattern = $pattern)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -103,34 +105,35 @@ string_id! {
     /// assert!(UserId::new("alice@example.org").is_ok());
     /// assert!(UserId::new("a\0b").is_err());
     /// ```
-    UserId, |c: char| !c.is_control()
+    UserId, |c: char| !c.is_control(), r"^[^\x00-\x1f\x7f-\x9f]*$"
 }
 
 string_id! {
     /// The name a client gives to one write, so that a repetition can be told from a new one:
     /// 1 to 64 printable ASCII characters. Its scope is one author in one conversation, and it is
     /// remembered as long as the event itself.
-    ClientKey, |c: char| c.is_ascii_graphic() || c == ' '
+    ClientKey, |c: char| c.is_ascii_graphic() || c == ' ', r"^[ -~]*$"
 }
 
 string_id! {
     /// Names one credential (a token, a host's session), so that this one can be revoked while
     /// the user's others go on.
-    CredentialId, |c: char| !c.is_control()
+    CredentialId, |c: char| !c.is_control(), r"^[^\x00-\x1f\x7f-\x9f]*$"
 }
 
 string_id! {
     /// Names one life of a store. A store that was restored from a backup gets a new one, because
     /// positions that clients hold may then lie beyond what it knows.
-    Epoch, |c: char| c.is_ascii_alphanumeric() || c == '-'
+    Epoch, |c: char| c.is_ascii_alphanumeric() || c == '-', "^[0-9A-Za-z-]*$"
 }
 
 /// A conversation: a UUID.
 ///
 /// That of a direct conversation follows from its two users ([`ConversationId::direct`]), so that
 /// opening it is idempotent on every node without asking anybody.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, format = Uuid)]
 pub struct ConversationId(Uuid);
 
 impl ConversationId {
@@ -214,8 +217,11 @@ impl<'de> Deserialize<'de> for ConversationId {
 /// A place in a conversation's log: 1, 2, 3 … without gaps; 0 stands before the first event.
 ///
 /// At most 2⁵³ − 1, so that JavaScript can hold it exactly.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema,
+)]
 #[serde(transparent)]
+#[schema(value_type = u64, maximum = 9_007_199_254_740_991u64)]
 pub struct Seq(u64);
 
 impl Seq {

@@ -1,6 +1,7 @@
 //! Who somebody is: to the chat, and to other people.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CredentialId, Timestamp, UserId};
 
@@ -47,7 +48,7 @@ impl Identity {
 }
 
 /// What other people see of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Profile {
     /// Which user.
     #[serde(rename = "user_id")]

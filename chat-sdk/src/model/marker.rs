@@ -1,12 +1,14 @@
 //! How far somebody is in a conversation.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Seq;
 
 /// How far a user has received and read a conversation: two places in its log that only grow,
 /// with `read` ≤ `received`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[schema(as = Positions)]
 pub struct Marker {
     /// The last event that reached one of the user's devices.
     pub received: Seq,

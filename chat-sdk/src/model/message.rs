@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use super::{InvalidText, Seq, Text, Timestamp};
 
@@ -15,7 +16,8 @@ use super::{InvalidText, Seq, Text, Timestamp};
 /// let json = serde_json::to_string(&message).unwrap();
 /// assert_eq!(json, r#"{"text":"me too","reply_to":12}"#);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Said)]
 #[non_exhaustive]
 pub struct Message {
     /// What.
@@ -49,8 +51,9 @@ impl From<Text> for Message {
 /// What somebody puts on a message: an emoji, or a short name of one that only the host knows
 /// (`:shipit:`). 1 to 64 bytes without white space and control characters; which of them are shown
 /// is the business of whoever shows them.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, min_length = 1, max_length = 64, pattern = r"^[^\s\x00-\x1f\x7f-\x9f]*$")]
 pub struct Emoji(Arc<str>);
 
 impl Emoji {
@@ -136,7 +139,7 @@ pub struct MessageState {
 }
 
 /// What a message says in place of what it said.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Edit {
     /// Where the edit stands in the log.
     pub seq: Seq,
@@ -147,7 +150,7 @@ pub struct Edit {
 }
 
 /// An emoji on a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Reaction {
     /// Which.
     pub emoji: Emoji,

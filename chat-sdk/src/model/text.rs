@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +28,9 @@ pub enum InvalidText {
 
 /// The text of a message: not blank, no U+0000. How long it may be is the node's limit and is
 /// checked where it is sent, not here, so that a lower limit never makes an old message unreadable.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, min_length = 1, pattern = r"^[^\x00]*$")]
 pub struct Text(Arc<str>);
 
 impl Text {
@@ -69,8 +71,9 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 /// The title of a group: one line, 1 to 128 characters, trimmed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, min_length = 1, max_length = 128)]
 pub struct Title(Arc<str>);
 
 impl Title {
@@ -110,8 +113,9 @@ impl<'de> Deserialize<'de> for Title {
 }
 
 /// What a group or channel is about: 1 to 1,000 characters, lines allowed, trimmed.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, min_length = 1, max_length = 1000)]
 pub struct Topic(Arc<str>);
 
 impl Topic {

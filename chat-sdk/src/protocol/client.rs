@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     model::{Amendment, ClientKey, ConversationId, Epoch, Message, Seq, UserId},
@@ -10,8 +11,9 @@ use crate::{
 };
 
 /// The client's name for a command, given back in its reply: 1 to 64 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, min_length = 1, max_length = 64)]
 pub struct CommandId(Box<str>);
 
 impl CommandId {
@@ -50,7 +52,7 @@ pub enum ClientFrame {
 }
 
 /// Who comes, and where they were.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct Hello {
     /// The protocol version that the client speaks.
     pub version: u32,
@@ -58,12 +60,16 @@ pub struct Hello {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Where the device was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::codec::object"
+    )]
     pub resume: Option<Resume>,
 }
 
 /// Where a device was when it was last connected.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct Resume {
     /// In which life of the store.
     pub epoch: Epoch,

@@ -3,10 +3,14 @@
 //! A frame for many is encoded once, WebSocket header included (a server's frames are not masked,
 //! so the bytes are the same for everybody), and shared as [`Encoded`].
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use utoipa::ToSchema;
 
 use super::{ClientFrame, Command, CommandId, Hello, SendTo, ServerFrame, Welcome};
 use crate::{
@@ -164,63 +168,106 @@ pub fn decode_client(text: &str) -> Result<ClientFrame, MalformedFrame> {
     })
 }
 
-fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
-    #[derive(Deserialize)]
-    struct SendFields {
-        key: ClientKey,
-        to: Option<UserId>,
-        conversation: Option<ConversationId>,
-        text: Text,
-        reply_to: Option<Seq>,
+/// An object in a frame, and nothing that could be taken for its fields in some order.
+pub(super) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_none<E>(self) -> Result<Option<T>, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, inside: D) -> Result<Option<T>, D::Error> {
+            inside.deserialize_map(self)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
     }
-    #[derive(Deserialize)]
-    struct MarkFields {
-        conversation: ConversationId,
-        received: Option<Seq>,
-        read: Option<Seq>,
+
+    deserializer.deserialize_option(Object(PhantomData))
+}
+
+/// What the frames hold beside `type` and `id`: what is read, and what is described.
+pub(crate) mod content {
+    use super::{
+        BTreeMap, ClientKey, ConversationId, Deserialize, Emoji, Seq, Text, ToSchema, UserId,
+    };
+
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct SendFields {
+        pub(super) key: ClientKey,
+        pub(super) to: Option<UserId>,
+        pub(super) conversation: Option<ConversationId>,
+        pub(super) text: Text,
+        pub(super) reply_to: Option<Seq>,
     }
-    #[derive(Deserialize)]
-    struct AmendFields {
-        key: Option<ClientKey>,
-        conversation: ConversationId,
-        message: Seq,
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct MarkFields {
+        pub(super) conversation: ConversationId,
+        pub(super) received: Option<Seq>,
+        pub(super) read: Option<Seq>,
     }
-    #[derive(Deserialize)]
-    struct EditFields {
-        text: Text,
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct AmendFields {
+        pub(super) key: Option<ClientKey>,
+        pub(super) conversation: ConversationId,
+        pub(super) message: Seq,
     }
-    #[derive(Deserialize)]
-    struct ReactFields {
-        emoji: Emoji,
-        on: bool,
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct EditFields {
+        pub(super) text: Text,
     }
-    #[derive(Deserialize)]
-    struct PinFields {
-        on: bool,
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct ReactFields {
+        pub(super) emoji: Emoji,
+        pub(super) on: bool,
     }
-    #[derive(Deserialize)]
-    struct TypingFields {
-        conversation: ConversationId,
-        on: bool,
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct PinFields {
+        pub(super) on: bool,
     }
-    #[derive(Deserialize)]
-    struct WatchFields {
-        users: Vec<UserId>,
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct TypingFields {
+        pub(super) conversation: ConversationId,
+        pub(super) on: bool,
     }
-    #[derive(Deserialize)]
-    struct SyncFields {
-        conversation: ConversationId,
-        after: Seq,
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct WatchFields {
+        pub(super) users: Vec<UserId>,
     }
-    #[derive(Deserialize)]
-    struct AuthFields {
-        token: String,
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct SyncFields {
+        pub(super) conversation: ConversationId,
+        pub(super) after: Seq,
     }
-    #[derive(Deserialize)]
-    struct PingFields {
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct AuthFields {
+        pub(super) token: String,
+    }
+    #[derive(Deserialize, ToSchema)]
+    pub(crate) struct PingFields {
         #[serde(default)]
-        positions: BTreeMap<ConversationId, Seq>,
+        pub(super) positions: BTreeMap<ConversationId, Seq>,
     }
+}
+
+fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
+    use content::{
+        AmendFields, AuthFields, EditFields, MarkFields, PinFields, PingFields, ReactFields,
+        SendFields, SyncFields, TypingFields, WatchFields,
+    };
 
     let Tag { kind, id } = fields(text, &None)?;
     let command = match &*kind {

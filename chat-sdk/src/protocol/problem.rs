@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal, $retryable:literal, $title:literal;)*) => {
         /// What went wrong, as programs tell it apart. Stable.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum Code {
@@ -133,16 +134,25 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Wire {
+/// What went wrong (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Wire {
+    /// `urn:chat:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
+    /// For programs.
     code: Code,
+    /// The code in words.
     title: String,
+    /// The HTTP status.
     status: u16,
+    /// What exactly, for people; may change.
     #[serde(skip_serializing_if = "String::is_empty")]
     detail: String,
+    /// Whether the same request may succeed later.
     retryable: bool,
+    /// When to come back; always there with 429 and 503.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
 }

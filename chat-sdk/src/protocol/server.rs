@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CommandId, Problem};
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// One frame from the server.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
     /// The answer to `hello`.
@@ -47,6 +48,7 @@ pub enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<ClientKey>,
         /// What.
+        #[schema(value_type = super::problem::Wire)]
         problem: Problem,
     },
     /// An entry of a log.
@@ -119,7 +121,7 @@ pub enum ServerFrame {
 }
 
 /// The answer to `hello`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Welcome {
     /// The protocol version that is spoken from here on.
     pub version: u32,
@@ -143,7 +145,8 @@ pub struct Welcome {
 }
 
 /// The limits that a client should know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Limits)]
 pub struct WireLimits {
     /// See [`Limits::frame_bytes_max`].
     pub frame_bytes_max: usize,

@@ -22,6 +22,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use self::memory::{MemoryBackup, MemoryStore};
 #[cfg(feature = "postgres")]
@@ -62,8 +63,9 @@ pub enum StoreError {
 
 /// A point in the store's history of commits, opaque to everybody else, at most 64 bytes of
 /// printable ASCII.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String)]
 pub struct Checkpoint(pub String);
 
 /// Something to commit.

@@ -1,6 +1,8 @@
 //! A chat on a real port, and clients that speak raw frames to it.
 #![allow(dead_code)] // Every test binary uses another part of it.
 
+pub mod described;
+
 use std::{
     net::SocketAddr,
     num::NonZeroU16,
@@ -72,6 +74,7 @@ impl Server {
 
     async fn listen(builder: ChatBuilder, socket: TcpSocket) -> Self {
         let chat = builder.start().await.unwrap();
+        described::learn(&chat);
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
@@ -134,6 +137,8 @@ async fn serve(listener: TcpListener, chat: Chat) {
 
 pub struct Client {
     pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Whether it speaks the frames that are described.
+    native: bool,
     pub welcome: Value,
     /// The resume token of `synced`.
     pub token: Option<String>,
@@ -151,7 +156,7 @@ impl Client {
             request.headers_mut().insert("sec-websocket-protocol", subprotocol);
         }
         let (socket, _) = tokio_tungstenite::connect_async(request).await?;
-        Ok(Self { socket, welcome: Value::Null, token: None })
+        Ok(Self { socket, native, welcome: Value::Null, token: None })
     }
 
     pub async fn send(&mut self, text: &str) {
@@ -168,7 +173,13 @@ impl Client {
     pub async fn next(&mut self) -> Value {
         loop {
             match self.message().await {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Text(text) => {
+                    let frame = serde_json::from_str(&text).unwrap();
+                    if self.native {
+                        described::check_frame(&frame);
+                    }
+                    return frame;
+                }
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("instead of a text: {other:?}"),
             }
@@ -366,6 +377,7 @@ impl Server {
         let _ = socket.write_all(&bytes).await;
         let reply = read_reply(&mut socket, ask.method == "HEAD").await.expect("an answer");
         reply.check_shape(ask.method == "HEAD");
+        described::check_answer(&self.chat, &ask, &reply);
         reply
     }
 
@@ -448,6 +460,7 @@ pub const PONG: u8 = 10;
 pub struct Raw {
     pub socket: TcpStream,
     buffer: Vec<u8>,
+    native: bool,
 }
 
 /// The reading half of one.
@@ -464,7 +477,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     /// The next text frame.
     pub async fn json(&mut self) -> Value {
         match next_frame(&mut self.socket, &mut self.buffer).await {
-            Ok(Some((TEXT, text))) => serde_json::from_slice(&text).unwrap(),
+            Ok(Some((TEXT, text))) => {
+                let frame = serde_json::from_slice(&text).unwrap();
+                described::check_frame(&frame);
+                frame
+            }
             other => panic!("instead of a text: {other:?}"),
         }
     }
@@ -522,7 +539,8 @@ impl Raw {
         assert_eq!(reply.status, 101, "{reply:?}");
         assert_eq!(reply.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         assert_eq!(reply.header("sec-websocket-extensions"), None);
-        Self { socket, buffer: reply.body }
+        let native = reply.header("sec-websocket-protocol") == Some("chat.v1");
+        Self { socket, buffer: reply.body, native }
     }
 
     pub async fn native(address: SocketAddr, user: &str) -> Self {
@@ -563,7 +581,13 @@ impl Raw {
     pub async fn json(&mut self) -> Value {
         loop {
             match self.frame().await.expect("the connection is open") {
-                (TEXT, text) => return serde_json::from_slice(&text).unwrap(),
+                (TEXT, text) => {
+                    let frame = serde_json::from_slice(&text).unwrap();
+                    if self.native {
+                        described::check_frame(&frame);
+                    }
+                    return frame;
+                }
                 (PING | PONG, _) => {}
                 (CLOSE, payload) => panic!("closed: {:?}", String::from_utf8_lossy(&payload[2..])),
                 other => panic!("instead of a text: {other:?}"),

@@ -93,6 +93,9 @@ fn table() -> Vec<(&'static str, &'static str, Value, [u16; 8])> {
         ("GET /directory", "", Value::Null, USERS(200)),
         // Without an upgrade; sockets are the business of the other files.
         ("GET /ws", "", Value::Null, ANYBODY(426)),
+        ("GET /openapi.json", "", Value::Null, ANYBODY(200)),
+        ("GET /asyncapi.json", "", Value::Null, ANYBODY(200)),
+        ("GET /api", "", Value::Null, ANYBODY(200)),
     ]
 }
 

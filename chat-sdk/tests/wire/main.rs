@@ -12,6 +12,7 @@ mod amendments;
 mod bodies;
 mod paging;
 mod routes;
+mod described;
 // The live connection.
 mod delivery;
 mod handshake;

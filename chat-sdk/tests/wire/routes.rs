@@ -9,7 +9,6 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_that_it_does()
     let server = Server::new().await;
     let id = server.group(&["alice", "bob"]).await;
     for (path, allow) in [
-        ("/user/login".to_owned(), "POST"),
         ("/user".to_owned(), "GET"),
         ("/users?search=x".to_owned(), "GET"),
         ("/messages".to_owned(), "GET, POST"),
@@ -77,6 +76,9 @@ async fn a_server_without_accounts_has_no_account_routes() {
         let ask =
             Ask::new("POST", path).by("alice").json(json!({"identifier": "a", "password": "b"}));
         assert_eq!(server.ask(ask).await.code(), "not_found", "{path}");
+        // Nor is it said which methods they would take.
+        let other = server.ask(Ask::get(path).by("alice")).await;
+        assert_eq!((other.status, other.header("allow")), (404, None), "{path}");
     }
 }
 

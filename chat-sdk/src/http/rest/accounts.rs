@@ -1,8 +1,11 @@
 //! `/user/…`: accounts, where the server keeps them.
 
+pub(in crate::http) mod description;
+
 use http::{StatusCode, request::Parts};
 use http_body::Body;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::shape::TokenShape;
 use crate::{
@@ -21,14 +24,14 @@ use crate::{
     store::BoxError,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LogIn {
     identifier: String,
     password: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Register {
     name: String,
@@ -36,7 +39,7 @@ struct Register {
     password: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetUp {
     code: String,

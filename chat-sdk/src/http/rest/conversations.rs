@@ -1,8 +1,11 @@
 //! `/conversations` and what is in one.
 
+pub(in crate::http) mod description;
+
 use http::{HeaderMap, Method, StatusCode, request::Parts};
 use http_body::Body;
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
 use super::{
     entrance, idempotency_key, paging,
@@ -22,54 +25,52 @@ use crate::{
         service::{Shared, query},
     },
     model::{
-        Access, Amendment, ClientKey, ConversationId, Entrance, History, Marker, Message, Role,
-        Seq, Text, Timestamp, Title, Topic, UserId,
+        Access, Amendment, ConversationId, Entrance, History, Marker, Message, Role, Seq, Text,
+        Timestamp, Title, Topic, UserId,
     },
     protocol::{Code, Problem},
     store::{BoxError, Only},
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = NewConversation)]
 enum New {
-    Direct { user: UserId },
-    Group(NewShared),
-    Channel(NewShared),
+    Direct {
+        user: UserId,
+    },
+    Group {
+        title: Title,
+        members: Vec<UserId>,
+        #[serde(default)]
+        access: Access,
+        #[serde(default)]
+        history: History,
+    },
+    Channel {
+        title: Title,
+        members: Vec<UserId>,
+        #[serde(default)]
+        access: Access,
+        #[serde(default)]
+        history: History,
+    },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewShared {
-    title: Title,
-    members: Vec<UserId>,
-    #[serde(default)]
-    access: Access,
-    #[serde(default)]
-    history: History,
-}
-
-impl NewShared {
-    fn by(self, by: &UserId, key: Option<ClientKey>, channel: bool) -> NewGroup {
-        let Self { title, members, access, history } = self;
-        let entrance = Entrance { access, history };
-        NewGroup { by: by.clone(), title, members, key, channel, entrance }
-    }
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMessage {
     text: Text,
     reply_to: Option<Seq>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewText {
     text: Text,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewDescription {
     title: Option<Title>,
@@ -80,21 +81,21 @@ struct NewDescription {
     history: Option<History>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMarker {
     received: Option<Seq>,
     read: Option<Seq>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMembers {
     users: Vec<UserId>,
     role: Option<Role>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewRole {
     role: Role,
@@ -120,11 +121,17 @@ where
             let key = idempotency_key(headers)?;
             let (opened, status) = match body::json(headers, body, limits).await? {
                 New::Direct { user } => (node.open_direct(me, &user).await, StatusCode::OK),
-                New::Group(new) => {
-                    (node.open_group(new.by(me, key, false)).await, StatusCode::CREATED)
+                New::Group { title, members, access, history } => {
+                    let entrance = Entrance { access, history };
+                    let by = me.clone();
+                    let group = NewGroup { by, title, members, key, channel: false, entrance };
+                    (node.open_group(group).await, StatusCode::CREATED)
                 }
-                New::Channel(new) => {
-                    (node.open_group(new.by(me, key, true)).await, StatusCode::CREATED)
+                New::Channel { title, members, access, history } => {
+                    let entrance = Entrance { access, history };
+                    let by = me.clone();
+                    let group = NewGroup { by, title, members, key, channel: true, entrance };
+                    (node.open_group(group).await, StatusCode::CREATED)
                 }
             };
             let (event, fresh) = opened.map_err(|why| Problem::from(&why))?;
@@ -243,6 +250,9 @@ where
         Route::Member(id, user) => change(shared, me, id, Change::Remove(user)).await,
         // The account routes of a host that keeps no accounts.
         Route::Socket
+        | Route::OpenApi
+        | Route::AsyncApi
+        | Route::TryIt
         | Route::LogIn
         | Route::Register
         | Route::SetUp

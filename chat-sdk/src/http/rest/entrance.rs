@@ -1,8 +1,11 @@
 //! Links, the list of public conversations, and coming in by either.
 
+pub(in crate::http) mod description;
+
 use http::{Method, StatusCode, request::Parts};
 use http_body::Body;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{paging, shape::ConversationShape};
 use crate::{
@@ -21,7 +24,8 @@ use crate::{
     store::BoxError,
 };
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewLink)]
 #[serde(deny_unknown_fields)]
 struct New {
     expires_at: Option<Timestamp>,
@@ -29,7 +33,8 @@ struct New {
 }
 
 /// A link that was made just now: the only time that its token is told.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeLink)]
 struct MadeShape<'a> {
     token: &'a str,
     #[serde(flatten)]
@@ -37,7 +42,8 @@ struct MadeShape<'a> {
 }
 
 /// What stands behind a link.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BehindLink)]
 struct BehindShape {
     #[serde(flatten)]
     listing: Listing,

@@ -1,8 +1,11 @@
 //! `/messages`: the original product's history, and sending to a user.
 
+pub(in crate::http) mod description;
+
 use http::{Method, StatusCode, request::Parts};
 use http_body::Body;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{idempotency_key, paging, shape::MessageShape};
 use crate::{
@@ -17,7 +20,8 @@ use crate::{
     store::BoxError,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewDirectMessage)]
 #[serde(deny_unknown_fields)]
 struct New {
     to: UserId,

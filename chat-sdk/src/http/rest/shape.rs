@@ -1,6 +1,7 @@
 //! What the answers look like.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     model::{
@@ -11,7 +12,8 @@ use crate::{
 };
 
 /// A message as the original routes show it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Message)]
 pub(super) struct MessageShape<'a> {
     id: String,
     conversation: ConversationId,
@@ -50,7 +52,8 @@ impl<'a> MessageShape<'a> {
 }
 
 /// A page of messages, and what has become of them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Page)]
 pub(super) struct PageShape<'a> {
     /// As of which place in the log.
     head: Seq,
@@ -58,7 +61,8 @@ pub(super) struct PageShape<'a> {
 }
 
 /// A message with what has become of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessageInPage)]
 struct StateShape<'a> {
     #[serde(flatten)]
     event: &'a Event,
@@ -86,7 +90,8 @@ impl<'a> From<&'a Events> for PageShape<'a> {
 }
 
 /// A conversation in a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Conversation)]
 pub(super) struct ConversationShape {
     id: ConversationId,
     kind: Kind,
@@ -117,7 +122,8 @@ pub(super) struct ConversationShape {
 }
 
 /// The newest message, with what it says in place of what it said.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LastMessage)]
 struct LastShape {
     #[serde(flatten)]
     event: Event,
@@ -126,7 +132,8 @@ struct LastShape {
 }
 
 /// Somebody's marker.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Marker)]
 pub(super) struct MarkerShape {
     pub(super) user: UserId,
     #[serde(flatten)]
@@ -159,7 +166,8 @@ impl From<Summary> for ConversationShape {
 
 /// A token.
 #[cfg(feature = "accounts")]
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 pub(super) struct TokenShape {
     pub(super) user_id: UserId,
     pub(super) token: String,

@@ -1,5 +1,7 @@
 //! `/user` and `/users`: oneself and other people.
 
+pub(in crate::http) mod description;
+
 use http::{StatusCode, request::Parts};
 
 use crate::{
