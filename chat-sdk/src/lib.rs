@@ -32,6 +32,7 @@
 //! | [`Directory`] | who exists, what are they called? | [`Anybody`], [`Accounts`](auth::Accounts) |
 //! | [`Policy`] | may A do this? | [`MembersOnly`] |
 //! | [`Store`] | keep this | [`MemoryStore`], [`SqliteStore`], `PostgresStore` |
+//! | [`BlobStore`] | keep the bytes of this file | [`MemoryBlobStore`], [`FolderBlobStore`], `S3BlobStore` |
 //! | [`Bus`] | tell the other nodes | [`LocalBus`], `RedisBus` |
 //!
 //! [`Chat`] is the handle, [`ChatService`] is what is mounted. The wire is described in
@@ -40,7 +41,7 @@
 //! # Features
 //!
 //! `sqlite`, `jwt` and `accounts` are on by default; `postgres` has the store and `redis` the bus for
-//! several nodes; `client` has a typed client; `conformance` has the contract tests of the ports for
+//! several nodes; `object-store` has the blob store in S3; `client` has a typed client; `conformance` has the contract tests of the ports for
 //! an implementation of your own.
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -54,12 +55,13 @@ pub mod session;
 #[doc(hidden)]
 pub mod hub;
 pub mod store;
+pub mod blob;
 pub mod bus;
 pub mod auth;
 pub mod directory;
 pub mod policy;
 pub mod env;
-#[cfg(any(feature = "client", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "client", feature = "object-store", feature = "postgres", feature = "redis"))]
 mod tls;
 #[cfg(feature = "client")]
 pub mod client;
@@ -75,6 +77,8 @@ pub mod conformance;
 #[doc(hidden)]
 pub mod sabotage;
 
+#[cfg(feature = "object-store")]
+pub use crate::blob::S3BlobStore;
 #[cfg(feature = "redis")]
 pub use crate::bus::RedisBus;
 #[cfg(feature = "postgres")]
@@ -83,10 +87,16 @@ pub use crate::chat::InTransaction;
 pub use crate::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use crate::store::SqliteStore;
-#[cfg(any(feature = "client", feature = "postgres", feature = "redis"))]
+#[cfg(any(
+    feature = "client",
+    feature = "object-store",
+    feature = "postgres",
+    feature = "redis"
+))]
 pub use crate::tls::{TlsError, TlsRoots};
 pub use crate::{
     auth::{AuthError, Authenticator, Credentials, FromExtension},
+    blob::{BlobStore, FolderBlobStore, MemoryBlobStore},
     bus::{Bus, LocalBus},
     chat::{
         Amend, Change, Chat, ChatBuilder, Draft, Health, NewGroup, Sent, ShutdownReport,

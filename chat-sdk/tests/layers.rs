@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["model", "env", "auth::accounts", "sabotage", "tls"]),
     ("events", &["model"]),
     ("policy", &["model"]),
+    ("blob", &["model", "store", "env", "tls"]),
     ("bus", &["model", "store", "env", "tls"]),
     ("directory", &["model", "store"]),
     ("auth", &["model", "store", "env", "directory"]),
@@ -59,7 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // Of the store one word: the opaque token of a resume.
     ("client", &["model", "protocol", "tls", "env", "store::Checkpoint"]),
-    ("conformance", &["model", "store", "bus", "auth", "erased"]),
+    ("conformance", &["model", "store", "blob", "bus", "auth", "erased"]),
     ("chat", &["*"]),
     ("lib", &["*"]),
 ];
