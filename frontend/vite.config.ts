@@ -42,10 +42,42 @@ function precompress(): Plugin {
   };
 }
 
+interface EmojibaseEntry {
+  emoji: string;
+  label: string;
+  tags?: string[];
+  group?: number;
+  version: number;
+}
+
+/** `virtual:emoji`: the emojis by group, with no more of each than the picker searches and shows. */
+function emojiData(): Plugin {
+  const resolved = "\0virtual:emoji";
+  const read = (name: string) => JSON.parse(readFileSync(resolve(import.meta.dirname, `node_modules/emojibase-data/en/${name}.json`), "utf8"));
+  return {
+    name: "emoji-data",
+    resolveId: (id) => (id === "virtual:emoji" ? resolved : undefined),
+    load(id) {
+      if (id !== resolved) return undefined;
+      const groups: { key: string; message: string; order: number }[] = read("messages").groups;
+      const all: EmojibaseEntry[] = read("data");
+      // What the systems of today draw: newer ones would be boxes, and nothing at run time tells.
+      const known = all.filter(({ group, version }) => group !== undefined && group !== 2 && version <= EMOJI_VERSION);
+      const emojis = known.map(({ emoji, label, tags = [], group }) => [emoji, label, tags.join("|"), group]);
+      const categories = groups.filter(({ key }) => key !== "component").map(({ order, message }) => [order, message]);
+      // As a string: the parser of JSON is several times faster than that of JavaScript.
+      return `export default JSON.parse(${JSON.stringify(JSON.stringify({ emojis, categories }))});`;
+    },
+  };
+}
+
+/** Of 2022: in Android 13, iOS 16, Windows 11 and Noto since. */
+const EMOJI_VERSION = 15;
+
 const server = "http://127.0.0.1:8080";
 
 export default defineConfig({
-  plugins: [react(), tailwindcss(), precompress()],
+  plugins: [react(), tailwindcss(), emojiData(), precompress()],
   server: {
     port: 5173,
     strictPort: true,

@@ -18,8 +18,8 @@ use crate::{
     directory::Directory,
     env::{Clock, Random},
     model::{
-        ConversationId, Epoch, Event, Identity, Member, Memberships, Profile, Seq, Summary,
-        Timestamp, UserId,
+        ConversationId, Epoch, Event, Identity, Member, Memberships, Profile, Receipts, Seq,
+        Summary, Timestamp, UserId,
     },
     policy::{Policy, Verdict},
     store::{Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written},
@@ -99,6 +99,12 @@ pub(crate) trait DynStore: Send + Sync {
         after: Option<&'a UserId>,
         limit: NonZeroU16,
     ) -> Stored<'a, Option<Vec<Member>>>;
+    fn receipts<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        conversation: ConversationId,
+        place: Seq,
+    ) -> Stored<'a, Option<Receipts>>;
 }
 
 impl<T: Store> DynStore for T {
@@ -167,6 +173,14 @@ impl<T: Store> DynStore for T {
         limit: NonZeroU16,
     ) -> Stored<'a, Option<Vec<Member>>> {
         Box::pin(Store::members(self, reader, conversation, after, limit))
+    }
+    fn receipts<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        conversation: ConversationId,
+        place: Seq,
+    ) -> Stored<'a, Option<Receipts>> {
+        Box::pin(Store::receipts(self, reader, conversation, place))
     }
 }
 

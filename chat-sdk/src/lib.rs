@@ -110,7 +110,8 @@ pub use crate::{
     model::{
         Amendment, Body, ClientKey, ConversationId, CredentialId, Edit, Emoji, Epoch, Event,
         Identity, InvalidId, InvalidText, Kind, Marker, Member, Membership, Memberships, Message,
-        MessageState, Profile, Reaction, Role, Seq, Summary, Text, Timestamp, Title, UserId,
+        MessageState, Profile, Reaction, Receipts, Role, Seq, Summary, Text, Timestamp, Title,
+        Topic, UserId,
     },
     policy::{MembersOnly, Policy, Verdict},
     store::{MemoryStore, Store},

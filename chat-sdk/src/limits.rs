@@ -73,6 +73,8 @@ pub struct Limits {
     pub ping_positions_max: usize,
     /// Members of one group.
     pub members_max: usize,
+    /// Members of one channel, where most only read.
+    pub channel_members_max: usize,
     /// Users that can be named in one change of a group.
     pub users_per_change_max: usize,
 
@@ -169,6 +171,7 @@ impl Default for Limits {
             positions_max: 1_000,
             ping_positions_max: 100,
             members_max: 10_000,
+            channel_members_max: 100_000,
             users_per_change_max: 100,
 
             replay_max: 1_000,

@@ -41,6 +41,10 @@ enum Defect {
     BatchInPieces,
     // Membership and privacy
     RoleIgnored,
+    EverybodyOutranks,
+    EverybodyIsAddedAsAMember,
+    TopicsForgotten,
+    ReceiptsInACrowd,
     EverybodyReads,
     EverybodyTurnsPages,
     EverybodySeesMembers,
@@ -96,6 +100,10 @@ const CAUGHT: &[(Defect, &str)] = &[
     (Defect::BatchBackwards, "order::an_append_sees_the_opening_before_it"),
     (Defect::BatchInPieces, "order::a_batch_is_seen_whole_or_not_at_all"),
     (Defect::RoleIgnored, "membership::a_member_may_not_do_what_an_owner_may"),
+    (Defect::EverybodyOutranks, "roles::an_admin_decides_on_those_below_and_nobody_else"),
+    (Defect::EverybodyIsAddedAsAMember, "roles::who_is_added_as_a_reader_reads"),
+    (Defect::TopicsForgotten, "roles::a_topic_is_the_one_of_the_last_event"),
+    (Defect::ReceiptsInACrowd, "roles::in_a_crowd_markers_are_nobody_elses_business"),
     (Defect::EverybodyReads, "privacy::a_stranger_reads_no_events"),
     (Defect::EverybodyReads, "privacy::who_left_reads_nothing"),
     (Defect::EverybodyTurnsPages, "privacy::a_stranger_sees_no_page"),
@@ -175,6 +183,17 @@ impl Broken {
             if self.is(Defect::RoleIgnored) {
                 append.requires = Role::Member;
             }
+            match &mut append.body {
+                Body::Added { .. } | Body::Removed { .. } | Body::Role { .. }
+                    if self.is(Defect::EverybodyOutranks) =>
+                {
+                    append.by = None;
+                }
+                Body::Added { role, .. } if self.is(Defect::EverybodyIsAddedAsAMember) => {
+                    *role = Role::Member;
+                }
+                _ => {}
+            }
             if let Body::Message(Message { text, .. }) = &append.body {
                 let text = match self.defect {
                     Defect::TextTrimmed => text.as_str().trim().to_owned(),
@@ -248,10 +267,13 @@ impl Broken {
                 let mut markers = self.markers.lock().unwrap();
                 markers.retain(|(id, user, _)| (*id, user) != (mark.conversation, &mark.user));
                 markers.push((mark.conversation, mark.user.clone(), mark.marker));
-                Written::Marker { marker: mark.marker, moved: true }
+                Written::Marker { marker: mark.marker, moved: true, crowd: false }
             }
             (Defect::MarkerBeyondHead, Write::Mark(mark), Written::Marker { moved, .. }) => {
-                Written::Marker { marker: mark.marker, moved }
+                Written::Marker { marker: mark.marker, moved, crowd: false }
+            }
+            (Defect::ReceiptsInACrowd, Write::Mark(_), Written::Marker { marker, moved, .. }) => {
+                Written::Marker { marker, moved, crowd: false }
             }
             (_, _, written) => written,
         }
@@ -260,6 +282,7 @@ impl Broken {
     async fn spoil(&self, user: &UserId, mut summary: Summary) -> Summary {
         match self.defect {
             Defect::UnreadOneMore => summary.unread += 1,
+            Defect::TopicsForgotten => summary.topic = None,
             Defect::UnreadOneLess => summary.unread = summary.unread.saturating_sub(1),
             Defect::UnreadCountsOwn => {
                 let (read, most) = (summary.marker.read, NonZeroU16::MAX);

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 
 use chat_sdk::{
     Body, ClientKey, ConversationId, CredentialId, Emoji, Epoch, Event, Kind, Marker, Message,
-    Role, Seq, SqliteStore, Store, Text, Timestamp, Title, UserId,
+    Role, Seq, SqliteStore, Store, Text, Timestamp, Title, Topic, UserId,
     auth::accounts::{Account, AccountRole, AccountStore, CreateWhen},
     store::{
         Append, Events, Mark, Only, Open, Page, Reader, Write, Written,
@@ -57,9 +57,11 @@ async fn fill(store: &(impl Store + AccountStore), seed: u64) {
         let key = ClientKey::new(format!("group {n}")).unwrap();
         let (kind, title, conversation) = match n {
             0 => (Kind::Direct, None, ConversationId::direct(&user(0), &user(1))),
-            _ => (Kind::Group, Some(Title::new("a title").unwrap()), {
-                ConversationId::group(&user(0), &key)
-            }),
+            _ => (
+                if n == 1 { Kind::Channel } else { Kind::Group },
+                Some(Title::new("a title").unwrap()),
+                { ConversationId::group(&user(0), &key) },
+            ),
         };
         let members = if n == 0 { vec![user(0), user(1)] } else { vec![user(0), user(1), user(2)] };
         let open = Open {
@@ -77,24 +79,29 @@ async fn fill(store: &(impl Store + AccountStore), seed: u64) {
             let other = user(dice.below(5));
             let message = Seq::new(dice.below(step + 2));
             let emoji = Emoji::new("👍").unwrap();
+            let roles = [Role::Owner, Role::Admin, Role::Member, Role::Reader];
+            let any_role = roles[dice.below(4) as usize];
             let body = match dice.below(24) {
-                0 => Body::Added { users: vec![other.clone()] },
+                0 => Body::Added { users: vec![other.clone()], role: any_role },
                 1 => Body::Removed { user: other.clone() },
                 2 => Body::Left,
-                3 => Body::Role { user: other.clone(), role: Role::Owner },
+                3 => Body::Role { user: other.clone(), role: any_role },
+                18 => Body::Topic {
+                    topic: (step % 3 > 0).then(|| Topic::new(format!("about {step}\n…")).unwrap()),
+                },
                 4 => Body::Title { title: Title::new(format!("title {step}")).unwrap() },
                 5 => serde_json::from_str(r#"{"type":"poll","question":"ä?"}"#).unwrap(),
                 6 | 7 => Body::Edited { message, text: Text::new(format!("no, {step}")).unwrap() },
                 8 if step % 2 == 0 => Body::Deleted { message },
                 9..=15 => Body::Reacted { message, emoji },
                 16 => Body::Unreacted { message, emoji },
-                17 | 18 => Body::Pinned { message },
+                17 => Body::Pinned { message },
                 _ => Body::Message(Message::new(Text::new(format!("n° {step} 🙂\n")).unwrap())),
             };
             let append = Append {
                 conversation,
                 by: (dice.below(9) > 0).then(|| by.clone()),
-                requires: Role::Member,
+                requires: Role::Reader,
                 key: (dice.below(3) > 0).then(|| ClientKey::new(format!("{step}")).unwrap()),
                 at: Timestamp::from_millis(1_700_000_000_000 + step as i64),
                 body,

@@ -48,7 +48,7 @@ for (const { view, viewport } of [{ view: "wide", viewport: { width: 1440, heigh
       await page.getByRole("button", { name: "Details" }).click();
       await expect(page.getByRole("heading", { name: "Members" })).toBeVisible();
       await expectAccessible(page, `details-${view}-${colorScheme}`);
-      await page.getByRole("button", { name: "Add" }).click();
+      await page.getByRole("button", { name: "Add", exact: true }).click();
       await expect(page.getByRole("dialog", { name: "Add people" })).toBeVisible();
       await expectAccessible(page, `add-people-${view}-${colorScheme}`);
       await page.keyboard.press("Escape");

@@ -21,6 +21,8 @@ const submitSignIn = async (page: Page) => {
   await expect(page.getByRole("alert").filter({ hasText: /./ }).first()).toBeVisible();
 };
 
+const focusMessage = (page: Page, text: string) => page.getByRole("article").filter({ hasText: text }).last().focus();
+
 const shots: Shot[] = [
   plain("sign-in"),
   { name: "sign-in-refused", scene: "sign-in-refused", act: submitSignIn },
@@ -89,6 +91,83 @@ const shots: Shot[] = [
     act: async (page) => {
       await page.getByRole("button", { name: "Details" }).click();
       await page.getByRole("button", { name: "Leave group" }).click();
+    },
+  },
+  plain("marks"),
+  plain("amended"),
+  { name: "amended-toolbar", scene: "amended", act: (page) => focusMessage(page, "I booked the hut") },
+  {
+    name: "amended-menu",
+    scene: "amended",
+    act: async (page) => {
+      await focusMessage(page, "I booked the hut");
+      await page.getByRole("button", { name: "More" }).click();
+      await expect(page.getByRole("menuitem", { name: "Earlier versions" })).toBeVisible();
+    },
+  },
+  {
+    name: "emoji-picker",
+    scene: "amended",
+    act: async (page) => {
+      await focusMessage(page, "Which trail");
+      await page.keyboard.press("+");
+      await page.getByRole("searchbox", { name: "Search emojis" }).fill("boot");
+      await expect(page.getByRole("button", { name: "Hiking boot" }).or(page.getByRole("gridcell", { name: "Hiking boot" })).first()).toBeVisible();
+    },
+  },
+  {
+    name: "emoji-picker-all",
+    scene: "amended",
+    act: async (page) => {
+      await focusMessage(page, "Which trail");
+      await page.keyboard.press("+");
+      await expect(page.getByText("Smileys & emotion")).toBeVisible();
+    },
+  },
+  {
+    name: "replying",
+    scene: "amended",
+    act: async (page) => {
+      await focusMessage(page, "Which trail");
+      await page.keyboard.press("r");
+      await page.keyboard.type("The east one has sun until three");
+    },
+  },
+  { name: "editing", scene: "conversation", act: (page) => page.getByRole("textbox", { name: "Message Bob Okafor" }).press("ArrowUp") },
+  {
+    name: "edit-refused",
+    scene: "amend-refused",
+    act: async (page) => {
+      await page.getByRole("textbox", { name: "Message Bob Okafor" }).press("ArrowUp");
+      await page.keyboard.type(" and copied");
+      await page.keyboard.press("Enter");
+      await expect(page.getByRole("button", { name: "Edit again" })).toBeVisible();
+    },
+  },
+  {
+    name: "delete-message",
+    scene: "amended",
+    act: async (page) => {
+      await focusMessage(page, "I booked the hut");
+      await page.keyboard.press("Delete");
+      await expect(page.getByRole("dialog", { name: "Delete this message?" })).toBeVisible();
+    },
+  },
+  {
+    name: "earlier-versions",
+    scene: "amended",
+    act: async (page) => {
+      await focusMessage(page, "I booked the hut");
+      await page.keyboard.press("h");
+      await expect(page.getByRole("dialog", { name: "Earlier versions" })).toBeVisible();
+    },
+  },
+  {
+    name: "details-pins",
+    scene: "amended",
+    act: async (page) => {
+      await page.getByRole("button", { name: "Details" }).click();
+      await expect(page.getByRole("heading", { name: "Pinned messages" })).toBeVisible();
     },
   },
   { name: "user-menu", scene: "list", act: (page) => page.getByRole("button", { name: /Your account/ }).click() },

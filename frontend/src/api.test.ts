@@ -34,7 +34,7 @@ const problem = (status: number, changes: object): Response =>
 
 describe("what is asked", () => {
   it("carries the token, the body and the key", async () => {
-    await api.createGroup(key("k-1"), "Boats", [BOB]);
+    await api.createGroup(key("k-1"), { kind: "group", title: "Boats", members: [BOB] });
     expect(asked[0]?.url).toBe("/chat/conversations");
     expect(asked[0]?.init.method).toBe("POST");
     expect(asked[0]?.init.headers).toMatchObject({

@@ -83,8 +83,7 @@ export class Api {
     return this.read({ method: "POST", path: "/conversations", body: { kind: "direct", user } }, protocol.conversationBody);
   }
 
-  createGroup(key: ClientKey, title: string, members: readonly UserId[]) {
-    const body = { kind: "group", title, members };
+  createGroup(key: ClientKey, body: { kind: "group" | "channel"; title: string; members: readonly UserId[] }) {
     return this.read({ method: "POST", path: "/conversations", body, key }, protocol.conversationBody);
   }
 
@@ -92,10 +91,26 @@ export class Api {
     return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { title } });
   }
 
+  setTopic(id: ConversationId, topic: string | null) {
+    return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { topic } });
+  }
+
   /** Ascending; the newest page without `before`. */
   events(id: ConversationId, before?: Seq) {
     const query = { before, limit: PAGE };
     return this.read({ method: "GET", path: `/conversations/${id}/events`, query }, listOf(protocol.loggedEvent));
+  }
+
+  /** Those that are pinned, the newest page. */
+  pinned(id: ConversationId) {
+    const query = { pinned: "true", limit: LIST_MAX };
+    return this.read({ method: "GET", path: `/conversations/${id}/messages`, query }, protocol.pageBody);
+  }
+
+  /** A page with this message in it, if it was not deleted. */
+  around(id: ConversationId, message: Seq) {
+    const query = { around: message, limit: 1 };
+    return this.read({ method: "GET", path: `/conversations/${id}/messages`, query }, protocol.pageBody);
   }
 
   members(id: ConversationId, after?: UserId) {

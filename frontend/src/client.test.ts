@@ -5,7 +5,7 @@ import type { ChatClient, ConversationId, Timeline, TimelineMessage } from "./mo
 import { MemoryPersist } from "./persist";
 import { BOB, CID, conversationOf, ME } from "./test/build";
 import { FakeClock, settle } from "./test/fakeClock";
-import { FakeServer } from "./test/FakeServer";
+import { FakeServer, refusal } from "./test/FakeServer";
 import { FakeNetwork } from "./test/FakeSocket";
 import { Seeded } from "./test/seeded";
 
@@ -336,6 +336,198 @@ describe("sending", () => {
     server.say(room, ME, "from the phone", "phone-1");
     expect(tab.timeline(A).entries).toMatchObject([{ key: "phone-1", mine: true, state: { at: "sent" } }]);
     expect(tab.item(A)?.unread).toBe(0);
+  });
+});
+
+describe("changing what was sent", () => {
+  const message = (tab: Tab, seq: number): TimelineMessage => {
+    const found = tab.timeline(A).entries.find((entry) => entry.seq === seq);
+    if (found?.kind !== "message") throw new Error(`no message ${seq}`);
+    return found;
+  };
+
+  async function talk(texts = ["hi", "there"]): Promise<[Tab, ReturnType<FakeServer["room"]>, Browser]> {
+    const room = server.room(1, [ME, BOB]);
+    for (const [index, text] of texts.entries()) server.say(room, index % 2 === 0 ? ME : BOB, text);
+    const [tab, browser] = await signedIn();
+    tab.watch(A);
+    await run();
+    return [tab, room, browser];
+  }
+
+  it("shows an edit at once and keeps it; another user sees it too", async () => {
+    const [tab, room] = await talk();
+    const [bob] = await signedIn(new Browser(), BOB);
+    bob.watch(A);
+    const answer = tab.client.amend(A, 1, { type: "edit", text: "hello" });
+    expect(message(tab, 1)).toMatchObject({ text: "hello", amending: true });
+    await run();
+    expect(await answer).toEqual({ ok: true, value: null });
+    expect(message(tab, 1)).toMatchObject({ text: "hello", amending: false });
+    expect(message(bob, 1)).toMatchObject({ text: "hello" });
+    expect(tab.client.versions(A, 1).map(({ text }) => text)).toEqual(["hi", "hello"]);
+    expect(room.log.at(-1)).toMatchObject({ from: ME, event: { type: "edited", message: 1, text: "hello" } });
+  });
+
+  it("puts emojis on and takes them off in the order of the clicks", async () => {
+    const [tab, room] = await talk();
+    for (const on of [true, false, true]) void tab.client.amend(A, 2, { type: "react", emoji: "👍", on });
+    expect(message(tab, 2).reactions).toEqual([{ emoji: "👍", users: [ME], mine: true }]);
+    await run();
+    expect(room.log.slice(2).map(({ event }) => event["type"])).toEqual(["reacted", "unreacted", "reacted"]);
+    server.append(room, { from: BOB, event: { type: "reacted", message: 2, emoji: "👍" } });
+    await run();
+    expect(message(tab, 2).reactions).toEqual([{ emoji: "👍", users: [ME, BOB], mine: true }]);
+  });
+
+  it("says done for what is so already, and forgets it", async () => {
+    const [tab, room] = await talk();
+    server.append(room, { from: ME, event: { type: "reacted", message: 2, emoji: "👍" } }, true);
+    const answer = tab.client.amend(A, 2, { type: "react", emoji: "👍", on: true });
+    await run();
+    expect(await answer).toMatchObject({ ok: true });
+    await run(5_000);
+    expect(message(tab, 2).amending).toBe(false);
+  });
+
+  it("takes back what is refused and says why", async () => {
+    const [tab] = await talk();
+    server.refusesAmendments = () => refusal(403, "forbidden");
+    const changes = [{ type: "edit", text: "x" }, { type: "delete" }, { type: "react", emoji: "👍", on: true }, { type: "pin", on: true }] as const;
+    const before = message(tab, 1);
+    for (const change of changes) {
+      const answer = tab.client.amend(A, 1, change);
+      expect(message(tab, 1)).toMatchObject({ amending: true });
+      await run();
+      expect(await answer).toMatchObject({ ok: false, problem: { code: "forbidden", message: "You are not allowed to do this." } });
+      expect(message(tab, 1)).toEqual(before);
+    }
+  });
+
+  it("leaves a tombstone, for which nothing is refused any more", async () => {
+    const [tab, room] = await talk();
+    void tab.client.amend(A, 1, { type: "edit", text: "secret" });
+    await run();
+    const answer = tab.client.amend(A, 1, { type: "delete" });
+    expect(message(tab, 1)).toMatchObject({ deleted: true, text: "" });
+    await run();
+    expect(await answer).toMatchObject({ ok: true });
+    expect(message(tab, 1)).toMatchObject({ deleted: true, amending: false });
+    expect(tab.client.versions(A, 1)).toEqual([]);
+    expect(server.texts(room)).toEqual(["erased", "there", "erased", "deleted"]);
+    expect(await Promise.race([tab.client.amend(A, 1, { type: "delete" }), run(1_000)])).toMatchObject({ ok: true });
+  });
+
+  it("waits for the connection, and is made once when only the answer was lost", async () => {
+    const [tab, room] = await talk();
+    server.losesAcks = true;
+    server.unreachable = true;
+    server.drop(ME);
+    const answer = tab.client.amend(A, 1, { type: "pin", on: true });
+    expect(message(tab, 1)).toMatchObject({ pinned: true, amending: true });
+    await run(3_000);
+    server.unreachable = false;
+    await run(30_000);
+    expect(await answer).toMatchObject({ ok: true });
+    expect(room.log.filter(({ event }) => event["type"] === "pinned")).toHaveLength(1);
+    expect(message(tab, 1)).toMatchObject({ pinned: true, amending: false });
+  });
+
+  it("goes out again at once on the next connection when the last one took it along", async () => {
+    const [tab, room] = await talk();
+    server.deafToSends = true;
+    void tab.client.amend(A, 1, { type: "edit", text: "hello" });
+    await run();
+    expect(server.amendmentsSeen).toEqual(["edit"]);
+    server.drop(ME);
+    server.deafToSends = false;
+    await run(3_000);
+    expect(room.log.at(-1)?.event).toMatchObject({ type: "edited", text: "hello" });
+    expect(message(tab, 1)).toMatchObject({ text: "hello", amending: false });
+  });
+
+  it("gives up when nobody answers", async () => {
+    const [tab] = await talk();
+    server.deafToSends = true;
+    const answer = tab.client.amend(A, 1, { type: "edit", text: "x" });
+    await run(31_000);
+    expect(await answer).toMatchObject({ ok: false, problem: { message: "The server did not answer." } });
+    expect(server.amendmentsSeen).toEqual(["edit", "edit", "edit"]);
+    expect(message(tab, 1)).toMatchObject({ text: "hi", amending: false });
+  });
+
+  it("answers a message, also when that waits in the outbox over a reload", async () => {
+    const [tab, room, browser] = await talk();
+    server.unreachable = true;
+    server.drop(ME);
+    tab.client.send(A, "me too", 2);
+    await run();
+    expect(tab.timeline(A).entries.at(-1)).toMatchObject({ text: "me too", quote: { seq: 2, from: BOB, text: "there", state: "said" } });
+    const again = await reload(tab, browser);
+    again.watch(A);
+    server.unreachable = false;
+    await run(30_000);
+    expect(room.log.at(-1)?.event).toEqual({ type: "message", text: "me too", reply_to: 2 });
+    expect(again.timeline(A).entries.at(-1)).toMatchObject({ text: "me too", quote: { seq: 2, text: "there" } });
+  });
+
+  it("fails an answer to what was deleted meanwhile", async () => {
+    const [tab, room] = await talk();
+    tab.client.send(A, "me too", 2);
+    room.log[1]!.event = { type: "erased" };
+    await run();
+    expect(tab.timeline(A).entries.at(-1)).toMatchObject({ text: "me too", state: { at: "failed" } });
+  });
+
+  it("fetches what is quoted from far back, and goes there when asked", async () => {
+    const room = server.room(1, [ME, BOB]);
+    for (let number = 1; number <= 180; number += 1) server.say(room, BOB, `m${number}`);
+    server.append(room, { from: BOB, event: { type: "edited", message: 3, text: "m3, edited" } });
+    server.append(room, { from: BOB, event: { type: "message", text: "see above", reply_to: 3 } });
+    const [tab] = await signedIn();
+    tab.watch(A);
+    await run();
+    expect(tab.timeline(A).entries.at(-1)).toMatchObject({ quote: { seq: 3, from: BOB, text: "m3, edited", state: "said" } });
+    expect(server.requests.filter((request) => request.endsWith("/messages"))).toHaveLength(1);
+    const reached = tab.client.reach(A, 3);
+    await run();
+    expect(await reached).toEqual({ ok: true, value: null });
+    expect(message(tab, 3)).toMatchObject({ text: "m3, edited" });
+    expect(await tab.client.reach(A, 500)).toMatchObject({ ok: false, problem: { code: "not_found" } });
+  });
+
+  it("says so when the way back is cut", async () => {
+    const room = server.room(1, [ME, BOB]);
+    for (let number = 1; number <= 180; number += 1) server.say(room, BOB, `m${number}`);
+    const [tab] = await signedIn();
+    tab.watch(A);
+    await run();
+    server.unreachable = true;
+    const reached = tab.client.reach(A, 3);
+    await run();
+    expect(await reached).toMatchObject({ ok: false, problem: { code: "network" } });
+  });
+
+  it("lists the pins as they are now, loaded or not", async () => {
+    const room = server.room(1, [ME, BOB]);
+    for (let number = 1; number <= 100; number += 1) server.say(room, BOB, `m${number}`);
+    for (const seq of [2, 4, 99]) server.append(room, { from: BOB, event: { type: "pinned", message: seq } });
+    const [tab] = await signedIn();
+    tab.watch(A);
+    await run();
+    const pins = () => tab.client.pins(A).get().messages.map(({ text }) => text);
+    expect(tab.client.pins(A).get().state).toBe("loading");
+    ends.push(tab.client.pins(A).subscribe(() => {}));
+    await run();
+    expect(tab.client.pins(A).get().state).toBe("ready");
+    expect(pins()).toEqual(["m99", "m4", "m2"]);
+    void tab.client.amend(A, 99, { type: "pin", on: false });
+    expect(pins()).toEqual(["m4", "m2"]);
+    await run();
+    server.append(room, { from: BOB, event: { type: "pinned", message: 98 } });
+    server.append(room, { from: BOB, event: { type: "pinned", message: 5 } });
+    await run();
+    expect(pins()).toEqual(["m98", "m5", "m4", "m2"]);
   });
 });
 

@@ -25,8 +25,10 @@ export function clientKey(value: unknown): ClientKey | null {
 
 // ---- what is logged -----------------------------------------------------------------------------
 
-export type Role = "owner" | "member";
-export type ConversationKind = "direct" | "group";
+/** In the order of what they may do. */
+export const ROLES = ["reader", "member", "admin", "owner"] as const;
+export type Role = (typeof ROLES)[number];
+export type ConversationKind = "direct" | "group" | "channel";
 
 export type EventBody =
   | { type: "message"; text: string; replyTo?: Seq }
@@ -37,10 +39,11 @@ export type EventBody =
   | { type: "reacted" | "unreacted"; message: Seq; emoji: string }
   | { type: "pinned" | "unpinned"; message: Seq }
   | { type: "created"; kind: ConversationKind; title: string | null; members: UserId[] }
-  | { type: "added"; users: UserId[] }
+  | { type: "added"; users: UserId[]; role: Role }
   | { type: "removed"; user: UserId }
   | { type: "left" }
   | { type: "title"; title: string }
+  | { type: "topic"; topic: string | null }
   | { type: "role"; user: UserId; role: Role }
   /** From a newer server. It is not shown, and still takes its place in the numbering. */
   | { type: "unknown"; name: string };
@@ -352,7 +355,8 @@ function knownBody(name: string, value: Json): EventBody | null {
     }
     case "added": {
       const users = list(value["users"], userId);
-      return users === null ? null : { type: "added", users };
+      const role = value["role"] === undefined ? "member" : roleOf(value["role"]);
+      return users === null || role === null ? null : { type: "added", users, role };
     }
     case "removed": {
       const user = userId(value["user"]);
@@ -364,6 +368,8 @@ function knownBody(name: string, value: Json): EventBody | null {
       const title = text(value["title"]);
       return title === null ? null : { type: "title", title };
     }
+    case "topic":
+      return { type: "topic", topic: text(value["topic"]) };
     case "role": {
       const user = userId(value["user"]);
       const role = roleOf(value["role"]);
@@ -375,11 +381,11 @@ function knownBody(name: string, value: Json): EventBody | null {
 }
 
 function conversationKind(value: unknown): ConversationKind | null {
-  return value === "direct" || value === "group" ? value : null;
+  return value === "direct" || value === "group" || value === "channel" ? value : null;
 }
 
 function roleOf(value: unknown): Role | null {
-  return value === "owner" || value === "member" ? value : null;
+  return ROLES.find((role) => role === value) ?? null;
 }
 
 // ---- bodies over HTTP ---------------------------------------------------------------------------
@@ -406,6 +412,7 @@ export interface Conversation {
   id: ConversationId;
   kind: ConversationKind;
   title: string | null;
+  topic: string | null;
   peer: UserId | null;
   role: Role;
   memberCount: number;
@@ -464,7 +471,7 @@ export function conversationBody(value: unknown): Conversation | null {
   if (received === null || read === null || unread === null || updatedAt === null || markers === null) return null;
   const peer = userId(value["user"]);
   const last = saidLast(value["last"]);
-  return { id, kind, title: text(value["title"]), peer, role, memberCount, head, received, read, unread, updatedAt, last, markers };
+  return { id, kind, title: text(value["title"]), topic: text(value["topic"]), peer, role, memberCount, head, received, read, unread, updatedAt, last, markers };
 }
 
 /** With what it says now in place of what it said. */
@@ -473,6 +480,19 @@ function saidLast(value: unknown): LoggedEvent | null {
   if (last === null || last.event.type !== "message" || !isObject(value) || !isObject(value["edit"])) return last;
   const now = text(value["edit"]["text"]);
   return now === null ? last : { ...last, event: { ...last.event, text: now } };
+}
+
+/** Messages with what they say as of `head`. */
+export interface PageBody {
+  head: Seq;
+  messages: LoggedEvent[];
+}
+
+export function pageBody(value: unknown): PageBody | null {
+  if (!isObject(value)) return null;
+  const head = count(value["head"]);
+  const messages = list(value["messages"], saidLast);
+  return head === null || messages === null ? null : { head, messages };
 }
 
 export function markerOf(value: unknown): MarkerOf | null {

@@ -29,7 +29,7 @@ pub enum Action {
     Open,
     /// Edits, deletes, reacts to or pins a message.
     Amend,
-    /// Adds somebody, removes somebody, leaves, renames, makes an owner.
+    /// Adds somebody, removes somebody, leaves, renames, gives a role, says what it is about.
     Change,
     /// Logs out; what comes over the connection afterwards is counted.
     LogOut,

@@ -1,6 +1,6 @@
 //! What becomes of a message after it was sent: edits, deletion, emojis, pins.
 
-use super::{AmendError, Peers, error::contract, send::check_length};
+use super::{AmendError, Peers, Setting, error::contract, send::check_length};
 use crate::{
     erased::Ports,
     limits::Limits,
@@ -59,15 +59,17 @@ pub(crate) async fn plan(
     amend: Amend,
 ) -> Result<Vec<Write>, AmendError> {
     let Amend { by, conversation, message, key, amendment } = amend;
-    let peers = peers.of(ports, conversation).await?.ok_or(AmendError::NotMember)?;
+    let setting = peers.of(ports, conversation).await?.ok_or(AmendError::NotMember)?;
     let mut requires = Role::Member;
     let body = match amendment {
         Amendment::Edit(text) => {
             check_length(&text, limits).map_err(AmendError::TooLong)?;
             if let Some(by) = &by {
-                let verdict = match &peers {
-                    None => ports.policy.may_send(by, conversation, text.as_str()).await,
-                    Some((one, other)) => {
+                let verdict = match &setting {
+                    Setting::Shared(_) => {
+                        ports.policy.may_send(by, conversation, text.as_str()).await
+                    }
+                    Setting::Direct(one, other) => {
                         ports.policy.may_message(by, if by == one { other } else { one }).await
                     }
                 };
@@ -81,8 +83,8 @@ pub(crate) async fn plan(
         Amendment::React(emoji, true) => Body::Reacted { message, emoji },
         Amendment::React(emoji, false) => Body::Unreacted { message, emoji },
         Amendment::Pin(pinned) => {
-            if peers.is_none() {
-                requires = Role::Owner;
+            if matches!(setting, Setting::Shared(_)) {
+                requires = Role::Admin;
             }
             if pinned { Body::Pinned { message } } else { Body::Unpinned { message } }
         }

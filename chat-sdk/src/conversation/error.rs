@@ -23,6 +23,9 @@ pub enum SendError {
     /// The message to be answered is none of this conversation, or was deleted.
     #[error("no such message")]
     NoSuchMessage,
+    /// Readers do not write.
+    #[error("your role does not allow this")]
+    RoleTooLow,
     /// The host's policy says no.
     #[error("not allowed: {0}")]
     Denied(String),
@@ -83,9 +86,9 @@ pub enum ChangeError {
     /// There is no such conversation for this user.
     #[error("no such conversation")]
     NotMember,
-    /// Only owners may.
-    #[error("only owners may do this")]
-    NotOwner,
+    /// Their role in it does not allow this.
+    #[error("your role does not allow this")]
+    RoleTooLow,
     /// Not a thing to do to a direct conversation.
     #[error("a direct conversation cannot be changed")]
     Direct,
@@ -128,9 +131,9 @@ pub enum AmendError {
     /// Only its author may.
     #[error("the message is somebody else's")]
     NotAuthor,
-    /// Only owners may.
-    #[error("only owners may do this")]
-    NotOwner,
+    /// Their role in it does not allow this.
+    #[error("your role does not allow this")]
+    RoleTooLow,
     /// The key was used for something else.
     #[error("the key was used for something else")]
     KeyConflict,
@@ -211,9 +214,9 @@ impl From<Refusal> for SendError {
         match refusal {
             Refusal::KeyConflict => Self::KeyConflict,
             Refusal::NoSuchMessage => Self::NoSuchMessage,
-            // A message requires no more than membership, and changes no members and no message.
+            Refusal::RoleTooLow => Self::RoleTooLow,
+            // A message changes no members and no message.
             Refusal::NotMember
-            | Refusal::NotOwner
             | Refusal::LastOwner
             | Refusal::NoSuchMember
             | Refusal::NotAuthor
@@ -228,7 +231,7 @@ impl From<Refusal> for ChangeError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotMember => Self::NotMember,
-            Refusal::NotOwner => Self::NotOwner,
+            Refusal::RoleTooLow => Self::RoleTooLow,
             Refusal::LastOwner => Self::LastOwner,
             // Changes carry no key and are about no message.
             Refusal::NoSuchMember
@@ -245,7 +248,7 @@ impl From<Refusal> for ChangeError {
 impl From<Refusal> for AmendError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotOwner => Self::NotOwner,
+            Refusal::RoleTooLow => Self::RoleTooLow,
             Refusal::NotAuthor => Self::NotAuthor,
             Refusal::NoSuchMessage => Self::NoSuchMessage,
             Refusal::KeyConflict => Self::KeyConflict,

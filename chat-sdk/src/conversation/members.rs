@@ -1,19 +1,20 @@
-//! Changing a group: adding, removing, leaving, roles, the title.
+//! Changing a group or channel: adding, removing, leaving, roles, title and topic.
 
-use super::{ChangeError, Peers, all_exist, error::contract};
+use super::{ChangeError, Peers, Setting, all_exist, error::contract};
 use crate::{
     erased::Ports,
     limits::Limits,
-    model::{Body, ConversationId, Event, Role, Timestamp, Title, UserId},
+    model::{Body, ConversationId, Event, Kind, Role, Timestamp, Title, Topic, UserId},
     policy::Verdict,
     store::{Append, Write, Written},
 };
 
-/// A change of a group.
+/// A change of a group or channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
-    /// These become members.
-    Add(Vec<UserId>),
+    /// These become members, with this role or, else, that of [`Kind::newcomer`].
+    Add(Vec<UserId>, Option<Role>),
     /// This one no longer is.
     Remove(UserId),
     /// The one who asks no longer is.
@@ -22,6 +23,10 @@ pub enum Change {
     SetRole(UserId, Role),
     /// It is called this.
     SetTitle(Title),
+    /// It is about this.
+    SetTopic(Topic),
+    /// It is about nothing in particular.
+    ClearTopic,
 }
 
 /// What has to be committed for a change.
@@ -34,21 +39,25 @@ pub(crate) async fn plan(
     conversation: ConversationId,
     change: Change,
 ) -> Result<Vec<Write>, ChangeError> {
-    match peers.of(ports, conversation).await? {
+    let kind = match peers.of(ports, conversation).await? {
         None => return Err(ChangeError::NotMember),
-        Some(Some((one, other))) => {
+        Some(Setting::Direct(one, other)) => {
             // To a stranger it does not exist.
             let inside = by.is_none_or(|by| *by == one || *by == other);
             return Err(if inside { ChangeError::Direct } else { ChangeError::NotMember });
         }
-        Some(None) => {}
-    }
+        Some(Setting::Shared(kind)) => kind,
+    };
     let requires = match &change {
-        Change::Leave => Role::Member,
-        Change::Remove(user) if Some(user) == by => Role::Member,
-        Change::Add(_) | Change::Remove(_) | Change::SetRole(..) | Change::SetTitle(_) => {
-            Role::Owner
-        }
+        Change::Leave => Role::Reader,
+        // Everybody may leave, or step down.
+        Change::Remove(user) | Change::SetRole(user, _) if Some(user) == by => Role::Reader,
+        Change::Add(..)
+        | Change::Remove(_)
+        | Change::SetRole(..)
+        | Change::SetTitle(_)
+        | Change::SetTopic(_)
+        | Change::ClearTopic => Role::Admin,
     };
     let body = match change {
         Change::Leave => Body::Left,
@@ -56,15 +65,22 @@ pub(crate) async fn plan(
         Change::Remove(user) => Body::Removed { user },
         Change::SetRole(user, role) => Body::Role { user, role },
         Change::SetTitle(title) => Body::Title { title },
-        Change::Add(users) => {
+        Change::SetTopic(topic) => Body::Topic { topic: Some(topic) },
+        Change::ClearTopic => Body::Topic { topic: None },
+        Change::Add(users, role) => {
             if users.len() > limits.users_per_change_max {
                 return Err(ChangeError::TooMany(limits.users_per_change_max));
             }
-            let users = newcomers(ports, limits, by, conversation, users).await?;
+            let role = role.unwrap_or_else(|| kind.newcomer());
+            let most = match kind {
+                Kind::Channel => limits.channel_members_max,
+                Kind::Direct | Kind::Group => limits.members_max,
+            };
+            let users = newcomers(ports, most, by, conversation, users).await?;
             if users.is_empty() {
                 return Ok(Vec::new());
             }
-            Body::Added { users }
+            Body::Added { users, role }
         }
     };
     Ok(vec![Write::Append(Append {
@@ -80,7 +96,7 @@ pub(crate) async fn plan(
 /// Those who are not members yet and may be added.
 async fn newcomers(
     ports: &Ports,
-    limits: &Limits,
+    most: usize,
     by: Option<&UserId>,
     conversation: ConversationId,
     users: Vec<UserId>,
@@ -90,11 +106,11 @@ async fn newcomers(
     let Some(group) = ports.store.conversation(by, conversation).await? else {
         return Err(ChangeError::NotMember);
     };
-    if group.role != Role::Owner {
-        return Err(ChangeError::NotOwner);
+    if group.role < Role::Admin {
+        return Err(ChangeError::RoleTooLow);
     }
-    if group.member_count as usize + users.len() > limits.members_max {
-        return Err(ChangeError::TooMany(limits.members_max));
+    if group.member_count as usize + users.len() > most {
+        return Err(ChangeError::TooMany(most));
     }
     let mut new: Vec<UserId> = Vec::new();
     for user in users {

@@ -14,7 +14,7 @@ pub mod send;
 
 pub use self::{
     error::{AmendError, ChangeError, OpenError, ReadError, SendError},
-    peers::Peers,
+    peers::{Peers, Setting},
 };
 use crate::{erased::Ports, model::UserId, store::StoreError};
 

@@ -1,6 +1,6 @@
-//! Opening a conversation: the direct one of two users, or a new group.
+//! Opening a conversation: the direct one of two users, a new group or a new channel.
 
-use super::{OpenError, Peers, all_exist, error::contract};
+use super::{OpenError, Peers, Setting, all_exist, error::contract};
 use crate::{
     env::Random,
     erased::Ports,
@@ -21,6 +21,8 @@ pub struct NewGroup {
     pub members: Vec<UserId>,
     /// The maker's name for the write: a repetition gives the same group.
     pub key: Option<ClientKey>,
+    /// Whether it is a channel: then the others only read, until they are given another role.
+    pub channel: bool,
 }
 
 /// The direct conversation of two users.
@@ -63,7 +65,7 @@ pub(crate) async fn plan_group(
     now: Timestamp,
     group: NewGroup,
 ) -> Result<Vec<Write>, OpenError> {
-    let NewGroup { by, title, members, key } = group;
+    let NewGroup { by, title, members, key, channel } = group;
     let mut everybody = vec![by.clone()];
     for member in members {
         if !everybody.contains(&member) {
@@ -85,7 +87,7 @@ pub(crate) async fn plan_group(
     };
     Ok(vec![Write::Open(Open {
         conversation,
-        kind: Kind::Group,
+        kind: if channel { Kind::Channel } else { Kind::Group },
         title: Some(title),
         by: Some(by),
         key,
@@ -108,6 +110,7 @@ pub(crate) fn conclude(
 ) -> Result<(Event, bool), OpenError> {
     match (planned, written.into_iter().next()) {
         (Write::Open(open), Some(Written::Event { event, fresh })) => {
+            let setting = Setting::of(&event.body)?;
             let Body::Created { kind, title, members } = &event.body else {
                 return Err(contract("a log that does not begin with its creation").into());
             };
@@ -115,16 +118,14 @@ pub(crate) fn conclude(
             // key that was used before for something else.
             let same = match open.kind {
                 Kind::Direct => true,
-                Kind::Group => *title == open.title && same_users(members, &open.members),
+                Kind::Group | Kind::Channel => {
+                    *kind == open.kind && *title == open.title && same_users(members, &open.members)
+                }
             };
             if !same {
                 return Err(OpenError::KeyConflict);
             }
-            let pair = match (kind, &members[..]) {
-                (Kind::Direct, [one, other]) => Some((one.clone(), other.clone())),
-                _ => None,
-            };
-            peers.remember(event.conversation, pair);
+            peers.remember(event.conversation, setting);
             Ok((event, fresh))
         }
         _ => Err(contract("no answer to an opening").into()),

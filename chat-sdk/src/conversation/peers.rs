@@ -1,4 +1,4 @@
-//! What is known of conversations and never changes: whether they are direct, and between whom.
+//! What is known of conversations and never changes: of which sort they are and, if direct, between whom.
 
 use std::{
     collections::HashMap,
@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::error::contract;
 use crate::{
     erased::Ports,
     model::{Body, ConversationId, Kind, Seq, UserId},
@@ -16,27 +17,47 @@ use crate::{
 /// costs one read a conversation.
 const REMEMBERED_MAX: usize = 50_000;
 
-/// The two users of a direct conversation; of a group, none.
-pub type Pair = Option<(UserId, UserId)>;
+/// What never changes of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// Between these two.
+    Direct(UserId, UserId),
+    /// Members come and go.
+    Shared(Kind),
+}
 
-/// Remembers, of conversations that exist, whether they are direct and between whom.
+impl Setting {
+    /// As the first event says.
+    pub(super) fn of(first: &Body) -> Result<Self, StoreError> {
+        match first {
+            Body::Created { kind: Kind::Direct, members, .. } => match &members[..] {
+                [one, other] => Ok(Self::Direct(one.clone(), other.clone())),
+                _ => Err(contract("a direct conversation without two users")),
+            },
+            Body::Created { kind, .. } => Ok(Self::Shared(*kind)),
+            _ => Err(contract("a log that does not begin with its creation")),
+        }
+    }
+}
+
+/// Remembers the [`Setting`] of conversations that exist.
 #[derive(Debug, Default)]
-pub struct Peers(Mutex<HashMap<ConversationId, Pair>>);
+pub struct Peers(Mutex<HashMap<ConversationId, Setting>>);
 
 impl Peers {
     /// What is remembered.
     #[must_use]
-    pub fn remembered(&self, conversation: ConversationId) -> Option<Pair> {
+    pub fn remembered(&self, conversation: ConversationId) -> Option<Setting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&conversation).cloned()
     }
 
     /// This conversation exists.
-    pub fn remember(&self, conversation: ConversationId, pair: Pair) {
+    pub fn remember(&self, conversation: ConversationId, setting: Setting) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.insert(conversation, pair);
+        remembered.insert(conversation, setting);
     }
 
     /// Everything that was remembered is of a life that is over.
@@ -50,30 +71,20 @@ impl Peers {
         &self,
         ports: &Ports,
         conversation: ConversationId,
-    ) -> Result<Option<Pair>, StoreError> {
-        if let Some(pair) = self.remembered(conversation) {
-            return Ok(Some(pair));
+    ) -> Result<Option<Setting>, StoreError> {
+        if let Some(setting) = self.remembered(conversation) {
+            return Ok(Some(setting));
         }
         let first = Seq::new(1);
         let events = ports
             .store
             .read(Reader::System, conversation, Seq::ZERO, first, NonZeroU16::MIN)
             .await?;
-        let pair = match events.and_then(|events| events.into_iter().next()).map(|it| it.body) {
-            Some(Body::Created { kind: Kind::Direct, members, .. }) => {
-                match <[_; 2]>::try_from(members) {
-                    Ok([one, other]) => Some((one, other)),
-                    Err(_) => {
-                        return Err(super::error::contract(
-                            "a direct conversation without two users",
-                        ));
-                    }
-                }
-            }
-            Some(_) => None,
-            None => return Ok(None),
+        let Some(first) = events.and_then(|events| events.into_iter().next()) else {
+            return Ok(None);
         };
-        self.remember(conversation, pair.clone());
-        Ok(Some(pair))
+        let setting = Setting::of(&first.body)?;
+        self.remember(conversation, setting.clone());
+        Ok(Some(setting))
     }
 }

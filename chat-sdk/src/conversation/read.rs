@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use super::{ReadError, all_exist};
 use crate::{
     erased::Ports,
-    model::{ConversationId, Member, Summary, UserId},
+    model::{ConversationId, Member, Receipts, Seq, Summary, UserId},
     policy::Verdict,
     sabotage::{self, Defect},
     store::{Events, Only, Page, Reader},
@@ -64,6 +64,19 @@ pub(crate) async fn conversation(
     }
     allowed(ports, user, conversation).await?;
     Ok(summary)
+}
+
+/// How many others have received and read up to this place.
+pub(crate) async fn receipts(
+    ports: &Ports,
+    user: &UserId,
+    conversation: ConversationId,
+    place: Seq,
+) -> Result<Receipts, ReadError> {
+    let receipts = ports.store.receipts(Reader::User(user), conversation, place).await?;
+    let receipts = receipts.ok_or(ReadError::NotMember)?;
+    allowed(ports, user, conversation).await?;
+    Ok(receipts)
 }
 
 /// A page of the members.

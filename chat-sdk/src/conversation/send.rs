@@ -1,6 +1,6 @@
 //! Writing a message, to a user or into a conversation.
 
-use super::{Peers, SendError, all_exist, error::contract, open};
+use super::{Peers, SendError, Setting, all_exist, error::contract, open};
 use crate::{
     erased::Ports,
     limits::Limits,
@@ -96,12 +96,12 @@ pub(crate) async fn plan(
         (Some(from), To::Conversation(conversation)) => {
             match peers.of(ports, conversation).await? {
                 None => return Err(SendError::NotMember),
-                Some(None) => {
+                Some(Setting::Shared(_)) => {
                     allowed(
                         ports.policy.may_send(from, conversation, message.text.as_str()).await,
                     )?;
                 }
-                Some(Some((one, other))) => {
+                Some(Setting::Direct(one, other)) => {
                     let to = if *from == one { &other } else { &one };
                     allowed(ports.policy.may_message(from, to).await)?;
                 }
@@ -125,10 +125,9 @@ pub(crate) fn conclude(peers: &Peers, written: Vec<Written>) -> Result<Sent, Sen
     let mut last = None;
     for written in written {
         if let Written::Event { event, .. } = &written
-            && let Body::Created { members, .. } = &event.body
-            && let [one, other] = &members[..]
+            && matches!(event.body, Body::Created { .. })
         {
-            peers.remember(event.conversation, Some((one.clone(), other.clone())));
+            peers.remember(event.conversation, Setting::of(&event.body)?);
         }
         last = Some(written);
     }

@@ -28,6 +28,7 @@ pub(super) enum Route {
     Send(ConversationId),
     Message(ConversationId, Seq),
     Edits(ConversationId, Seq),
+    Receipts(ConversationId, Seq),
     Reaction(ConversationId, Seq, Emoji),
     Pin(ConversationId, Seq),
     Marker(ConversationId),
@@ -62,6 +63,9 @@ impl Route {
             ["conversations", id, "messages", message, "edits"] => {
                 Self::Edits(conversation(id)?, seq(message)?)
             }
+            ["conversations", id, "messages", message, "receipts"] => {
+                Self::Receipts(conversation(id)?, seq(message)?)
+            }
             ["conversations", id, "messages", message, "reactions", emoji] => {
                 let emoji = percent_decode_str(emoji).decode_utf8().ok()?;
                 Self::Reaction(conversation(id)?, seq(message)?, Emoji::new(emoji).ok()?)
@@ -85,9 +89,12 @@ impl Route {
             Self::LogIn | Self::Register | Self::SetUp | Self::Token | Self::LogOut => {
                 &[Method::POST]
             }
-            Self::Socket | Self::Me | Self::Users | Self::Events(_) | Self::Edits(..) => {
-                &[Method::GET]
-            }
+            Self::Socket
+            | Self::Me
+            | Self::Users
+            | Self::Events(_)
+            | Self::Edits(..)
+            | Self::Receipts(..) => &[Method::GET],
             Self::Messages | Self::Conversations | Self::Members(_) | Self::Send(_) => {
                 &[Method::GET, Method::POST]
             }

@@ -2,28 +2,62 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConversationId, Edit, Event, Marker, Seq, Timestamp, Title, UserId};
+use super::{ConversationId, Edit, Event, Marker, Seq, Timestamp, Title, Topic, UserId};
 
-/// Direct or group.
+/// What sort of conversation it is; for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
     /// Two users, for ever.
     Direct,
-    /// Members who come and go, some of them owners.
+    /// Members who come and go, and write.
     Group,
+    /// Few write, many read.
+    Channel,
 }
 
-/// What a member may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+impl Kind {
+    /// As what somebody comes in, if nothing else is said.
+    #[must_use]
+    pub const fn newcomer(self) -> Role {
+        match self {
+            Self::Direct | Self::Group => Role::Member,
+            Self::Channel => Role::Reader,
+        }
+    }
+}
+
+/// What a member may do. Each may also do what those before it may.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
-    /// Reads and writes.
+    /// Reads, and leaves.
+    Reader,
+    /// Writes, and amends what they wrote.
+    #[default]
     Member,
-    /// Also adds, removes, names owners and changes the title.
+    /// Adds; removes and gives roles among those below; pins, deletes what others wrote, changes the
+    /// title and the topic.
+    Admin,
+    /// Removes whomever and gives whichever role.
     Owner,
+}
+
+impl Role {
+    /// Whether it stands above that of somebody whose seat is to be changed, or above the one to be
+    /// given. Owners also decide on owners.
+    #[must_use]
+    pub fn outranks(self, other: Self) -> bool {
+        self > other || self == Self::Owner
+    }
+
+    pub(crate) fn is_member(&self) -> bool {
+        *self == Self::Member
+    }
 }
 
 /// One member of a conversation.
@@ -43,10 +77,12 @@ pub struct Member {
 pub struct Summary {
     /// Which.
     pub conversation: ConversationId,
-    /// Direct or group.
+    /// Of which sort.
     pub kind: Kind,
-    /// Groups have one.
+    /// All but direct ones have one.
     pub title: Option<Title>,
+    /// What it is about, if that was said.
+    pub topic: Option<Topic>,
     /// Of a direct one: the other user.
     pub other: Option<UserId>,
     /// The reader's role.
@@ -73,6 +109,18 @@ impl Summary {
     /// Up to this many members a summary carries everybody's marker. Above, "read by" is a count
     /// that nobody looks at name by name, and the list would be mostly markers.
     pub const MARKERS_MAX: usize = 100;
+}
+
+/// How many have got how far. Of a conversation with more members than
+/// [`Summary::MARKERS_MAX`] this is all that is told of who read what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Receipts {
+    /// How many there are, the reader not counted.
+    pub members: u64,
+    /// How many of them have received up to there.
+    pub received: u64,
+    /// How many of them have read up to there.
+    pub read: u64,
 }
 
 /// One conversation of a user, as a connection needs it.

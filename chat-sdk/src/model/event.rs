@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     ClientKey, ConversationId, Edit, Emoji, Kind, Message, Role, Seq, Text, Timestamp, Title,
-    UserId,
+    Topic, UserId,
 };
 
 /// One entry of a conversation's log.
@@ -50,12 +50,13 @@ impl Event {
 pub enum Body {
     /// The conversation begins: always event 1.
     Created {
-        /// Direct or group.
+        /// Of which sort.
         kind: Kind,
-        /// Groups have one.
+        /// All but direct ones have one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<Title>,
-        /// The first members, the creator among them (who is the owner of a group).
+        /// The first members, the creator among them (who is the owner, unless it is direct). The
+        /// others come in as [`Kind::newcomer`] says.
         members: Vec<UserId>,
     },
     /// Somebody wrote.
@@ -68,7 +69,7 @@ pub enum Body {
         /// What it says now.
         text: Text,
     },
-    /// A message was deleted, by its author or an owner. Its text and those of its edits are gone
+    /// A message was deleted, by its author or an admin. Its text and those of its edits are gone
     /// from the store: what is read there from now on is [`Body::Erased`].
     Deleted {
         /// Which message.
@@ -104,6 +105,9 @@ pub enum Body {
     Added {
         /// Who.
         users: Vec<UserId>,
+        /// As what; who was one already keeps their role.
+        #[serde(default, skip_serializing_if = "Role::is_member")]
+        role: Role,
     },
     /// This user is no longer a member.
     Removed {
@@ -119,10 +123,15 @@ pub enum Body {
         /// Which.
         role: Role,
     },
-    /// The group has another title now.
+    /// It has another title now.
     Title {
         /// Which.
         title: Title,
+    },
+    /// It has another topic now.
+    Topic {
+        /// Which; `None`: it has none any more.
+        topic: Option<Topic>,
     },
     /// An event of a kind that this version does not know, written by a newer one: passed on as
     /// it is.
@@ -141,7 +150,7 @@ impl Body {
     #[must_use]
     pub fn arrivals(&self) -> &[UserId] {
         match self {
-            Self::Created { members: users, .. } | Self::Added { users } => users,
+            Self::Created { members: users, .. } | Self::Added { users, .. } => users,
             _ => &[],
         }
     }
@@ -181,13 +190,14 @@ impl Body {
             | Self::Left
             | Self::Role { .. }
             | Self::Title { .. }
+            | Self::Topic { .. }
             | Self::Other(_) => None,
         }
     }
 }
 
 /// The kinds this version knows, as they stand on the wire and in stores.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "created",
     "message",
     "edited",
@@ -202,6 +212,7 @@ const KNOWN: [&str; 14] = [
     "left",
     "role",
     "title",
+    "topic",
 ];
 
 // What is derived are functions of these names, of the kinds that are known.

@@ -101,11 +101,11 @@ impl<'de> Deserialize<'de> for Emoji {
 pub enum Amendment {
     /// It says this now. Its author alone may.
     Edit(Text),
-    /// Its text is gone for everybody. Its author may, and owners.
+    /// Its text is gone for everybody. Its author may, and admins.
     Delete,
     /// This emoji of the one who asks is on it (`true`) or not.
     React(Emoji, bool),
-    /// It is kept at hand for everybody (`true`) or not. In a group owners alone may.
+    /// It is kept at hand for everybody (`true`) or not. In a group or channel admins alone may.
     Pin(bool),
 }
 

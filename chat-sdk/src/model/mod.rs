@@ -11,11 +11,11 @@ pub mod message;
 pub mod text;
 pub mod time;
 
-pub use conversation::{Kind, Member, Membership, Memberships, Role, Summary};
+pub use conversation::{Kind, Member, Membership, Memberships, Receipts, Role, Summary};
 pub use event::{Body, Event};
 pub use id::{ClientKey, ConversationId, CredentialId, Epoch, InvalidId, Seq, UserId};
 pub use identity::{Identity, Profile};
 pub use marker::Marker;
 pub use message::{Amendment, Edit, Emoji, Message, MessageState, Reaction};
-pub use text::{InvalidText, Text, Title};
+pub use text::{InvalidText, Text, Title, Topic};
 pub use time::Timestamp;

@@ -108,3 +108,65 @@ impl<'de> Deserialize<'de> for Title {
         Self::new(&*title).map_err(|why| serde::de::Error::custom(format_args!("title {why}")))
     }
 }
+
+/// What a group or channel is about: 1 to 1,000 characters, lines allowed, trimmed.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// Longest topic in characters: a paragraph or two above the conversation, not a document.
+    pub const CHARS_MAX: usize = 1_000;
+
+    /// Takes the topic, trimmed, if it is one.
+    ///
+    /// # Errors
+    /// Blank, too long, or with a control character that is no line break.
+    pub fn new(topic: impl AsRef<str>) -> Result<Self, InvalidText> {
+        let topic = topic.as_ref().trim();
+        if topic.is_empty() {
+            return Err(InvalidText::Empty);
+        }
+        if topic.chars().count() > Self::CHARS_MAX {
+            return Err(InvalidText::TooManyChars(Self::CHARS_MAX));
+        }
+        if topic.chars().any(|it| it.is_control() && it != '\n') {
+            return Err(InvalidText::Control);
+        }
+        Ok(Self(Arc::from(topic)))
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Topic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let topic = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&*topic).map_err(|why| serde::de::Error::custom(format_args!("topic {why}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_may_have_lines_and_nothing_else_that_is_invisible() {
+        assert_eq!(Topic::new(" one\ntwo ").unwrap().as_str(), "one\ntwo");
+        assert_eq!(Topic::new(" \n"), Err(InvalidText::Empty));
+        assert_eq!(Topic::new("a\u{0}b"), Err(InvalidText::Control));
+        assert_eq!(Topic::new("a\tb"), Err(InvalidText::Control));
+        assert!(Topic::new("é".repeat(1_000)).is_ok());
+        assert_eq!(Topic::new("é".repeat(1_001)), Err(InvalidText::TooManyChars(1_000)));
+    }
+}

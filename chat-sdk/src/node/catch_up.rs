@@ -101,7 +101,7 @@ impl Node {
         mailbox.put(Encoded::text(&ServerFrame::Left { conversation }));
     }
 
-    /// Sends the markers of all members, where that many are of use.
+    /// Sends the markers of all members or, where there are too many, that of the reader.
     pub(super) async fn receipts(
         self: Arc<Self>,
         user: UserId,
@@ -115,6 +115,12 @@ impl Node {
         if members.len() <= Summary::MARKERS_MAX {
             for member in members {
                 let (user, marker) = (member.user, member.marker);
+                let receipt = ServerFrame::Receipt { conversation, user, marker };
+                mailbox.put(Encoded::text(&receipt));
+            }
+        } else {
+            let own = self.ports.store.conversation(&user, conversation);
+            if let Some(Summary { marker, .. }) = self.in_time(own).await? {
                 let receipt = ServerFrame::Receipt { conversation, user, marker };
                 mailbox.put(Encoded::text(&receipt));
             }

@@ -14,10 +14,11 @@ use crate::{
     bus::Topic,
     conversation::{
         amend::Amend,
+        peers::Setting,
         send::{Draft, To},
     },
     hub::Mailbox,
-    model::{ClientKey, ConversationId, Marker, Seq, UserId},
+    model::{ClientKey, ConversationId, Kind, Marker, Seq, UserId},
     policy::Verdict,
     protocol::{Code, Command, CommandId, Encoded, Problem, SendTo, ServerFrame},
     sabotage::{self, Defect},
@@ -197,7 +198,7 @@ async fn begin(
             }
         }
         Command::Typing { conversation, on } => {
-            Begun::Finished(type_(&node, &user, &mailbox, id, conversation, on))
+            Begun::Finished(type_(&node, &user, &mailbox, id, conversation, on).await)
         }
         Command::Watch { users } => Begun::Finished(watch(&node, &user, id, users).await),
         Command::Sync { conversation, after } => {
@@ -216,7 +217,7 @@ fn refused(id: Option<CommandId>, key: Option<ClientKey>, problem: Problem) -> F
     Finished { reply: Some(ServerFrame::Error { id, key, problem }), ..Finished::default() }
 }
 
-fn type_(
+async fn type_(
     node: &Arc<Node>,
     user: &UserId,
     mailbox: &Arc<Mailbox>,
@@ -230,6 +231,11 @@ fn type_(
             Some(id) => refused(Some(id), None, Problem::of(Code::NotFound)),
             None => Finished::default(),
         };
+    }
+    // In a channel thousands listen, and most cannot write. What is not known is not passed on either.
+    match node.in_time(node.peers.of(&node.ports, conversation)).await {
+        Ok(Some(Setting::Shared(Kind::Channel)) | None) | Err(_) => return done(id),
+        Ok(Some(Setting::Shared(_) | Setting::Direct(..))) => {}
     }
     let frame = Encoded::text(&ServerFrame::Typing { conversation, user: user.clone(), on });
     node.signal(conversation, &frame, Some(mailbox));

@@ -163,9 +163,14 @@ fn hear(node: &Arc<Node>, topic: &Topic, bytes: &Bytes) {
         Some(ServerFrame::Event(event)) => {
             node.deliver(&event);
         }
-        Some(ServerFrame::Receipt { conversation, user, marker }) => {
-            node.deliver_receipt(conversation, &user, marker);
-        }
+        Some(ServerFrame::Receipt { conversation, user, marker }) => match topic {
+            Topic::User(_) => {
+                node.deliver_own_receipt(conversation, &user, marker);
+            }
+            _ => {
+                node.deliver_receipt(conversation, &user, marker);
+            }
+        },
         Some(frame @ ServerFrame::Typing { conversation, .. }) => {
             node.signal(conversation, &Encoded::text(&frame), None);
         }

@@ -223,7 +223,7 @@ pub(super) fn deliver(
             let frame = node.deliver(event);
             metrics::counter!("chat_events_total").increment(1);
             // Nodes on which nobody follows the conversation yet listen for their users.
-            if let Body::Created { members: users, .. } | Body::Added { users } = &event.body {
+            if let Body::Created { members: users, .. } | Body::Added { users, .. } = &event.body {
                 for user in users {
                     node.send_to_bus(Topic::User(user.clone()), frame.clone());
                 }
@@ -232,9 +232,14 @@ pub(super) fn deliver(
             // Fails when no host listens.
             let _ = node.events.send(event.clone());
         }
-        (Written::Marker { marker, moved: true }, Some((conversation, user))) => {
+        (Written::Marker { marker, moved: true, crowd: false }, Some((conversation, user))) => {
             let frame = node.deliver_receipt(*conversation, user, *marker);
             node.send_to_bus(Topic::Conversation(*conversation), frame);
+        }
+        // In a crowd who read what is nobody's business but their own devices'.
+        (Written::Marker { marker, moved: true, crowd: true }, Some((conversation, user))) => {
+            let frame = node.deliver_own_receipt(*conversation, user, *marker);
+            node.send_to_bus(Topic::User(user.clone()), frame);
         }
         (Written::Event { .. } | Written::Marker { .. } | Written::Refused(_), _) => {}
     }

@@ -284,6 +284,22 @@ impl Node {
         frame.json()
     }
 
+    /// The same, for the devices of this member alone.
+    fn deliver_own_receipt(
+        &self,
+        conversation: ConversationId,
+        user: &UserId,
+        marker: Marker,
+    ) -> Bytes {
+        let receipt = ServerFrame::Receipt { conversation, user: user.clone(), marker };
+        let frame = Encoded::text(&receipt);
+        let mailboxes = lock(&self.registry).mailboxes(user);
+        for mailbox in mailboxes.iter().filter(|mailbox| mailbox.follows(conversation)) {
+            mailbox.put(frame.clone());
+        }
+        frame.json()
+    }
+
     /// Offers something to those who follow a conversation, and has it written to those who sleep.
     fn tell<T>(&self, conversation: ConversationId, offer: impl FnOnce(&mut Feeds) -> T) -> T {
         let (told, Aftermath { due, overflowed }) = {

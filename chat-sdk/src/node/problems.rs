@@ -31,6 +31,7 @@ impl From<&SendError> for Problem {
             SendError::ToOneself => Self::new(Code::Invalid, why.to_string()),
             SendError::NotMember => Self::new(Code::NotFound, "no such conversation"),
             SendError::NoSuchMessage => Self::new(Code::NotFound, "no such message"),
+            SendError::RoleTooLow => Self::new(Code::Forbidden, why.to_string()),
             SendError::Denied(reason) => Self::new(Code::Forbidden, reason),
             SendError::TooLong(_) => Self::new(Code::TooLarge, why.to_string()),
             SendError::KeyConflict => Self::of(Code::KeyConflict),
@@ -64,7 +65,7 @@ impl From<&ChangeError> for Problem {
     fn from(why: &ChangeError) -> Self {
         match why {
             ChangeError::NotMember => Self::new(Code::NotFound, "no such conversation"),
-            ChangeError::NotOwner => Self::new(Code::Forbidden, why.to_string()),
+            ChangeError::RoleTooLow => Self::new(Code::Forbidden, why.to_string()),
             ChangeError::Direct | ChangeError::TooMany(_) => {
                 Self::new(Code::Invalid, why.to_string())
             }
@@ -85,7 +86,7 @@ impl From<&AmendError> for Problem {
             AmendError::NotMember => Self::new(Code::NotFound, "no such conversation"),
             AmendError::NoSuchMessage => Self::new(Code::NotFound, why.to_string()),
             AmendError::KeyConflict => Self::of(Code::KeyConflict),
-            AmendError::NotAuthor | AmendError::NotOwner => {
+            AmendError::NotAuthor | AmendError::RoleTooLow => {
                 Self::new(Code::Forbidden, why.to_string())
             }
             AmendError::TooLong(_) => Self::new(Code::TooLarge, why.to_string()),

@@ -13,7 +13,7 @@ use crate::{
         read,
         send::{self, Draft, Sent},
     },
-    model::{ConversationId, Event, Marker, Member, Summary, UserId},
+    model::{ConversationId, Event, Marker, Member, Receipts, Seq, Summary, UserId},
     store::{Events, Mark, Only, Page, Write, Written},
 };
 
@@ -172,5 +172,14 @@ impl Node {
     ) -> Result<Vec<Member>, ReadError> {
         let members = read::members(&self.ports, user, conversation, after, limit);
         self.in_time(members).await
+    }
+
+    pub(crate) async fn receipts_of(
+        &self,
+        user: &UserId,
+        conversation: ConversationId,
+        place: Seq,
+    ) -> Result<Receipts, ReadError> {
+        self.in_time(read::receipts(&self.ports, user, conversation, place)).await
     }
 }

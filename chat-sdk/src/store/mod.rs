@@ -30,7 +30,7 @@ pub use self::postgres::{PostgresError, PostgresOptions, PostgresStore};
 pub use self::sqlite::{Durability, SqliteError, SqliteOptions, SqliteStore};
 use crate::model::{
     Body, ClientKey, ConversationId, Epoch, Event, Kind, Marker, Member, Memberships, MessageState,
-    Role, Seq, Summary, Timestamp, Title, UserId,
+    Receipts, Role, Seq, Summary, Timestamp, Title, UserId,
 };
 
 /// What became of a store's tables: from which version to which. Version 0 is none at all.
@@ -98,16 +98,17 @@ impl Write {
 pub struct Open {
     /// Its id.
     pub conversation: ConversationId,
-    /// Direct or group.
+    /// Of which sort.
     pub kind: Kind,
-    /// Of a group.
+    /// Of all but direct ones.
     pub title: Option<Title>,
     /// Who opens it; `None`: the system.
     pub by: Option<UserId>,
     /// The client's name for the write.
     pub key: Option<ClientKey>,
-    /// Everybody in it, the opener included. In a group the opener (or, when the system opens it,
-    /// the first member) becomes the owner; in a direct conversation both are plain members.
+    /// Everybody in it, the opener included. The opener (or, when the system opens it, the first
+    /// member) becomes the owner, and the others come in as [`Kind::newcomer`] says; in a direct
+    /// conversation both are plain members.
     pub members: Vec<UserId>,
     /// When.
     pub at: Timestamp,
@@ -126,8 +127,8 @@ pub struct Append {
     pub key: Option<ClientKey>,
     /// When.
     pub at: Timestamp,
-    /// What. [`Body::Added`], [`Body::Removed`], [`Body::Left`], [`Body::Role`] and
-    /// [`Body::Title`] change the conversation in the same transaction, and those with a
+    /// What. [`Body::Added`], [`Body::Removed`], [`Body::Left`], [`Body::Role`], [`Body::Title`] and
+    /// [`Body::Topic`] change the conversation in the same transaction, and those with a
     /// [`target`](Body::target) what is read of that message.
     pub body: Body,
 }
@@ -166,6 +167,9 @@ pub enum Written {
         marker: Marker,
         /// Whether this write moved it.
         moved: bool,
+        /// Whether more than [`Summary::MARKERS_MAX`] are members, as of the beginning of the
+        /// batch: then the others are not told.
+        crowd: bool,
     },
     /// Nothing was written, for this reason.
     Refused(Refusal),
@@ -177,8 +181,8 @@ pub enum Written {
 pub enum Refusal {
     /// There is no such conversation, or the author (or the owner of the marker) is not a member.
     NotMember,
-    /// The author is a member, but not an owner.
-    NotOwner,
+    /// The author is a member, but their role does not allow it.
+    RoleTooLow,
     /// The key was used by the same author in the same conversation for another body.
     KeyConflict,
     /// Members would remain, but no owner.
@@ -307,9 +311,11 @@ pub struct Heads {
 ///    that it requires) at that moment is refused; so is a [`Mark`]. Reads with [`Reader::User`]
 ///    answer `None` for somebody who is not a member, exactly as for a conversation that does not
 ///    exist.
-/// 7. **Membership is what the log says.** `Added` makes members (who already is one keeps role
-///    and marker; who comes back keeps their marker), `Removed` and `Left` end it, `Role` changes it,
-///    `Title` renames. A `Removed`, `Left` or `Role` that leaves members without an owner is refused
+/// 7. **Membership is what the log says.** `Added` makes members with the role it says (who already
+///    is one keeps role and marker; who comes back keeps their marker), `Removed` and `Left` end it,
+///    `Role` changes it, `Title` renames and `Topic` says what it is about. Whoever adds, removes or
+///    gives a role must [outrank](Role::outranks) the role that is given and the one that the user
+///    has, else it is refused with [`Refusal::RoleTooLow`]; everybody may give themselves a lower one. A `Removed`, `Left` or `Role` that leaves members without an owner is refused
 ///    with [`Refusal::LastOwner`] (in a direct conversation all are, so nobody leaves it); an empty
 ///    group is allowed. `Removed` and `Role` of a user who is not a member are refused with
 ///    [`Refusal::NoSuchMember`].
@@ -319,7 +325,7 @@ pub struct Heads {
 /// 10. **Text comes back as it went in**, byte for byte (it never holds U+0000).
 /// 11. **Messages are what the log says.** A reply, an edit, a deletion, an emoji or a pin of what
 ///     is no [`Body::Message`] of the log is refused with [`Refusal::NoSuchMessage`]. `Edited` is
-///     for the author alone, `Deleted` also for owners and the system ([`Refusal::NotAuthor`]);
+///     for the author alone, `Deleted` also for admins, owners and the system ([`Refusal::NotAuthor`]);
 ///     `Reacted` and `Unreacted` are a user's. What is so already is refused with
 ///     [`Refusal::NoChange`]. With a deletion the text of the message and of all its edits is
 ///     overwritten by [`Body::Erased`], wherever the store keeps it, and all emojis on it and its pin
@@ -428,4 +434,34 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&UserId>,
         limit: NonZeroU16,
     ) -> impl Future<Output = Result<Option<Vec<Member>>, StoreError>> + Send;
+
+    /// How many of the members have received and read up to `place`; a [`Reader::User`] is not
+    /// counted. `None`: not readable for this reader. By default all of them are paged through.
+    fn receipts(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        place: Seq,
+    ) -> impl Future<Output = Result<Option<Receipts>, StoreError>> + Send {
+        async move {
+            let mut receipts = Receipts::default();
+            let mut after: Option<UserId> = None;
+            loop {
+                let limit = NonZeroU16::new(1_000).unwrap_or(NonZeroU16::MIN);
+                let page = self.members(reader, conversation, after.as_ref(), limit).await?;
+                let Some(page) = page else { return Ok(None) };
+                for Member { user, marker, role: _ } in &page {
+                    if reader != Reader::User(user) {
+                        receipts.members += 1;
+                        receipts.received += u64::from(marker.received >= place);
+                        receipts.read += u64::from(marker.read >= place);
+                    }
+                }
+                match page.into_iter().last() {
+                    Some(last) => after = Some(last.user),
+                    None => return Ok(Some(receipts)),
+                }
+            }
+        }
+    }
 }

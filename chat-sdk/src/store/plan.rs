@@ -8,7 +8,7 @@ use super::{Append, Mark, Open, Refusal, Write, Written};
 use crate::{
     model::{
         Body, ClientKey, ConversationId, Emoji, Event, Kind, Marker, Role, Seq, Timestamp, Title,
-        UserId,
+        Topic, UserId,
     },
     sabotage::{self, Defect},
 };
@@ -26,6 +26,8 @@ pub(super) struct Questions {
     pub(super) seats: BTreeSet<(ConversationId, UserId)>,
     /// Where it matters how many members and owners there are.
     pub(super) counts: BTreeSet<ConversationId>,
+    /// Where it matters whether there is a [crowd](Place::crowd).
+    pub(super) crowds: BTreeSet<ConversationId>,
     /// Messages that are answered or changed.
     pub(super) messages: BTreeSet<(ConversationId, Seq)>,
     /// Those whose emojis on a message matter.
@@ -57,6 +59,7 @@ impl Questions {
                 Write::Mark(mark) => {
                     asked.conversations.insert(mark.conversation);
                     asked.seats.insert((mark.conversation, mark.user.clone()));
+                    asked.crowds.insert(mark.conversation);
                 }
             }
         }
@@ -79,7 +82,7 @@ impl Questions {
             seat(by);
         }
         match body {
-            Body::Added { users } => users.iter().for_each(|user| {
+            Body::Added { users, role: _ } => users.iter().for_each(|user| {
                 seat(user);
             }),
             Body::Removed { user } | Body::Role { user, role: _ } => {
@@ -102,6 +105,7 @@ impl Questions {
             | Body::Edited { .. }
             | Body::Erased
             | Body::Title { .. }
+            | Body::Topic { .. }
             | Body::Other(_) => {}
         }
         self.messages.extend(body.target().map(|it| (conversation, it)));
@@ -130,6 +134,9 @@ pub(super) struct Place {
     /// Where they were asked for; `members` is at least right about whether anybody remains.
     pub(super) members: u64,
     pub(super) owners: u64,
+    /// Whether there were more members than [`Summary::MARKERS_MAX`] before the batch; where it was
+    /// asked for.
+    pub(super) crowd: bool,
 }
 
 /// One who is or was a member.
@@ -163,6 +170,8 @@ pub(super) struct Touched {
     pub(super) updated_at: Option<Timestamp>,
     /// `None`: as before.
     pub(super) title: Option<Title>,
+    /// `None`: as before; `Some(None)`: none any more.
+    pub(super) topic: Option<Option<Topic>>,
 }
 
 /// A seat as it is now.
@@ -213,11 +222,13 @@ impl Plan {
         let Open { conversation, kind, title, by, key, members, at } = open;
         let owner = match kind {
             Kind::Direct => None,
-            Kind::Group => by.as_ref().filter(|by| members.contains(by)).or(members.first()),
+            Kind::Group | Kind::Channel => {
+                by.as_ref().filter(|by| members.contains(by)).or(members.first())
+            }
         };
         self.found.conversations.insert(conversation, Place::default());
         for user in &members {
-            let role = if Some(user) == owner { Role::Owner } else { Role::Member };
+            let role = if Some(user) == owner { Role::Owner } else { kind.newcomer() };
             if self.seat(conversation, user).role.is_none() {
                 self.put(conversation, user, Some(role));
             }
@@ -248,9 +259,9 @@ impl Plan {
             };
         }
         if role.is_some_and(|role| role < requires) {
-            return Err(Refusal::NotOwner);
+            return Err(Refusal::RoleTooLow);
         }
-        self.check(conversation, by.as_ref(), &body)?;
+        self.check(conversation, by.as_ref(), role, &body)?;
         self.check_target(conversation, by.as_ref(), role, &body)?;
         self.take_effect(conversation, by.as_ref(), &body);
         let event = self.push(conversation, by, key, at, body);
@@ -282,10 +293,10 @@ impl Plan {
     /// What changes with this event, but for the log itself.
     fn take_effect(&mut self, conversation: ConversationId, by: Option<&UserId>, body: &Body) {
         match body {
-            Body::Added { users } => {
+            Body::Added { users, role } => {
                 for user in users {
                     if self.seat(conversation, user).role.is_none() {
-                        self.put(conversation, user, Some(Role::Member));
+                        self.put(conversation, user, Some(*role));
                     }
                 }
             }
@@ -298,6 +309,9 @@ impl Plan {
             Body::Role { user, role } => self.put(conversation, user, Some(*role)),
             Body::Title { title } => {
                 self.touched(conversation).title = Some(title.clone());
+            }
+            Body::Topic { topic } => {
+                self.touched(conversation).topic = Some(topic.clone());
             }
             Body::Deleted { message } => self.erase((conversation, *message)),
             Body::Reacted { message, emoji } => {
@@ -319,7 +333,7 @@ impl Plan {
     fn mark(&mut self, mark: &Mark) -> Result<Written, Refusal> {
         let Mark { conversation, user, marker } = mark;
         let place = self.found.conversations.get(conversation).ok_or(Refusal::NotMember)?;
-        let head = place.head;
+        let (head, crowd) = (place.head, place.crowd);
         let seat = self.seat(*conversation, user);
         seat.role.ok_or(Refusal::NotMember)?;
         let last = sabotage::on(Defect::MarkerLastWriterWins);
@@ -330,7 +344,7 @@ impl Plan {
             self.seated(*conversation, user, Seat { marker, ..seat });
             self.touched(*conversation);
         }
-        Ok(Written::Marker { marker, moved })
+        Ok(Written::Marker { marker, moved, crowd })
     }
 
     /// Whether the change of membership that `body` means is possible.
@@ -338,8 +352,16 @@ impl Plan {
         &self,
         conversation: ConversationId,
         by: Option<&UserId>,
+        own: Option<Role>,
         body: &Body,
     ) -> Result<(), Refusal> {
+        // The system outranks everybody.
+        let outranks = |role: Role| own.is_none_or(|own| own.outranks(role));
+        if let Body::Added { users: _, role } = body
+            && !outranks(*role)
+        {
+            return Err(Refusal::RoleTooLow);
+        }
         // Who is a member no more, or with which role, once it is done.
         let (target, then) = match body {
             Body::Removed { user } => (Some(user), None),
@@ -349,6 +371,12 @@ impl Plan {
         };
         let now = target.and_then(|target| self.seat(conversation, target).role);
         let now = now.ok_or(Refusal::NoSuchMember)?;
+        // Everybody may step down.
+        let steps_down = target == by && then < Some(now);
+        let may = steps_down || (outranks(now) && then.is_none_or(outranks));
+        if !may {
+            return Err(Refusal::RoleTooLow);
+        }
         let place = self.found.conversations.get(&conversation).copied().unwrap_or_default();
         let is_owner = |role: Option<Role>| u64::from(role == Some(Role::Owner));
         let members = (place.members + u64::from(then.is_some())).saturating_sub(1);
@@ -381,7 +409,7 @@ impl Plan {
         let own = author.as_ref() == by;
         match body {
             Body::Edited { .. } if !own => Err(Refusal::NotAuthor),
-            Body::Deleted { .. } if !own && role.is_some_and(|role| role < Role::Owner) => {
+            Body::Deleted { .. } if !own && role.is_some_and(|role| role < Role::Admin) => {
                 Err(Refusal::NotAuthor)
             }
             Body::Reacted { emoji, .. } | Body::Unreacted { emoji, .. } => {
@@ -555,7 +583,8 @@ mod tests {
     /// A group of `members` with this head, whose first member is its owner.
     fn there(head: u64, members: &[&str]) -> Found {
         let mut found = Found::default();
-        let place = Place { head: Seq::new(head), members: members.len() as u64, owners: 1 };
+        let place =
+            Place { head: Seq::new(head), members: members.len() as u64, owners: 1, crowd: false };
         found.conversations.insert(ID, place);
         for (index, name) in members.iter().enumerate() {
             let role = if index == 0 { Role::Owner } else { Role::Member };
@@ -569,7 +598,7 @@ mod tests {
     fn answers(found: Found, batch: Vec<Write>) -> Vec<Result<(u64, bool), Refusal>> {
         let short = |written| match written {
             Written::Event { event, fresh } => Ok((event.seq.get(), fresh)),
-            Written::Marker { marker, moved } => Ok((marker.received.get(), moved)),
+            Written::Marker { marker, moved, .. } => Ok((marker.received.get(), moved)),
             Written::Refused(refusal) => Err(refusal),
         };
         apply(found, batch).0.into_iter().map(short).collect()
@@ -650,11 +679,15 @@ mod tests {
         let batch = vec![
             mark,
             append("bob", None, Body::Left),
-            append("ann", None, Body::Added { users: vec![user("bob"), user("ann")] }),
+            append(
+                "ann",
+                None,
+                Body::Added { users: vec![user("bob"), user("ann")], role: Role::Member },
+            ),
         ];
         let (answers, changes) = apply(there(2, &["ann", "bob"]), batch);
         let marker = Marker { received: Seq::new(2), read: Seq::new(1) };
-        assert_eq!(answers[0], Written::Marker { marker, moved: true });
+        assert_eq!(answers[0], Written::Marker { marker, moved: true, crowd: false });
         let seat = Seat { role: Some(Role::Member), marker };
         let expected = [((ID, user("bob")), Seated { seat, role: true, since: true })];
         assert_eq!(changes.seats, BTreeMap::from(expected));
@@ -668,7 +701,8 @@ mod tests {
             Write::Mark(Mark { conversation: ID, user: user(user_), marker: Marker::default() })
         };
         let (answers, changes) = apply(there(2, &["ann"]), vec![mark("ann"), mark("bob")]);
-        assert_eq!(answers[0], Written::Marker { marker: Marker::default(), moved: false });
+        let unmoved = Written::Marker { marker: Marker::default(), moved: false, crowd: false };
+        assert_eq!(answers[0], unmoved);
         assert_eq!(answers[1], Written::Refused(Refusal::NotMember));
         assert_eq!(changes, Changes::default());
     }

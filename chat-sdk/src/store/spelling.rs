@@ -20,7 +20,9 @@ pub(super) fn author(text: &str) -> Result<Option<UserId>, InvalidId> {
 
 pub(super) const fn role_text(role: Role) -> &'static str {
     match role {
+        Role::Reader => "reader",
         Role::Member => "member",
+        Role::Admin => "admin",
         Role::Owner => "owner",
     }
 }
@@ -29,7 +31,9 @@ pub(super) const fn role_text(role: Role) -> &'static str {
 pub(super) fn role(text: Option<&str>) -> Result<Option<Role>, String> {
     match text {
         None => Ok(None),
+        Some("reader") => Ok(Some(Role::Reader)),
         Some("member") => Ok(Some(Role::Member)),
+        Some("admin") => Ok(Some(Role::Admin)),
         Some("owner") => Ok(Some(Role::Owner)),
         Some(other) => Err(format!("unknown role {other:?}")),
     }
@@ -39,6 +43,7 @@ pub(super) const fn kind_text(kind: Kind) -> &'static str {
     match kind {
         Kind::Direct => "direct",
         Kind::Group => "group",
+        Kind::Channel => "channel",
     }
 }
 
@@ -46,6 +51,7 @@ pub(super) fn kind(text: &str) -> Result<Kind, String> {
     match text {
         "direct" => Ok(Kind::Direct),
         "group" => Ok(Kind::Group),
+        "channel" => Ok(Kind::Channel),
         other => Err(format!("unknown kind {other:?}")),
     }
 }

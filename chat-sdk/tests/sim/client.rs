@@ -836,7 +836,14 @@ impl Device {
                         let own = format!("/conversations/{room}/members/{}", self.user());
                         ("DELETE", own, None)
                     }
-                    _ => ("PATCH", who, Some(json!({"role": "owner"}))),
+                    8 => {
+                        let about = json!({"topic": self.rng.chance(700).then_some("sails")});
+                        ("PATCH", format!("/conversations/{room}"), Some(about))
+                    }
+                    _ => {
+                        let roles = ["owner", "owner", "admin", "member", "reader"];
+                        ("PATCH", who, Some(json!({"role": self.rng.pick(&roles)})))
+                    }
                 };
                 let what = format!("{method} {path}");
                 let op = self.town.asked(&self.name, Ask::Change { room, what });

@@ -130,7 +130,7 @@ impl FlakyStore {
         }
         if self.twist == Some(Twist::LastWriterWins) {
             for (answer, mark) in answers.iter_mut().zip(marks) {
-                if let (Written::Marker { marker, moved }, Some((room, user, said))) =
+                if let (Written::Marker { marker, moved, crowd: _ }, Some((room, user, said))) =
                     (answer, mark)
                 {
                     (*marker, *moved) = (said, true);
@@ -161,12 +161,13 @@ pub fn in_our_words(event: &Event) -> LogEvent {
         key: event.key.as_ref().map(|key| key.as_str().to_owned()),
         body: match &event.body {
             Body::Created { members, .. } => Said::Created(members.iter().map(text).collect()),
-            Body::Added { users } => Said::Added(users.iter().map(text).collect()),
+            Body::Added { users, .. } => Said::Added(users.iter().map(text).collect()),
             Body::Removed { user } => Said::Removed(text(user)),
             Body::Left => Said::Left,
             Body::Message(Message { text, .. }) => Said::Message(text.as_str().to_owned()),
             Body::Role { .. } => Said::Other("role".to_owned()),
             Body::Title { .. } => Said::Other("title".to_owned()),
+            Body::Topic { .. } => Said::Other("topic".to_owned()),
             Body::Erased => Said::Erased,
             Body::Edited { message, text } => amended("edited", *message, text.as_str()),
             Body::Deleted { message } => amended("deleted", *message, ""),

@@ -373,7 +373,13 @@ impl Server {
     pub async fn group(&self, members: &[&str]) -> ConversationId {
         let members: Vec<_> = members.iter().map(|it| user(it)).collect();
         let by = members[0].clone();
-        let group = NewGroup { by, title: Title::new("Boats").unwrap(), members, key: None };
+        let group = NewGroup {
+            by,
+            title: Title::new("Boats").unwrap(),
+            members,
+            key: None,
+            channel: false,
+        };
         self.chat.open_group(group).await.unwrap()
     }
 
@@ -630,6 +636,10 @@ pub struct Moody {
     mood: Arc<tokio::sync::watch::Sender<Mood>>,
     /// Writes that were asked for, answered or not.
     pub asked: Arc<AtomicUsize>,
+    /// How many writes the last batch held.
+    pub written: Arc<AtomicUsize>,
+    /// Everything else that was asked for, but heads and memberships, which are looked at by the clock.
+    pub read: Arc<AtomicUsize>,
     /// Answers about heads that were kept so far.
     held: Arc<tokio::sync::watch::Sender<usize>>,
     released: Arc<tokio::sync::Semaphore>,
@@ -641,6 +651,8 @@ impl Moody {
             memory: Arc::new(MemoryStore::new()),
             mood: Arc::new(tokio::sync::watch::Sender::new(Mood::Well)),
             asked: Arc::default(),
+            written: Arc::default(),
+            read: Arc::default(),
             held: Arc::new(tokio::sync::watch::Sender::new(0)),
             released: Arc::new(tokio::sync::Semaphore::new(0)),
         }
@@ -688,6 +700,7 @@ impl Store for Moody {
 
     async fn write(&self, batch: Vec<Write>) -> Result<Vec<Written>, StoreError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        self.written.store(batch.len(), Ordering::SeqCst);
         self.well(true).await?;
         let written = self.memory.write(batch).await;
         if *self.mood.borrow() == Mood::LosesAnswers {
@@ -723,6 +736,7 @@ impl Store for Moody {
         upto: Seq,
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Event>>, StoreError> {
+        self.read.fetch_add(1, Ordering::SeqCst);
         self.well(false).await?;
         self.memory.read(reader, conversation, after, upto, limit).await
     }
@@ -735,6 +749,7 @@ impl Store for Moody {
         only: Only,
         limit: NonZeroU16,
     ) -> Result<Option<store::Events>, StoreError> {
+        self.read.fetch_add(1, Ordering::SeqCst);
         self.well(false).await?;
         self.memory.page(reader, conversation, page, only, limit).await
     }
@@ -745,6 +760,7 @@ impl Store for Moody {
         after: Option<(Timestamp, ConversationId)>,
         limit: NonZeroU16,
     ) -> Result<Vec<Summary>, StoreError> {
+        self.read.fetch_add(1, Ordering::SeqCst);
         self.well(false).await?;
         self.memory.conversations(user, after, limit).await
     }
@@ -754,6 +770,7 @@ impl Store for Moody {
         user: &UserId,
         conversation: ConversationId,
     ) -> Result<Option<Summary>, StoreError> {
+        self.read.fetch_add(1, Ordering::SeqCst);
         self.well(false).await?;
         self.memory.conversation(user, conversation).await
     }
@@ -765,6 +782,7 @@ impl Store for Moody {
         after: Option<&UserId>,
         limit: NonZeroU16,
     ) -> Result<Option<Vec<Member>>, StoreError> {
+        self.read.fetch_add(1, Ordering::SeqCst);
         self.well(false).await?;
         self.memory.members(reader, conversation, after, limit).await
     }

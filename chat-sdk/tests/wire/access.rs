@@ -15,19 +15,23 @@ const DOCUMENT: &str = include_str!("../../PROTOCOL.md");
 const ROUTES: &str = include_str!("../../src/http/route.rs");
 
 /// Everybody there is, to a group.
-const ROLES: [&str; 6] = ["owner", "member", "former member", "stranger", "anonymous", "bad token"];
+const ROLES: [&str; 8] =
+    ["owner", "admin", "member", "reader", "former member", "stranger", "anonymous", "bad token"];
 
-/// For any caller, for a user, for a member, for the member who wrote the message, for an owner.
-const ANYBODY: fn(u16) -> [u16; 6] = |ok| [ok; 6];
-const USERS: fn(u16) -> [u16; 6] = |ok| [ok, ok, ok, ok, 401, 401];
-const MEMBERS: fn(u16) -> [u16; 6] = |ok| [ok, ok, 404, 404, 401, 401];
-const AUTHOR: fn(u16) -> [u16; 6] = |ok| [403, ok, 404, 404, 401, 401];
-const AUTHOR_OR_OWNER: [u16; 6] = [204, 204, 404, 404, 401, 401];
-const OWNERS: fn(u16) -> [u16; 6] = |ok| [ok, 403, 404, 404, 401, 401];
+/// For any caller, for a user, for whoever is in it, for who writes there, for the member who wrote the
+/// message, for an admin.
+const ANYBODY: fn(u16) -> [u16; 8] = |ok| [ok; 8];
+const USERS: fn(u16) -> [u16; 8] = |ok| [ok, ok, ok, ok, ok, ok, 401, 401];
+const MEMBERS: fn(u16) -> [u16; 8] = |ok| [ok, ok, ok, ok, 404, 404, 401, 401];
+const WRITERS: fn(u16) -> [u16; 8] = |ok| [ok, ok, ok, 403, 404, 404, 401, 401];
+const AUTHOR: fn(u16) -> [u16; 8] = |ok| [403, 403, ok, 403, 404, 404, 401, 401];
+const AUTHOR_OR_ADMIN: [u16; 8] = [204, 204, 204, 403, 404, 404, 401, 401];
+const ADMINS: fn(u16) -> [u16; 8] = |ok| [ok, ok, 403, 403, 404, 404, 401, 401];
+const OWNERS: fn(u16) -> [u16; 8] = |ok| [ok, 403, 403, 403, 404, 404, 401, 401];
 
 /// A row of the table: the route as PROTOCOL.md writes it, the query and body, and what each of
 /// [`ROLES`] gets. `$…` is replaced: `$other` is another member.
-fn table() -> Vec<(&'static str, &'static str, Value, [u16; 6])> {
+fn table() -> Vec<(&'static str, &'static str, Value, [u16; 8])> {
     let password = "correct horse";
     vec![
         (
@@ -52,32 +56,33 @@ fn table() -> Vec<(&'static str, &'static str, Value, [u16; 6])> {
         ("GET /conversations", "", Value::Null, USERS(200)),
         ("POST /conversations", "", json!({"kind": "direct", "user": "$other"}), USERS(200)),
         ("GET /conversations/{id}", "", Value::Null, MEMBERS(200)),
-        ("PATCH /conversations/{id}", "", json!({"title": "Ships"}), OWNERS(204)),
+        ("PATCH /conversations/{id}", "", json!({"title": "Ships", "topic": "Sails"}), ADMINS(204)),
         ("GET /conversations/{id}/events", "", Value::Null, MEMBERS(200)),
-        ("POST /conversations/{id}/messages", "", json!({"text": "hi"}), MEMBERS(201)),
+        ("POST /conversations/{id}/messages", "", json!({"text": "hi"}), WRITERS(201)),
         ("GET /conversations/{id}/messages", "?pinned=true", Value::Null, MEMBERS(200)),
         ("PATCH /conversations/{id}/messages/{message}", "", json!({"text": "ho"}), AUTHOR(204)),
-        ("DELETE /conversations/{id}/messages/{message}", "", Value::Null, AUTHOR_OR_OWNER),
+        ("DELETE /conversations/{id}/messages/{message}", "", Value::Null, AUTHOR_OR_ADMIN),
         ("GET /conversations/{id}/messages/{message}/edits", "", Value::Null, MEMBERS(200)),
+        ("GET /conversations/{id}/messages/{message}/receipts", "", Value::Null, MEMBERS(200)),
         (
             "PUT /conversations/{id}/messages/{message}/reactions/{emoji}",
             "",
             Value::Null,
-            MEMBERS(204),
+            WRITERS(204),
         ),
         (
             "DELETE /conversations/{id}/messages/{message}/reactions/{emoji}",
             "",
             Value::Null,
-            MEMBERS(204),
+            WRITERS(204),
         ),
-        ("PUT /conversations/{id}/messages/{message}/pin", "", Value::Null, OWNERS(204)),
-        ("DELETE /conversations/{id}/messages/{message}/pin", "", Value::Null, OWNERS(204)),
+        ("PUT /conversations/{id}/messages/{message}/pin", "", Value::Null, ADMINS(204)),
+        ("DELETE /conversations/{id}/messages/{message}/pin", "", Value::Null, ADMINS(204)),
         ("PUT /conversations/{id}/marker", "", json!({"read": 1}), MEMBERS(200)),
         ("GET /conversations/{id}/members", "", Value::Null, MEMBERS(200)),
-        ("POST /conversations/{id}/members", "", json!({"users": ["$former"]}), OWNERS(204)),
+        ("POST /conversations/{id}/members", "", json!({"users": ["$former"]}), ADMINS(204)),
         ("PATCH /conversations/{id}/members/{user}", "", json!({"role": "owner"}), OWNERS(204)),
-        ("DELETE /conversations/{id}/members/{user}", "", Value::Null, OWNERS(204)),
+        ("DELETE /conversations/{id}/members/{user}", "", Value::Null, ADMINS(204)),
         // Without an upgrade; sockets are the business of the other files.
         ("GET /ws", "", Value::Null, ANYBODY(426)),
     ]
@@ -116,7 +121,7 @@ fn every_route_is_documented_and_has_a_row_in_the_table_of_who_may() {
 
 struct World {
     server: Server,
-    users: [(UserId, String); 5],
+    users: [(UserId, String); 7],
 }
 
 impl World {
@@ -128,7 +133,7 @@ impl World {
         let accounts = accounts.start().await.unwrap();
         let address: IpAddr = "192.0.2.7".parse().unwrap();
         let mut users = Vec::new();
-        for name in ["owner", "member", "former", "stranger", "other"] {
+        for name in ["owner", "admin", "member", "reader", "former", "stranger", "other"] {
             let token = accounts.register(name, None, "correct horse", address).await.unwrap();
             users.push((token.user, token.token));
         }
@@ -144,16 +149,20 @@ impl World {
 
     /// A group in which everybody has the place that their role says, and the member has written.
     async fn group(&self) -> ConversationId {
-        let [owner, member, former, _, other] = &self.users;
+        let [owner, admin, member, reader, former, _, other] = &self.users;
         let group = NewGroup {
             by: owner.0.clone(),
             title: Title::new("Boats").unwrap(),
-            members: vec![member.0.clone(), former.0.clone(), other.0.clone()],
+            members: [admin, member, reader, former, other].map(|(user, _)| user.clone()).into(),
             key: None,
+            channel: false,
         };
         let group = self.server.chat.open_group(group).await.unwrap();
         let hi = Draft::new(member.0.clone(), To::Conversation(group), Text::new("hi").unwrap());
         assert_eq!(self.server.chat.send(hi).await.unwrap().event.seq.get(), 2);
+        for (user, role) in [(admin, Role::Admin), (reader, Role::Reader)] {
+            self.server.change(group, Change::SetRole(user.0.clone(), role)).await;
+        }
         self.server.change(group, Change::Remove(former.0.clone())).await;
         group
     }
@@ -171,19 +180,19 @@ async fn every_route_answers_everybody_as_the_table_says() {
             let group = world.group().await;
             let fill = |text: &str| {
                 text.replace("{id}", &group.to_string())
-                    .replace("{user}", world.user(4).as_str())
+                    .replace("{user}", world.user(6).as_str())
                     .replace("{message}", "2")
                     .replace("{emoji}", "%F0%9F%91%8D")
-                    .replace("$other", world.user(4).as_str())
-                    .replace("$former", world.user(2).as_str())
+                    .replace("$other", world.user(6).as_str())
+                    .replace("$former", world.user(4).as_str())
                     .replace("$n", &n.to_string())
             };
             let mut token = match role {
-                0..4 => Some(world.users[role].1.clone()),
-                4 => None,
+                0..6 => Some(world.users[role].1.clone()),
+                6 => None,
                 _ => Some("of.nobody.atall".to_owned()),
             };
-            if route == "POST /user/logout" && role < 4 {
+            if route == "POST /user/logout" && role < 6 {
                 // Of a token of its own, so that the others go on.
                 let fresh = Ask::new("POST", "/user/token").bearer(&token.unwrap());
                 let fresh = world.server.ask(fresh).await.json();
@@ -223,10 +232,10 @@ async fn a_stranger_cannot_tell_a_conversation_from_none() {
         for id in [&*group, nothing] {
             let path = path
                 .replace("{id}", id)
-                .replace("{user}", world.user(4).as_str())
+                .replace("{user}", world.user(6).as_str())
                 .replace("{message}", "2")
                 .replace("{emoji}", "%2B1");
-            let mut ask = Ask::new(method, &format!("{path}{query}")).bearer(&world.users[3].1);
+            let mut ask = Ask::new(method, &format!("{path}{query}")).bearer(&world.users[5].1);
             if !body.is_null() {
                 ask = ask.json(body.clone());
             }

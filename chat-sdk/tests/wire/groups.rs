@@ -69,7 +69,7 @@ async fn who_is_added_to_a_long_log_begins_at_its_head() {
         server.say("alice", To::Conversation(group), &n.to_string()).await;
     }
     let mut bob = server.connect("bob").await;
-    server.change(group, Change::Add(vec![user("bob")])).await;
+    server.change(group, Change::Add(vec![user("bob")], None)).await;
     let reset = bob.next_of("reset").await;
     assert_eq!((&reset["conversation"], &reset["head"]), (&json!(group), &json!(7)));
     server.say("alice", To::Conversation(group), "welcome").await;
@@ -168,4 +168,108 @@ async fn changes_of_a_group_are_events_in_its_log() {
         (&shown["title"], &shown["role"], &shown["member_count"]),
         (&json!("Ships"), &json!("owner"), &json!(3))
     );
+}
+
+#[tokio::test]
+async fn in_a_channel_few_write_and_nobody_is_told_who_types() {
+    let server = Server::new().await;
+    let channel = json!({"kind": "channel", "title": "News", "members": ["bob", "carol"]});
+    let open = Ask::new("POST", "/conversations").by("alice").key("k").json(channel.clone());
+    let opened = server.ask(open).await.json();
+    assert_eq!((&opened["kind"], &opened["role"]), (&json!("channel"), &json!("owner")));
+    let path = format!("/conversations/{}", opened["id"].as_str().unwrap());
+    // The key stands for the channel, and for no group.
+    let again = Ask::new("POST", "/conversations").by("alice").key("k");
+    let mut group = channel;
+    group["kind"] = json!("group");
+    assert_eq!(server.ask(again.json(group)).await.code(), "key_conflict");
+
+    let (mut alice, mut bob) = (server.connect("alice").await, server.connect("bob").await);
+    assert_eq!(server.ask(Ask::get(&path).by("bob")).await.json()["role"], json!("reader"));
+    let send = json!({
+        "type": "send", "id": "1", "key": "k", "conversation": opened["id"], "text": "me too",
+    });
+    bob.command(send.clone()).await;
+    assert_eq!(bob.next_of("error").await["problem"]["code"], json!("forbidden"));
+    for (user, typing) in [("bob", &mut bob), ("alice", &mut alice)] {
+        let signal =
+            json!({"type": "typing", "id": user, "conversation": opened["id"], "on": true});
+        typing.command(signal).await;
+        typing.next_of("done").await;
+    }
+    let write = Ask::new("PATCH", &format!("{path}/members/bob")).by("alice");
+    assert_eq!(server.ask(write.json(json!({"role": "member"}))).await.status, 204);
+    bob.command(send).await;
+    assert_eq!(bob.next_of("ack").await["duplicate"], json!(false));
+    for device in [&mut alice, &mut bob] {
+        let frames = device.so_far().await;
+        assert!(frames.iter().all(|frame| frame["type"] != "typing"), "{frames:?}");
+    }
+    // Who comes later comes as a reader, unless it is said otherwise.
+    let members = format!("{path}/members");
+    for (user, role) in [("dan", None), ("eve", Some("member"))] {
+        let mut body = json!({"users": [user]});
+        if let Some(role) = role {
+            body["role"] = json!(role);
+        }
+        let add = Ask::new("POST", &members).by("alice").json(body);
+        assert_eq!(server.ask(add).await.status, 204);
+    }
+    let listed = server.ask(Ask::get(&members).by("dan")).await.json();
+    let roles: Vec<_> = listed.as_array().unwrap().iter().map(|it| it["role"].clone()).collect();
+    assert_eq!(roles, ["owner", "member", "reader", "reader", "member"]);
+}
+
+#[tokio::test]
+async fn title_and_topic_are_changed_in_one_request_and_a_topic_is_taken_away() {
+    let server = Server::new().await;
+    let group = server.group(&["alice", "bob"]).await;
+    let mut bob = server.connect("bob").await;
+    let path = format!("/conversations/{group}");
+    let change = async |body| {
+        let ask = Ask::new("PATCH", &path).by("alice").json(body);
+        assert_eq!(server.ask(ask).await.status, 204);
+        let shown = server.ask(Ask::get(&path).by("bob")).await.json();
+        (shown["title"].clone(), shown.get("topic").cloned())
+    };
+    let shown = change(json!({"title": "Ships", "topic": "Sails\nand oars"})).await;
+    assert_eq!(shown, (json!("Ships"), Some(json!("Sails\nand oars"))));
+    assert_eq!(change(json!({"topic": null})).await, (json!("Ships"), None));
+    for expected in [
+        json!({"type": "title", "title": "Ships"}),
+        json!({"type": "topic", "topic": "Sails\nand oars"}),
+        json!({"type": "topic", "topic": null}),
+    ] {
+        assert_eq!(bob.next_of("event").await["event"], expected);
+    }
+}
+
+#[tokio::test]
+async fn in_a_crowd_a_marker_is_told_to_ones_own_devices_alone() {
+    let server = Server::new().await;
+    let many: Vec<String> = (0..99).map(|n| format!("u{n:02}")).collect();
+    let mut members = vec!["alice", "bob"];
+    members.extend(many[..98].iter().map(String::as_str));
+    let group = server.group(&members).await;
+    server.say("bob", To::Conversation(group), "hi").await;
+    let (mut phone, mut laptop) = (server.connect("alice").await, server.connect("alice").await);
+    let mut bob = server.connect("bob").await;
+    let mark = json!({"type": "mark", "id": "m", "conversation": group, "read": 2});
+
+    // A hundred: everybody is told.
+    phone.command(mark.clone()).await;
+    assert_eq!(bob.next_of("receipt").await["user"], json!("alice"));
+    assert_eq!(laptop.next_of("receipt").await["read"], json!(2));
+
+    server.change(group, Change::Add(vec![user(&many[98])], None)).await;
+    for read in 3..5 {
+        let mut mark = mark.clone();
+        mark["read"] = json!(read);
+        server.say("bob", To::Conversation(group), "more").await;
+        phone.up_to("done").await;
+        phone.command(mark).await;
+        let receipt = laptop.next_of("receipt").await;
+        assert_eq!((&receipt["user"], &receipt["read"]), (&json!("alice"), &json!(read)));
+    }
+    assert_eq!(of(&bob.so_far().await, "receipt"), 0);
 }

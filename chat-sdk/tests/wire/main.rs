@@ -23,6 +23,7 @@ mod resume;
 mod groups;
 mod credentials;
 mod drain;
+mod crowd;
 mod crowding;
 mod slow_reader;
 mod nodes;

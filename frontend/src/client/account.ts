@@ -8,6 +8,7 @@ import type { LoggedEvent, ServerFrame } from "../protocol";
 import { createStore, derive } from "../store";
 import { ChatSocket, type CloseReason, type Renewal } from "../ws";
 import { remedy } from "../ws/closing";
+import { Amender } from "./amender";
 import { connectionView } from "./connection";
 import { Directory, type ListState } from "./directory";
 import { Drafts } from "./drafts";
@@ -45,6 +46,7 @@ export class Account {
   readonly profiles: Profiles;
   readonly drafts: Drafts;
   readonly sender: Sender;
+  readonly amender: Amender;
   readonly rooms: Rooms;
   readonly directory: Directory;
   readonly signals: Signals;
@@ -86,6 +88,7 @@ export class Account {
     this.profiles.remember([options.me]);
     this.drafts = new Drafts(env.storage, env.tabs, me);
     this.sender = new Sender(env, me, write);
+    this.amender = new Amender({ now, after, write, newKey: () => env.newKey() });
     this.marks = new Marks(after, write);
     this.signals = new Signals({ now, after, write });
     this.directory = new Directory({
@@ -103,6 +106,7 @@ export class Account {
       me,
       summaries,
       outbox: this.sender.outbox,
+      amendments: this.amender.pending,
       applied: (room, applied) => this.applied(room, applied),
       opened: (room) => this.opened(room),
     });
@@ -167,6 +171,7 @@ export class Account {
     this.directory.end();
     this.profiles.end();
     this.sender.end();
+    this.amender.end();
     this.socket.close();
   }
 
@@ -203,6 +208,7 @@ export class Account {
         break;
       case "error":
         if (frame.key !== null) this.sender.refused(frame.key, frame.problem);
+        else if (frame.id !== null) this.amender.refused(frame.id, frame.problem);
         break;
       case "receipt":
         this.directory.merge(frame.conversation, frame.marker);
@@ -221,6 +227,8 @@ export class Account {
         this.holes.compare(frame.heads);
         break;
       case "done":
+        this.amender.done(frame.id);
+        break;
       case "drain":
       case "expiring":
         break;
@@ -252,6 +260,7 @@ export class Account {
     this.watchPeers();
     this.marks.connect();
     this.sender.connect(state.at === "open" ? state.welcome.limits.commandsInFlightMax : 1);
+    this.amender.connect();
     for (const room of this.rooms.all()) if (room.watchers > 0) this.rooms.look(room);
     void this.directory.load().then(() => this.holes.verify());
     this.keeper.soon();
@@ -281,7 +290,8 @@ export class Account {
     // Next in line: it takes its place now. Otherwise the ordered stream brings it behind the others.
     if (send !== undefined && position > 0 && seq === position + 1) {
       const from = this.options.me.userId;
-      this.rooms.take({ conversation, seq, at, from, key, event: { type: "message", text: send.text } });
+      const { text, replyTo } = send;
+      this.rooms.take({ conversation, seq, at, from, key, event: { type: "message", text, ...(replyTo === undefined ? {} : { replyTo }) } });
     }
   }
 
@@ -290,7 +300,9 @@ export class Account {
   private applied(room: Room, { fresh, seen, hole }: Parameters<RoomsOptions["applied"]>[1]): void {
     const { id } = room;
     const { position, ahead } = room.log.get();
-    this.sender.landed(this.ownKeys([...seen, ...fresh]));
+    const keys = this.ownKeys([...seen, ...fresh]);
+    this.sender.landed(keys);
+    this.amender.landed(keys);
     if (hole !== null) this.holes.found(room, Math.max(ahead.at(-1)?.seq ?? 0, hole + 1));
     this.holes.reached(room);
     if (position > 0) this.socket.reached(id, position);
@@ -344,6 +356,7 @@ export class Account {
     if (lostAt === null) this.lostAt.set(now());
     this.justBack.set(false);
     this.sender.disconnect();
+    this.amender.disconnect();
     this.marks.disconnect();
     this.signals.disconnect();
     this.holes.disconnect();

@@ -3,12 +3,14 @@
 import type { Api } from "../api";
 import { unsent } from "../model/outbox";
 import type {
+  Amendment,
   ChatClient,
   ConnectionView,
   ConversationId,
   ConversationItem,
   Member,
   Outcome,
+  Pins,
   Profile,
   ProblemView,
   Readable,
@@ -16,8 +18,9 @@ import type {
   SessionView,
   Timeline,
   UserId,
+  Version,
 } from "../model/types";
-import { clientKey, type Conversation, type Token } from "../protocol";
+import { clientKey, type Conversation, type Token, type Role } from "../protocol";
 import { constant, createStore, follow } from "../store";
 import type { CloseReason, Renewal } from "../ws";
 import { Account, type ListView } from "./account";
@@ -27,6 +30,8 @@ import { SessionStorage, type Session } from "./session";
 const SIGNED_OUT: ConnectionView = { at: "stopped", reason: "signed-out", detail: "" };
 const NO_TIMELINE: Timeline = { entries: [], older: "more", loaded: false, read: 0, head: 0 };
 const NOT_SIGNED_IN: ProblemView = { code: "unauthenticated", message: "Sign in first.", retryAfterMs: null };
+const SIGNED_OUT_FAILURE = { ok: false, problem: NOT_SIGNED_IN } as const;
+const NO_PINS: Pins = { state: "loading", messages: [] };
 const UNSENT: ProblemView = {
   code: "unsent",
   message: "Some messages have not been sent yet. Signing out deletes them.",
@@ -41,6 +46,7 @@ export class Chat implements ChatClient {
   private readonly timelines = new Map<ConversationId, Readable<Timeline>>();
   private readonly profileViews = new Map<UserId, Readable<Profile | null>>();
   private readonly memberViews = new Map<ConversationId, Readable<Member[]>>();
+  private readonly pinViews = new Map<ConversationId, Readable<Pins>>();
   private renewing: Promise<Renewal> | null = null;
 
   readonly session: Readable<SessionView> = this.view;
@@ -77,6 +83,10 @@ export class Chat implements ChatClient {
     return cached(this.memberViews, conversation, () =>
       this.ofAccount<Member[]>((account) => account.rooms.room(conversation).memberView, []),
     );
+  }
+
+  pins(conversation: ConversationId): Readable<Pins> {
+    return cached(this.pinViews, conversation, () => this.ofAccount<Pins>((account) => account.rooms.room(conversation).pins, NO_PINS));
   }
 
   // ---- signing in and out ----
@@ -196,10 +206,10 @@ export class Chat implements ChatClient {
     return this.adopt(await this.api.openDirect(user));
   }
 
-  async createGroup(title: string, members: UserId[]): Promise<Outcome<ConversationId>> {
+  async createGroup(title: string, members: UserId[], kind: "group" | "channel"): Promise<Outcome<ConversationId>> {
     const key = clientKey(this.env.newKey());
     if (key === null) throw new Error("a new key is printable and short");
-    return this.adopt(await this.api.createGroup(key, title, members));
+    return this.adopt(await this.api.createGroup(key, { kind, title, members }));
   }
 
   addMembers(conversation: ConversationId, users: UserId[]): Promise<Outcome<null>> {
@@ -210,12 +220,16 @@ export class Chat implements ChatClient {
     return this.api.removeMember(conversation, user);
   }
 
-  setRole(conversation: ConversationId, user: UserId, role: "owner" | "member"): Promise<Outcome<null>> {
+  setRole(conversation: ConversationId, user: UserId, role: Role): Promise<Outcome<null>> {
     return this.api.setRole(conversation, user, role);
   }
 
   setTitle(conversation: ConversationId, title: string): Promise<Outcome<null>> {
     return this.api.setTitle(conversation, title);
+  }
+
+  setTopic(conversation: ConversationId, topic: string | null): Promise<Outcome<null>> {
+    return this.api.setTopic(conversation, topic);
   }
 
   async leave(conversation: ConversationId): Promise<Outcome<null>> {
@@ -232,8 +246,22 @@ export class Chat implements ChatClient {
 
   // ---- messages ----
 
-  send(conversation: ConversationId, text: string): void {
-    this.account.get()?.sender.send(conversation, text);
+  send(conversation: ConversationId, text: string, replyTo?: Seq): void {
+    this.account.get()?.sender.send(conversation, text, replyTo);
+  }
+
+  amend(conversation: ConversationId, message: Seq, amendment: Amendment): Promise<Outcome<null>> {
+    const account = this.account.get();
+    return account === null ? Promise.resolve(SIGNED_OUT_FAILURE) : account.amender.amend(conversation, message, amendment);
+  }
+
+  versions(conversation: ConversationId, message: Seq): readonly Version[] {
+    return this.account.get()?.rooms.room(conversation).versions(message) ?? [];
+  }
+
+  reach(conversation: ConversationId, message: Seq): Promise<Outcome<null>> {
+    const rooms = this.account.get()?.rooms;
+    return rooms === undefined ? Promise.resolve(SIGNED_OUT_FAILURE) : rooms.reach(rooms.room(conversation), message);
   }
 
   retry(_conversation: ConversationId, key: string): void {

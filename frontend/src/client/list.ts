@@ -33,11 +33,12 @@ export function items(of: ListOf, previous: readonly ConversationItem[]): Conver
 }
 
 function itemOf(summary: Summary, send: Send | undefined, of: ListOf): ConversationItem {
-  const { id, kind, peer, memberCount, role, updatedAt, unread } = summary;
+  const { id, kind, topic, peer, memberCount, role, updatedAt, unread } = summary;
   const nameOf = (user: UserId): string => of.profiles.get(user)?.displayName ?? "";
   return {
     id,
     kind,
+    topic,
     name: peer === null ? (summary.title ?? "") : nameOf(peer),
     peer,
     memberCount,

@@ -2,11 +2,15 @@
 // what of it is on screen. Knows how to load; what events mean to others it hands on.
 import type { Api } from "../api";
 import { membersAfter, membersWithMarker, messageStates, type MemberList, type Summary } from "../model/conversations";
-import { entries } from "../model/entries";
+import type { Amendments } from "../model/amendments";
+import { entries, held } from "../model/entries";
+import { fold } from "../model/fold";
 import type { Outbox } from "../model/outbox";
+import { pinnedNow } from "../model/pins";
+import { NOT_HERE, TOO_FAR_BACK, UNREACHABLE } from "../model/problems";
 import { applyEvent, applyPage, emptyLog, startReached, type Applied, type Log } from "../model/timeline";
-import type { ConversationId, Member, OlderPages, Readable, Seq, Timeline, UserId } from "../model/types";
-import type { LoggedEvent, MarkerOf, MemberOf } from "../protocol";
+import type { ConversationId, Member, OlderPages, Outcome, Pins, Quote, Readable, Seq, Timeline, UserId, Version } from "../model/types";
+import type { LoggedEvent, MarkerOf, MemberOf, PageBody } from "../protocol";
 import { createStore, derive, type Store } from "../store";
 
 export interface RoomsOptions {
@@ -14,6 +18,8 @@ export interface RoomsOptions {
   me: UserId;
   summaries: Readable<ReadonlyMap<ConversationId, Summary>>;
   outbox: Readable<Outbox>;
+  /** Changes of messages that are on their way. */
+  amendments: Readable<Amendments>;
   /** `fresh` took their place at the end of the log, in order; `seen` came, new or not. */
   applied: (room: Room, applied: { fresh: readonly LoggedEvent[]; seen: readonly LoggedEvent[]; hole: Seq | null }) => void;
   /** Somebody looks at it who has not before. */
@@ -26,17 +32,30 @@ export interface Room {
   readonly older: Store<OlderPages>;
   readonly loaded: Store<boolean>;
   readonly members: Store<MemberList>;
+  /** Messages that are quoted and older than the run. */
+  readonly quoted: Store<ReadonlyMap<Seq, Quote>>;
   readonly timeline: Readable<Timeline>;
+  readonly pins: Readable<Pins>;
+  readonly versions: (message: Seq) => readonly Version[];
   readonly memberView: Readable<Member[]>;
   /** How many parts of the screen look at it. */
   watchers: number;
   newest: "stale" | "loading" | "fresh";
   memberList: "unknown" | "loading" | "known";
+  readonly pinPage: Store<PageBody | "loading" | "failed">;
+  pinWatchers: number;
+  pinsLoading: boolean;
+  /** The older page that is on its way. */
+  olderPage: Promise<void> | null;
+  /** Quoted messages that were asked for. */
+  readonly asked: Set<Seq>;
   /** Counts the fresh starts: a page that was asked for before one has no place after it. */
   life: number;
 }
 
 const MEMBER_PAGES_MAX = 20;
+/** How far back a jump goes: two thousand events are a few seconds, and more rows than anybody scrolls. */
+const REACH_PAGES_MAX = 40;
 
 export class Rooms {
   private readonly rooms = new Map<ConversationId, Room>();
@@ -83,6 +102,11 @@ export class Rooms {
     room.older.set("more");
     room.newest = "stale";
     room.memberList = "unknown";
+    room.quoted.set(new Map());
+    room.asked.clear();
+    room.olderPage = null;
+    if (room.pinWatchers > 0) void this.loadPins(room);
+    else room.pinPage.set("loading");
   }
 
   /** From here on, after the server gave up on what lies between, or another epoch began. */
@@ -104,7 +128,27 @@ export class Rooms {
     if (room.newest === "stale") void this.loadNewest(room);
   }
 
-  async loadOlder(room: Room): Promise<void> {
+  loadOlder(room: Room): Promise<void> {
+    room.olderPage ??= this.fetchOlder(room).finally(() => {
+      room.olderPage = null;
+    });
+    return room.olderPage;
+  }
+
+  /** Until the message is held. */
+  async reach(room: Room, message: Seq): Promise<Outcome<null>> {
+    for (let page = 0; page < REACH_PAGES_MAX; page += 1) {
+      if (held(room.log.get().run, message) !== undefined) return { ok: true, value: null };
+      const first = room.log.get().run[0]?.seq;
+      if (room.older.get() === "start-reached" || (first !== undefined && message > first)) return { ok: false, problem: NOT_HERE };
+      await this.loadOlder(room);
+      if (this.ended) return { ok: false, problem: NOT_HERE };
+      if (room.older.get() === "failed") return { ok: false, problem: UNREACHABLE };
+    }
+    return { ok: false, problem: TOO_FAR_BACK };
+  }
+
+  private async fetchOlder(room: Room): Promise<void> {
     const first = room.log.get().run[0]?.seq;
     if (first === undefined) return this.loadNewest(room);
     if (room.older.get() === "loading" || room.older.get() === "start-reached") return;
@@ -154,6 +198,53 @@ export class Rooms {
     room.log.set(log);
     if (room.memberList === "known") room.members.update((members) => fresh.reduce(membersAfter, members));
     this.options.applied(room, { fresh, seen, hole });
+    if (room.watchers > 0) this.wantQuoted(room);
+    this.checkPins(room);
+  }
+
+  /** What is answered and not held: asked for once each, one by one. */
+  private wantQuoted(room: Room): void {
+    const { run } = room.log.get();
+    for (const { event } of run) {
+      if (event.type !== "message" || event.replyTo === undefined || room.asked.has(event.replyTo)) continue;
+      if (held(run, event.replyTo) !== undefined) continue;
+      room.asked.add(event.replyTo);
+      void this.loadQuoted(room, event.replyTo);
+    }
+  }
+
+  private async loadQuoted(room: Room, seq: Seq): Promise<void> {
+    const { life } = room;
+    const page = await this.options.api.around(room.id, seq);
+    if (this.ended || room.life !== life) return;
+    if (!page.ok) {
+      room.asked.delete(seq);
+      return;
+    }
+    const found = page.value.messages.find((message) => message.seq === seq);
+    const quote: Quote =
+      found?.event.type === "message"
+        ? { seq, from: found.from, text: found.event.text, state: "said" }
+        : { seq, from: null, text: "", state: "deleted" };
+    room.quoted.update((quoted) => new Map(quoted).set(seq, quote));
+  }
+
+  private async loadPins(room: Room): Promise<void> {
+    if (room.pinsLoading) return;
+    room.pinsLoading = true;
+    if (room.pinPage.get() === "failed") room.pinPage.set("loading");
+    const page = await this.options.api.pinned(room.id);
+    room.pinsLoading = false;
+    if (this.ended) return;
+    if (page.ok) room.pinPage.set(page.value);
+    else if (room.pinPage.get() === "loading") room.pinPage.set("failed");
+  }
+
+  private checkPins(room: Room): void {
+    const page = room.pinPage.get();
+    if (room.pinWatchers === 0 || page === "loading" || page === "failed") return;
+    const { run } = room.log.get();
+    if (pinnedNow(page, run, fold(run, [], this.options.me)).stale) void this.loadPins(room);
   }
 
   private async loadMembers(room: Room): Promise<void> {
@@ -179,14 +270,19 @@ export class Rooms {
   }
 
   private create(id: ConversationId): Room {
-    const { me, summaries, outbox, opened } = this.options;
+    const { me, summaries, outbox, amendments, opened } = this.options;
     const log = createStore<Log>(emptyLog(0));
     const older = createStore<OlderPages>("more");
     const loaded = createStore(false);
     const members = createStore<MemberList>(new Map());
     // Its own source: what happens in other conversations does not make this one look at itself.
     const listed = derive<Summary | null>([summaries], () => summaries.get().get(id) ?? null);
-    const view = derive<Timeline>([log, older, loaded, listed, outbox], (previous) => {
+    const quoted = createStore<ReadonlyMap<Seq, Quote>>(new Map());
+    const pinPage = createStore<PageBody | "loading" | "failed">("loading");
+    const folded = derive([log, amendments], () =>
+      fold(log.get().run, amendments.get().filter((each) => each.conversation === id), me),
+    );
+    const view = derive<Timeline>([log, older, loaded, listed, outbox, folded, quoted], (previous) => {
       const summary = listed.get();
       const next: Timeline = {
         entries: entries(
@@ -195,6 +291,8 @@ export class Rooms {
             pending: outbox.get().filter((send) => send.conversation === id),
             me,
             stateOf: messageStates(summary),
+            folded: folded.get(),
+            quoted: quoted.get(),
           },
           previous?.entries ?? [],
         ),
@@ -208,9 +306,25 @@ export class Rooms {
     const memberView = derive<Member[]>([members], () =>
       [...members.get().values()].map(({ user, role, received, read }) => ({ user, role, marker: { received, read } })),
     );
+    const pinView = derive<Pins>([pinPage, log, folded], () => {
+      const page = pinPage.get();
+      if (page === "loading" || page === "failed") return { state: page, messages: [] };
+      return { state: "ready", messages: pinnedNow(page, log.get().run, folded.get()).messages };
+    });
     const room: Room = {
       id,
       log,
+      quoted,
+      pinPage,
+      pinWatchers: 0,
+      pinsLoading: false,
+      olderPage: null,
+      asked: new Set(),
+      versions: (message) => {
+        const said = held(log.get().run, message);
+        if (said?.event.type !== "message") return [];
+        return [{ text: said.event.text, at: said.at }, ...(folded.get().get(message)?.edits ?? [])];
+      },
       older,
       loaded,
       members,
@@ -226,9 +340,22 @@ export class Rooms {
           if (room.watchers === 1) {
             opened(room);
             this.look(room);
+            this.wantQuoted(room);
           }
           return () => {
             room.watchers -= 1;
+            end();
+          };
+        },
+      },
+      pins: {
+        get: pinView.get,
+        subscribe: (listener) => {
+          const end = pinView.subscribe(listener);
+          room.pinWatchers += 1;
+          if (room.pinWatchers === 1) void this.loadPins(room);
+          return () => {
+            room.pinWatchers -= 1;
             end();
           };
         },

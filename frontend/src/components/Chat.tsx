@@ -1,8 +1,8 @@
 // The main screen: list, conversation, details. Composes; the parts know the rest.
 import clsx from "clsx";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useAnnounce } from "../a11y/Announcer";
-import { ONE_PANE, useMediaQuery } from "../a11y/useMediaQuery";
+import { ONE_PANE, useMediaQuery, WIDE } from "../a11y/useMediaQuery";
 import { focusRegion } from "../a11y/regions";
 import { MOD, useShortcuts } from "../a11y/useShortcuts";
 import { useChat } from "../hooks/ChatProvider";
@@ -10,7 +10,7 @@ import { useConnection } from "../hooks/useConnection";
 import { useConversations } from "../hooks/useConversations";
 import type { ConversationId, ConversationItem, Profile } from "../model/types";
 import { ConnectionBar, spokenConnection } from "./ConnectionBar";
-import { Conversation } from "./Conversation";
+import { Conversation, type ConversationHandle } from "./Conversation";
 import { ErrorBoundary } from "./ErrorBoundary";
 import type { Layer } from "./Layers";
 import { Sidebar } from "./Sidebar";
@@ -60,6 +60,8 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
   const connection = useConnection();
   const announce = useAnnounce();
   const onePane = useMediaQuery(ONE_PANE);
+  const wide = useMediaQuery(WIDE);
+  const conversation = useRef<ConversationHandle>(null);
   const [layer, setLayer] = useState<Layer>(null);
   const [details, setDetails] = useState(false);
   const open = items.find((item) => item.id === selected) ?? null;
@@ -124,7 +126,7 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
       >
         <ErrorBoundary resetKey={selected ?? ""} onBack={back}>
           {open !== null ? (
-            <Conversation key={open.id} item={open} detailsOpen={details} onDetails={() => setDetails(!details)} onBack={back} />
+            <Conversation key={open.id} ref={conversation} item={open} detailsOpen={details} onDetails={() => setDetails(!details)} onBack={back} />
           ) : (
             <>
               {!onePane && <ConnectionBar connection={connection} onRetry={retry} onReload={() => window.location.reload()} />}
@@ -136,7 +138,16 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
       {open !== null && details && (
         <ErrorBoundary resetKey={open.id}>
           <Suspense>
-            <Details item={open} onClose={() => setDetails(false)} onLeft={() => { setDetails(false); back(); }} />
+            <Details
+              item={open}
+              onJump={(seq) => {
+                // A sheet would stand before what was asked for.
+                if (!wide) setDetails(false);
+                conversation.current?.jumpTo(seq);
+              }}
+              onClose={() => setDetails(false)}
+              onLeft={() => { setDetails(false); back(); }}
+            />
           </Suspense>
         </ErrorBoundary>
       )}

@@ -1,31 +1,52 @@
 // The open conversation: header, connection, messages, composer. Mounted anew for each conversation.
-import { useCallback, useRef } from "react";
+import { useCallback, useImperativeHandle, useRef, useState, type Ref } from "react";
+import { useAnnounce } from "../a11y/Announcer";
 import { useShortcuts } from "../a11y/useShortcuts";
 import { useTypeAnywhere } from "../a11y/useTypeAnywhere";
 import { useChat } from "../hooks/ChatProvider";
 import { useConnection } from "../hooks/useConnection";
 import { useReadable } from "../hooks/useReadable";
 import { useTimeline } from "../hooks/useTimeline";
-import type { ConversationItem } from "../model/types";
+import type { ConversationItem, TimelineEntry, TimelineMessage } from "../model/types";
 import { Composer, type ComposerHandle } from "./composer/Composer";
+import { ComposerStrip } from "./composer/ComposerStrip";
 import { TypingLine } from "./composer/TypingLine";
 import { ConnectionBar } from "./ConnectionBar";
 import { ConversationHeader } from "./ConversationHeader";
 import { ErrorBoundary } from "./ErrorBoundary";
+import { mayWrite } from "../model/permissions";
 import { MessageList, type MessageListHandle } from "./messages/MessageList";
 import { useAnnounceTimeline } from "./messages/useAnnounceTimeline";
+import { useMessageActions } from "./messages/useMessageActions";
+import { Notice, type Trouble } from "./Notice";
 import { MessagesSkeleton } from "./ui/Skeleton";
+
+/** What other parts of the screen may ask of it. */
+export interface ConversationHandle {
+  jumpTo(seq: number): void;
+}
+
+/** What the composer is for right now. */
+type Writing = { at: "plain" } | { at: "reply"; seq: number } | { at: "edit"; seq: number; text: string };
+
+const PLAIN: Writing = { at: "plain" };
+
+function messageAt(entries: TimelineEntry[], seq: number): TimelineMessage | null {
+  const found = entries.find((entry) => entry.seq === seq);
+  return found?.kind === "message" && !found.deleted ? found : null;
+}
 
 interface ConversationProps {
   item: ConversationItem;
   detailsOpen: boolean;
   onDetails: () => void;
   onBack: () => void;
+  ref?: Ref<ConversationHandle>;
 }
 
 const reload = () => window.location.reload();
 
-export function Conversation({ item, detailsOpen, onDetails, onBack }: ConversationProps) {
+export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: ConversationProps) {
   const chat = useChat();
   const { id } = item;
   const timeline = useTimeline(id);
@@ -35,10 +56,58 @@ export function Conversation({ item, detailsOpen, onDetails, onBack }: Conversat
   const list = useRef<MessageListHandle>(null);
   useAnnounceTimeline(timeline);
 
+  const announce = useAnnounce();
+  const [trouble, setTrouble] = useState<Trouble | null>(null);
+  const [writing, setWriting] = useState<Writing>(PLAIN);
+  const target = writing.at === "plain" ? null : messageAt(timeline.entries, writing.seq);
+  // Deleted meanwhile: then there is nothing to answer or to change.
+  const doing = target === null ? PLAIN : writing;
+
   const write = useCallback(() => composer.current?.focus(), []);
+  const jumpTo = async (seq: number) => {
+    const outcome = await chat.reach(id, seq);
+    if (outcome.ok) list.current?.jumpTo(seq);
+    else {
+      setTrouble({ text: outcome.problem.message });
+      announce.assertive(outcome.problem.message);
+    }
+  };
+  useImperativeHandle(ref, () => ({ jumpTo: (seq) => void jumpTo(seq) }));
+
+  const stop = () => {
+    setWriting(PLAIN);
+    write();
+  };
+  const { actions, mayDo, onKey, saveEdit, layers } = useMessageActions({
+    item,
+    timeline,
+    onReply: (message) => {
+      if (message.seq !== null) setWriting({ at: "reply", seq: message.seq });
+      write();
+    },
+    onEdit: (message, text = message.text) => {
+      setTrouble(null);
+      if (message.seq !== null) setWriting({ at: "edit", seq: message.seq, text });
+    },
+    onJump: (seq) => void jumpTo(seq),
+    onTrouble: setTrouble,
+  });
+  const editLast = () => {
+    const last = timeline.entries.findLast((entry) => entry.kind === "message" && mayDo(entry).edit);
+    if (last?.kind === "message") actions.edit(last);
+  };
+  const send = (text: string) => {
+    if (doing.at === "edit") {
+      if (target !== null && text !== target.text) saveEdit(target, text);
+    } else if (doing.at === "reply") chat.send(id, text, doing.seq);
+    else chat.send(id, text);
+    setWriting(PLAIN);
+  };
+
   useTypeAnywhere(write);
   useShortcuts({
     Escape: () => {
+      if (doing.at !== "plain") return stop();
       list.current?.markRead();
       list.current?.jumpToLatest();
       write();
@@ -71,12 +140,15 @@ export function Conversation({ item, detailsOpen, onDetails, onBack }: Conversat
               label={`Messages with ${item.name}`}
               timeline={timeline}
               unread={item.unread}
-              showAuthors={item.kind === "group"}
-              beginning={item.kind === "group" ? `This is the beginning of “${item.name}”.` : `This is the beginning of your chat with ${item.name}.`}
+              showAuthors={item.kind !== "direct"}
+              beginning={item.kind !== "direct" ? `This is the beginning of “${item.name}”.` : `This is the beginning of your chat with ${item.name}.`}
               onLoadOlder={loadOlder}
               onMarkRead={markRead}
               onRetry={retry}
               onDelete={discard}
+              mayDo={mayDo}
+              actions={actions}
+              onKey={onKey}
               onLeave={write}
             />
           ) : (
@@ -85,17 +157,29 @@ export function Conversation({ item, detailsOpen, onDetails, onBack }: Conversat
         </ErrorBoundary>
       </div>
       <TypingLine who={item.typing} />
+      {trouble !== null && <Notice trouble={trouble} onClose={() => { setTrouble(null); write(); }} />}
       <div data-region="composer">
-        <Composer
+        {!mayWrite(item) && doing.at === "plain" ? (
+          <p className="border-t border-line px-4 py-4 text-center text-[0.875rem] text-muted">You can read here, but not write.</p>
+        ) : <Composer
+          // An edit has a text of its own; the draft comes back after it.
+          key={doing.at === "edit" ? `edit-${doing.seq}` : "write"}
           ref={composer}
           to={item.name}
-          draft={chat.draft(id)}
+          editing={doing.at === "edit"}
+          above={doing.at !== "plain" && target !== null && (
+            <ComposerStrip doing={doing.at} message={target} onJump={() => void jumpTo(doing.seq)} onCancel={stop} />
+          )}
+          draft={doing.at === "edit" ? doing.text : chat.draft(id)}
           limits={limits}
-          onDraft={(text) => chat.setDraft(id, text)}
-          onSend={(text) => chat.send(id, text)}
+          onDraft={(text) => { if (doing.at !== "edit") chat.setDraft(id, text); }}
+          onSend={send}
           onTyping={(on) => chat.setTyping(id, on)}
-        />
+          onEditLast={editLast}
+          onCancel={doing.at === "plain" ? undefined : stop}
+        />}
       </div>
+      <ErrorBoundary>{layers}</ErrorBoundary>
     </>
   );
 }

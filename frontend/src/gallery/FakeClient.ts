@@ -1,8 +1,11 @@
 // A ChatClient without a server, for the gallery and for component tests: shows what it is given,
 // and does what one does with it, at once.
 import type {
-  ChatClient, ConnectionView, ConversationId, ConversationItem, Member, Outcome, Profile, Readable, SessionView, Timeline, TimelineEntry, UserId,
+  Amendment, ChatClient, ConnectionView, ConversationId, ConversationItem, Member, Outcome, Pins, Profile, Readable, SessionView, Timeline, TimelineEntry,
+  TimelineMessage, UserId, Version,
 } from "../model/types";
+import { fold, UNCHANGED } from "../model/fold";
+import { clientKey, type Role } from "../protocol";
 import { everybody, me } from "./people";
 
 class Cell<T> implements Readable<T> {
@@ -26,6 +29,7 @@ export interface World {
   listState: "loading" | "ready" | "failed";
   timelines: Map<ConversationId, Timeline>;
   members: Member[];
+  pins: Pins;
   /** What every verb that can fail answers; null: they succeed. */
   refusal: { code: string; message: string; retryAfterMs: number | null } | null;
   /** An older page, asked for by `loadOlder`. */
@@ -34,6 +38,7 @@ export interface World {
 
 const emptyTimeline: Timeline = { entries: [], older: "start-reached", loaded: true, read: 0, head: 0 };
 const OLDER_DELAY_MS = 300;
+const PLAIN = { editedAt: null, deleted: false, quote: null, reactions: [], pinned: false, amending: false } as const;
 
 export class FakeClient implements ChatClient {
   readonly session: Cell<SessionView>;
@@ -46,6 +51,7 @@ export class FakeClient implements ChatClient {
   private readonly timelines = new Map<ConversationId, Cell<Timeline>>();
   private readonly profiles = new Map<UserId, Cell<Profile | null>>();
   private readonly memberList: Cell<Member[]>;
+  private readonly pinCell: Cell<Pins>;
   private sends = 0;
 
   constructor(private readonly world: World) {
@@ -54,6 +60,7 @@ export class FakeClient implements ChatClient {
     this.conversations = new Cell({ items: world.items, state: world.listState });
     this.totalUnread = new Cell(world.items.reduce((sum, item) => sum + item.unread, 0));
     this.memberList = new Cell(world.members);
+    this.pinCell = new Cell(world.pins);
     for (const [id, timeline] of world.timelines) this.timelines.set(id, new Cell(timeline));
     for (const person of everybody) this.profiles.set(person.userId, new Cell<Profile | null>(person));
   }
@@ -88,30 +95,69 @@ export class FakeClient implements ChatClient {
     if (item === undefined) throw new Error("the gallery needs a conversation to open");
     return this.answer("openDirect", [user], item.id);
   }
-  createGroup(title: string, users: UserId[]) {
+  createGroup(title: string, users: UserId[], kind: "group" | "channel" = "group") {
     const item = this.world.items.find((one) => one.kind === "group");
     if (item === undefined) throw new Error("the gallery needs a group to open");
-    return this.answer("createGroup", [title, users], item.id);
+    return this.answer("createGroup", [title, users, kind], item.id);
   }
   addMembers(...args: [ConversationId, UserId[]]) { return this.answer("addMembers", args, null); }
   removeMember(...args: [ConversationId, UserId]) { return this.answer("removeMember", args, null); }
-  setRole(...args: [ConversationId, UserId, "owner" | "member"]) { return this.answer("setRole", args, null); }
+  setRole(...args: [ConversationId, UserId, Role]) { return this.answer("setRole", args, null); }
   setTitle(...args: [ConversationId, string]) { return this.answer("setTitle", args, null); }
+  setTopic(...args: [ConversationId, string | null]) { return this.answer("setTopic", args, null); }
   leave(conversation: ConversationId) { return this.answer("leave", [conversation], null); }
 
-  send(conversation: ConversationId, text: string): void {
-    this.calls.push(["send", conversation, text]);
+  pins(): Readable<Pins> { return this.pinCell; }
+  versions(conversation: ConversationId, message: number): readonly Version[] {
+    const found = this.find(conversation, message);
+    if (found === undefined) return [];
+    const first = { text: `${found.text.slice(0, 24)} …`, at: found.at };
+    return found.editedAt === null ? [first] : [first, { text: found.text, at: found.editedAt }];
+  }
+  reach(...args: [ConversationId, number]) { return this.answer("reach", args, null); }
+  amend(conversation: ConversationId, message: number, what: Amendment) {
+    const { refusal } = this.world;
+    if (refusal === null) this.change(conversation, message, what);
+    return this.answer("amend", [conversation, message, what], null);
+  }
+  private find(conversation: ConversationId, message: number): TimelineMessage | undefined {
+    return this.timeline(conversation).get().entries.find((entry): entry is TimelineMessage => entry.kind === "message" && entry.seq === message);
+  }
+  private change(conversation: ConversationId, message: number, what: Amendment): void {
+    const key = clientKey("k");
+    const before = this.find(conversation, message);
+    if (key === null || before === undefined) return;
+    const pending = [...before.reactions.flatMap(({ emoji, mine }) => (mine ? [{ type: "react" as const, emoji, on: true }] : [])), what]
+      .map((each) => ({ key, conversation, message, what: each, at: Date.now(), state: { at: "done" as const, until: 0 } }));
+    const became = fold([], pending, me.userId).get(message) ?? UNCHANGED;
+    const edit = became.edits.at(-1);
+    const others = before.reactions.map((each) => ({ ...each, users: each.users.filter((user) => user !== me.userId), mine: false }));
+    const own = became.reactions.filter(({ emoji }) => !others.some((each) => each.emoji === emoji));
+    const reactions = [...others, ...own]
+      .map((each) => (became.reactions.some(({ emoji }) => emoji === each.emoji) && !each.mine ? { ...each, users: [...each.users, me.userId], mine: true } : each))
+      .filter(({ users }) => users.length > 0);
+    const after: TimelineMessage = became.deleted
+      ? { ...before, ...PLAIN, text: "", deleted: true, state: null }
+      : { ...before, text: edit?.text ?? before.text, editedAt: edit?.at ?? before.editedAt, reactions, pinned: became.pinned ?? before.pinned };
+    const cell = this.timeline(conversation);
+    cell.set({ ...cell.get(), entries: cell.get().entries.map((entry) => (entry === before ? after : entry)) });
+  }
+
+  send(conversation: ConversationId, text: string, replyTo?: number): void {
+    this.calls.push(["send", conversation, text, ...(replyTo === undefined ? [] : [replyTo])]);
+    const said = replyTo === undefined ? undefined : this.find(conversation, replyTo);
+    const quote = said?.seq === undefined || said.seq === null ? null : { seq: said.seq, from: said.from, text: said.text, state: "said" as const };
     this.sends += 1;
     const online = this.connection.get().at === "online";
     this.append(conversation, {
-      kind: "message", key: `own-${this.sends}`, seq: null, from: me.userId, mine: true, text, editedAt: null, deleted: false, at: Date.now(),
+      kind: "message", key: `own-${this.sends}`, seq: null, from: me.userId, mine: true, text, ...PLAIN, quote, at: Date.now(),
       state: online ? { at: "sending", since: Date.now() } : { at: "queued" },
     });
   }
   /** As if somebody else had written. */
   receive(conversation: ConversationId, from: UserId, text: string): void {
     const seq = this.timeline(conversation).get().head + 1;
-    this.append(conversation, { kind: "message", key: `in-${seq}`, seq, from, mine: false, text, editedAt: null, deleted: false, at: Date.now(), state: null });
+    this.append(conversation, { kind: "message", key: `in-${seq}`, seq, from, mine: false, text, ...PLAIN, at: Date.now(), state: null });
   }
   private append(conversation: ConversationId, entry: TimelineEntry): void {
     const cell = this.timeline(conversation);

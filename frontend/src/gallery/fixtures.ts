@@ -1,6 +1,7 @@
 // What is said in the gallery. Times count back from when the page was loaded, so that it always
 // looks like today; tests fix the clock.
-import type { ConversationItem, Member, MessageState, Timeline, TimelineEntry, TimelineMessage, TimelineNote, UserId } from "../model/types";
+import type { Role } from "../protocol";
+import type { ConversationItem, Member, MessageState, Pins, Quote, Reaction, Timeline, TimelineEntry, TimelineMessage, TimelineNote, UserId } from "../model/types";
 import type { World } from "./FakeClient";
 import { ana, bob, cid, ines, kenji, layla, me, tom } from "./people";
 
@@ -17,14 +18,18 @@ interface Said {
   /** How long ago it was edited. */
   edited?: number;
   deleted?: boolean;
+  quote?: Quote;
+  reactions?: Reaction[];
+  pinned?: boolean;
 }
 
 const READ: MessageState = { at: "read", by: 1, of: 1 };
 
-function message(seq: number | null, { from, text, ago, state, edited, deleted = false }: Said, key = `m-${seq}`): TimelineMessage {
+function message(seq: number | null, { from, text, ago, state, edited, deleted = false, quote, reactions = [], pinned = false }: Said, key = `m-${seq}`): TimelineMessage {
   const mine = from === me.userId;
   return {
     kind: "message", key, seq, from, mine, text, editedAt: edited === undefined ? null : NOW - edited, deleted, at: NOW - ago,
+    quote: quote ?? null, reactions, pinned, amending: false,
     state: mine && !deleted ? (state ?? READ) : null,
   };
 }
@@ -69,6 +74,46 @@ export const states = timeline([
   message(null, { from: me.userId, ago: 10_000, text: "Waiting for the connection", state: { at: "queued" } }, "p-3"),
 ]);
 
+const reaction = (emoji: string, ...people: { userId: UserId }[]): Reaction => ({
+  emoji, users: people.map(({ userId }) => userId), mine: people.includes(me),
+});
+
+/** Texts with marks, in both directions. */
+export const marks = timeline([
+  ...say([
+    { from: ana.userId, ago: 5 * HOUR, text: "**Saturday**, in short:\n\n1. train at 7:10, _platform 4_\n2. lunch at the hut\n3. back by ~~18:00~~ 19:30\n\nQuestions? Ask Kenji." },
+    { from: kenji.userId, ago: 4 * HOUR, text: "> back by 18:00\n\nThat was never going to work.\n\n- [x] tickets\n- [ ] first aid kit" },
+    { from: me.userId, ago: 3 * HOUR, text: "The tide for the day, from `tides --day sat`:\n\n```\n05:12  0.9 m  low\n11:31  4.6 m  high   and a line that is much longer than any bubble will ever be on a telephone\n17:40  1.1 m  low\n```", state: { at: "read", by: 4, of: 5 } },
+    { from: bob.userId, ago: 2 * HOUR, text: "| who | brings |\n| --- | --- |\n| Ana | bread |\n| Layla | coffee |\n\nand the [map](https://maps.example/route/42)" },
+    { from: layla.userId, ago: HOUR, text: "**ملاحظة:** موعدنا عند الساعة `7:00`\n\n- الماء\n- الخبز" },
+    { from: me.userId, ago: 30 * MINUTE, text: "# Agreed\n**See you there!**", state: { at: "delivered", to: 3, of: 5 } },
+  ]),
+]);
+
+/** What can become of messages: reactions, answers, edits, pins, deletions. */
+export const amended = timeline([
+  note(1, 2 * DAY, ana.userId, { type: "created", kind: "group", title: "East Ridge", members: [ana.userId, bob.userId, me.userId] }),
+  ...say([
+    { from: ana.userId, ago: 5 * HOUR, text: "Meeting point: platform 4, under the clock, at 7:00. Bring the printed tickets.", pinned: true, edited: 4 * HOUR, reactions: [reaction("👍", bob, me, kenji), reaction("🎟️", layla)] },
+    { from: kenji.userId, ago: 4 * HOUR, text: "Which trail do we take? The north side had ice two weeks ago." },
+    { from: me.userId, ago: 3 * HOUR, text: "South, then over the saddle. It is longer but safe.", quote: { seq: 3, from: kenji.userId, text: "Which trail do we take? The north side had ice two weeks ago.", state: "said" }, reactions: [reaction("❤️", ana, kenji, bob, layla), reaction("🥾", ana), reaction("🎉", me)], state: { at: "read", by: 4, of: 5 } },
+    { from: bob.userId, ago: 2 * HOUR, text: "", deleted: true },
+    { from: layla.userId, ago: HOUR, text: "أنا أحضر القهوة", quote: { seq: 2, from: ana.userId, text: "Meeting point: platform 4, under the clock, at 7:00. Bring the printed tickets.", state: "said" }, reactions: [reaction("☕", me, bob)] },
+    { from: me.userId, ago: 40 * MINUTE, text: "", deleted: true },
+    { from: bob.userId, ago: 30 * MINUTE, text: "Never mind, I found them.", quote: { seq: 5, from: bob.userId, text: "", state: "deleted" } },
+    { from: me.userId, ago: 20 * MINUTE, text: "I booked the hut for both nights. The key is in the box beside the door, the code comes on Friday.", edited: 10 * MINUTE, pinned: true, state: { at: "delivered", to: 3, of: 5 } },
+  ], 2),
+]);
+
+/** As the details list them: one of them is far back. */
+export const pins: Pins = {
+  state: "ready",
+  messages: [
+    ...amended.entries.flatMap((entry) => (entry.kind === "message" && entry.pinned && entry.seq !== null ? [{ seq: entry.seq, from: entry.from, text: entry.text, at: entry.at }] : [])).reverse(),
+    { seq: 1, from: tom.userId, text: "Emergency number of the valley: 112, and the hut keeper has a radio.", at: NOW - 12 * DAY },
+  ],
+};
+
 export const queued = timeline([
   ...direct.entries,
   message(null, { from: me.userId, ago: MINUTE, text: "Are you on the train already?", state: { at: "queued" } }, "p-1"),
@@ -76,7 +121,7 @@ export const queued = timeline([
 ]);
 
 export const group = timeline([
-  note(1, 2 * DAY, ana.userId, { type: "created", title: "East Ridge", members: [ana.userId, bob.userId, me.userId] }),
+  note(1, 2 * DAY, ana.userId, { type: "created", kind: "group", title: "East Ridge", members: [ana.userId, bob.userId, me.userId] }),
   note(2, 2 * DAY - MINUTE, ana.userId, { type: "added", users: [kenji.userId, layla.userId, tom.userId] }),
   ...say([
     { from: ana.userId, ago: DAY + 5 * HOUR, text: "Hello everybody! The forecast for Saturday looks good: cold and clear." },
@@ -126,7 +171,7 @@ export function olderPage(before: TimelineEntry): TimelineEntry[] {
 }
 
 const item = (n: number, more: Partial<ConversationItem> & Pick<ConversationItem, "name" | "preview">): ConversationItem => ({
-  id: cid(n), kind: "direct", peer: null, memberCount: 2, role: "member", draft: null, updatedAt: NOW, unread: 0, online: false, typing: [], ...more,
+  id: cid(n), kind: "direct", topic: null, peer: null, memberCount: 2, role: "member", draft: null, updatedAt: NOW, unread: 0, online: false, typing: [], ...more,
 });
 
 export const BOB = cid(1);
@@ -144,7 +189,7 @@ export const items: ConversationItem[] = [
   item(8, { name: tom.displayName, peer: tom.userId, updatedAt: NOW - 24 * DAY, preview: { text: "Happy birthday! 🎉", mine: true, from: me.userId } }),
 ];
 
-const member = (user: UserId, role: "owner" | "member" = "member"): Member => ({ user, role, marker: { received: 12, read: 12 } });
+const member = (user: UserId, role: Role = "member"): Member => ({ user, role, marker: { received: 12, read: 12 } });
 
 export const world: World = {
   session: { at: "signed-in", me },
@@ -154,5 +199,6 @@ export const world: World = {
   timelines: new Map([[BOB, direct], [GROUP, group], [LAYLA, rtl]]),
   members: [member(ana.userId, "owner"), member(me.userId, "owner"), member(bob.userId), member(kenji.userId), member(layla.userId), member(ines.userId)],
   refusal: null,
+  pins: { state: "ready", messages: [] },
   olderPage,
 };

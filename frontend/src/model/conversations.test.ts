@@ -131,7 +131,7 @@ describe("markers", () => {
 describe("members", () => {
   it("follow the log", () => {
     let one = summary({ kind: "group", memberCount: 2 });
-    one = withEvent(one, body(11, { type: "added", users: [CID] }), ME);
+    one = withEvent(one, body(11, { type: "added", users: [CID], role: "member" }), ME);
     expect(one.memberCount).toBe(3);
     one = withEvent(one, body(12, { type: "role", user: ME, role: "owner" }), ME);
     expect(one.role).toBe("owner");
@@ -143,7 +143,7 @@ describe("members", () => {
   });
 
   it("are a list that follows too", () => {
-    let list = membersAfter(new Map(), body(1, { type: "added", users: [BOB, CID] }));
+    let list = membersAfter(new Map(), body(1, { type: "added", users: [BOB, CID], role: "member" }));
     list = membersAfter(list, body(2, { type: "role", user: BOB, role: "owner" }));
     list = membersWithMarker(list, { user: BOB, received: 4, read: 2 });
     list = membersWithMarker(list, { user: BOB, received: 3, read: 3 });

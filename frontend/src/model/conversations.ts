@@ -1,13 +1,14 @@
 // The conversation list and how far everybody has got. Pure. Events come in log order (timeline.ts
 // sees to that), markers in any order: they only grow.
-import type { Conversation, LoggedEvent, MarkerOf, MemberOf, Role } from "../protocol";
+import type { Conversation, ConversationKind, LoggedEvent, MarkerOf, MemberOf, Role } from "../protocol";
 import { assertNever } from "./assertNever";
 import type { ConversationId, Marker, MessageState, Seq, UserId } from "./types";
 
 export interface Summary {
   id: ConversationId;
-  kind: "direct" | "group";
+  kind: ConversationKind;
   title: string | null;
+  topic: string | null;
   peer: UserId | null;
   role: Role;
   memberCount: number;
@@ -25,10 +26,10 @@ export interface Summary {
 export function summaryOf(body: Conversation, me: UserId, before: Summary | null): Summary {
   const markers = new Map<UserId, Marker>(before?.markers);
   for (const marker of body.markers) if (marker.user !== me) markers.set(marker.user, grown(markers.get(marker.user), marker));
-  const { id, kind, title, peer, role, memberCount, head, updatedAt, last } = body;
+  const { id, kind, title, topic, peer, role, memberCount, head, updatedAt, last } = body;
   const received = Math.max(body.received, before?.received ?? 0);
   const summary: Summary = {
-    id, kind, title, peer, role, memberCount, head, received, read: body.read, unread: body.unread, updatedAt, last, markers,
+    id, kind, title, topic, peer, role, memberCount, head, received, read: body.read, unread: body.unread, updatedAt, last, markers,
   };
   // Read here, and the server did not know it yet when it answered.
   return before === null ? summary : withRead(summary, before.read, [], me);
@@ -66,6 +67,9 @@ export function withEvent(summary: Summary, logged: LoggedEvent, me: UserId, run
       return next;
     case "title":
       next.title = event.title;
+      return next;
+    case "topic":
+      next.topic = event.topic;
       return next;
     case "role":
       if (event.user === me) next.role = event.role;
@@ -147,7 +151,7 @@ export function membersAfter(members: MemberList, { event, from }: LoggedEvent):
   switch (event.type) {
     case "added": {
       const next = new Map(members);
-      for (const user of event.users) if (!next.has(user)) next.set(user, { user, role: "member", received: 0, read: 0 });
+      for (const user of event.users) if (!next.has(user)) next.set(user, { user, role: event.role, received: 0, read: 0 });
       return next;
     }
     case "removed":
@@ -161,6 +165,7 @@ export function membersAfter(members: MemberList, { event, from }: LoggedEvent):
     case "created":
     case "message":
     case "title":
+    case "topic":
     case "edited":
     case "deleted":
     case "erased":

@@ -2,14 +2,19 @@
 // change is the same object as before, so that the screen can tell.
 import type { LoggedEvent } from "../protocol";
 import { assertNever } from "./assertNever";
+import { UNCHANGED, type Folded } from "./fold";
 import type { Send } from "./outbox";
-import type { MessageState, Seq, TimelineEntry, UserId } from "./types";
+import type { MessageState, Quote, Reaction, Seq, TimelineEntry, TimelineMessage, UserId } from "./types";
 
 export interface EntriesOf {
   run: readonly LoggedEvent[];
   pending: readonly Send[];
   me: UserId;
   stateOf: (seq: number) => MessageState;
+  /** What became of each message. */
+  folded: Folded;
+  /** Messages that are quoted and older than the run. */
+  quoted: ReadonlyMap<Seq, Quote>;
 }
 
 export function entries(of: EntriesOf, previous: readonly TimelineEntry[]): TimelineEntry[] {
@@ -23,9 +28,8 @@ export function entries(of: EntriesOf, previous: readonly TimelineEntry[]): Time
     const old = before.get(entry.key);
     out.push(old !== undefined && same(old, entry) ? old : entry);
   };
-  const amended = amendments(of.run);
-  for (const event of of.run) add(entryOf(event, of, amended));
-  for (const send of of.pending) add(pendingEntry(send, of.me));
+  for (const event of of.run) add(entryOf(event, of));
+  for (const send of of.pending) add(pendingEntry(send, of));
   return out;
 }
 
@@ -34,37 +38,25 @@ export function keyOf(event: LoggedEvent, me: UserId): string {
   return event.from === me && event.key !== null ? event.key : `№${event.seq}`;
 }
 
-interface Amendments {
-  edits: ReadonlyMap<Seq, { text: string; at: number }>;
-  deleted: ReadonlySet<Seq>;
-}
-
-/** The run ends at the head, so whatever became of a message in it stands behind it. */
-function amendments(run: readonly LoggedEvent[]): Amendments {
-  const edits = new Map<Seq, { text: string; at: number }>();
-  const deleted = new Set<Seq>();
-  for (const { at, event } of run) {
-    if (event.type === "edited") edits.set(event.message, { text: event.text, at });
-    else if (event.type === "deleted") deleted.add(event.message);
-  }
-  return { edits, deleted };
-}
-
-function entryOf(event: LoggedEvent, { me, stateOf }: EntriesOf, { edits, deleted }: Amendments): TimelineEntry | null {
+function entryOf(event: LoggedEvent, of: EntriesOf): TimelineEntry | null {
+  const { me, stateOf, folded } = of;
   const { seq, at, from } = event;
   const key = keyOf(event, me);
   switch (event.event.type) {
     case "message": {
       const mine = from === me;
-      const edit = edits.get(seq);
-      const text = edit?.text ?? event.event.text;
+      const { edits, deleted, reactions, pinned, amending } = folded.get(seq) ?? UNCHANGED;
+      const message: TimelineMessage = { ...PLAIN, key, seq, from, mine, at, deleted, amending };
+      // Deleted here, and the server has not confirmed it yet.
+      if (deleted) return message;
+      const edit = edits.at(-1);
       const state = mine ? stateOf(seq) : null;
-      return { kind: "message", key, seq, from, mine, text, editedAt: edit?.at ?? null, deleted: false, at, state };
+      const quote = quoteOf(event.event.replyTo, of);
+      return { ...message, text: edit?.text ?? event.event.text, editedAt: edit?.at ?? null, quote, reactions, pinned: pinned ?? false, state };
     }
     case "erased":
       // An edit of a deleted message leaves one as well, and is no line of its own.
-      if (!deleted.has(seq)) return null;
-      return { kind: "message", key, seq, from, mine: from === me, text: "", editedAt: null, deleted: true, at, state: null };
+      return folded.get(seq)?.deleted === true ? { ...PLAIN, key, seq, from, mine: from === me, at, deleted: true } : null;
     case "edited":
     case "deleted":
     case "reacted":
@@ -73,13 +65,14 @@ function entryOf(event: LoggedEvent, { me, stateOf }: EntriesOf, { edits, delete
     case "unpinned":
       return null;
     case "created": {
-      const { title, members } = event.event;
-      return { kind: "note", key, seq, at, from, note: { type: "created", title, members } };
+      const { kind, title, members } = event.event;
+      return { kind: "note", key, seq, at, from, note: { type: "created", kind, title, members } };
     }
     case "added":
     case "removed":
     case "left":
     case "title":
+    case "topic":
     case "role":
       return { kind: "note", key, seq, at, from, note: event.event };
     case "unknown":
@@ -89,10 +82,31 @@ function entryOf(event: LoggedEvent, { me, stateOf }: EntriesOf, { edits, delete
   }
 }
 
-function pendingEntry(send: Send, me: UserId): TimelineEntry {
-  const { key, text } = send;
-  const { seq, at, state } = pendingState(send);
-  return { kind: "message", key, seq, from: me, mine: true, text, editedAt: null, deleted: false, at, state };
+/** A message of which nothing is said yet. */
+const PLAIN = {
+  kind: "message", text: "", editedAt: null, deleted: false, quote: null, reactions: [], pinned: false, amending: false, state: null,
+} as const;
+
+function pendingEntry(send: Send, of: EntriesOf): TimelineEntry {
+  return { ...PLAIN, key: send.key, from: of.me, mine: true, text: send.text, quote: quoteOf(send.replyTo, of), ...pendingState(send) };
+}
+
+/** Where in the run an event stands that is held. */
+export function held(run: readonly LoggedEvent[], seq: Seq): LoggedEvent | undefined {
+  const first = run[0]?.seq;
+  return first === undefined || seq < first ? undefined : run[seq - first];
+}
+
+/** What the quoted message says now: from the run where it is held, else as it was fetched. */
+function quoteOf(seq: Seq | undefined, { run, folded, quoted }: EntriesOf): Quote | null {
+  if (seq === undefined) return null;
+  const became = folded.get(seq) ?? UNCHANGED;
+  const said = held(run, seq);
+  if (became.deleted || said?.event.type === "erased") return { seq, from: said?.from ?? quoted.get(seq)?.from ?? null, text: "", state: "deleted" };
+  const fetched = quoted.get(seq) ?? { seq, from: null, text: "", state: "unknown" };
+  const base: Quote = said?.event.type === "message" ? { seq, from: said.from, text: said.event.text, state: "said" } : fetched;
+  const edit = became.edits.at(-1);
+  return edit === undefined || base.state !== "said" ? base : { ...base, text: edit.text };
 }
 
 function pendingState(send: Send): { seq: number | null; at: number; state: MessageState } {
@@ -115,7 +129,22 @@ function pendingState(send: Send): { seq: number | null; at: number; state: Mess
 function same(a: TimelineEntry, b: TimelineEntry): boolean {
   if (a.kind !== b.kind || a.seq !== b.seq || a.at !== b.at) return false;
   if (a.kind === "note" || b.kind === "note") return true;
-  return a.text === b.text && a.editedAt === b.editedAt && a.deleted === b.deleted && sameState(a.state, b.state);
+  if (a.text !== b.text || a.editedAt !== b.editedAt || a.deleted !== b.deleted) return false;
+  if (a.pinned !== b.pinned || a.amending !== b.amending) return false;
+  return sameQuote(a.quote, b.quote) && sameReactions(a.reactions, b.reactions) && sameState(a.state, b.state);
+}
+
+function sameQuote(a: Quote | null, b: Quote | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.seq === b.seq && a.from === b.from && a.text === b.text && a.state === b.state;
+}
+
+function sameReactions(a: readonly Reaction[], b: readonly Reaction[]): boolean {
+  if (a === b) return true;
+  return a.length === b.length && a.every(({ emoji, users }, index) => {
+    const other = b[index];
+    return other?.emoji === emoji && users.length === other.users.length && users.every((user, at) => user === other.users[at]);
+  });
 }
 
 function sameState(a: MessageState | null, b: MessageState | null): boolean {

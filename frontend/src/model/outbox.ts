@@ -19,6 +19,8 @@ export interface Send {
   key: ClientKey;
   conversation: ConversationId;
   text: string;
+  /** The message that this one answers. */
+  replyTo?: Seq;
   createdAt: number;
   state: SendState;
 }

@@ -15,6 +15,17 @@ export const NOT_UNDERSTOOD: ProblemView = {
   retryAfterMs: null,
 };
 
+/** The message is gone, or was never there. */
+export const NOT_HERE: ProblemView = { code: "not_found", message: "This message is not here any more.", retryAfterMs: null };
+
+export const TOO_FAR_BACK: ProblemView = {
+  code: "too_far_back",
+  message: "This message is very far back. Scroll up to get to it.",
+  retryAfterMs: null,
+};
+
+export const UNANSWERED: ProblemView = { code: "network", message: "The server did not answer.", retryAfterMs: null };
+
 export function viewOf(problem: Problem): ProblemView {
   return { code: problem.code, message: sentence(problem), retryAfterMs: problem.retryAfterMs };
 }

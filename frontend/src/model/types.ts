@@ -1,6 +1,8 @@
 // What the screen is told: the vocabulary between the client library (ws, api, model, client)
 // and the components. Server facts come in through `protocol.ts` and leave as these.
 
+import type { ConversationKind, Role } from "../protocol";
+
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
 
@@ -32,6 +34,48 @@ export type MessageState =
   | { at: "read"; by: number; of: number }
   | { at: "failed"; reason: string };
 
+/** The message that another one answers. */
+export interface Quote {
+  seq: Seq;
+  from: UserId | null;
+  text: string;
+  /** `unknown`: it is older than what is held, and has not been asked for yet. */
+  state: "said" | "deleted" | "unknown";
+}
+
+export interface Reaction {
+  emoji: string;
+  /** In the order in which they came; never empty. */
+  users: readonly UserId[];
+  mine: boolean;
+}
+
+/** What can be done to a message that was sent. */
+export type Amendment =
+  | { type: "edit"; text: string }
+  | { type: "delete" }
+  | { type: "react"; emoji: string; on: boolean }
+  | { type: "pin"; on: boolean };
+
+/** What a message was made to say, and when. */
+export interface Version {
+  text: string;
+  at: number;
+}
+
+export interface PinnedMessage {
+  seq: Seq;
+  from: UserId | null;
+  text: string;
+  at: number;
+}
+
+export interface Pins {
+  state: "loading" | "ready" | "failed";
+  /** The latest first. */
+  messages: readonly PinnedMessage[];
+}
+
 /** A message on screen. `key` stays the same from typing to acknowledgement, so React never remounts it. */
 export interface TimelineMessage {
   kind: "message";
@@ -46,6 +90,12 @@ export interface TimelineMessage {
   /** When it was edited last. */
   editedAt: number | null;
   deleted: boolean;
+  /** What it answers. */
+  quote: Quote | null;
+  reactions: readonly Reaction[];
+  pinned: boolean;
+  /** A change of this client's is shown already and not confirmed yet. */
+  amending: boolean;
   /** Milliseconds since the epoch: the server's time once acknowledged. */
   at: number;
   /** Only for one's own messages. */
@@ -60,12 +110,13 @@ export interface TimelineNote {
   at: number;
   from: UserId | null;
   note:
-    | { type: "created"; title: string | null; members: UserId[] }
+    | { type: "created"; kind: ConversationKind; title: string | null; members: UserId[] }
     | { type: "added"; users: UserId[] }
     | { type: "removed"; user: UserId }
     | { type: "left" }
     | { type: "title"; title: string }
-    | { type: "role"; user: UserId; role: "owner" | "member" };
+    | { type: "topic"; topic: string | null }
+    | { type: "role"; user: UserId; role: Role };
 }
 
 export type TimelineEntry = TimelineMessage | TimelineNote;
@@ -84,13 +135,15 @@ export interface Timeline {
 
 export interface ConversationItem {
   id: ConversationId;
-  kind: "direct" | "group";
-  /** Group title, or the other user's display name. */
+  kind: ConversationKind;
+  /** Title of a group or channel, or the other user's display name. */
   name: string;
+  /** What a group or channel is about. */
+  topic: string | null;
   /** The other side of a direct conversation. */
   peer: UserId | null;
   memberCount: number;
-  role: "owner" | "member";
+  role: Role;
   /** Newest message or own unsent one, for the preview. */
   preview: { text: string; mine: boolean; from: UserId | null } | null;
   draft: string | null;
@@ -103,7 +156,7 @@ export interface ConversationItem {
 
 export interface Member {
   user: UserId;
-  role: "owner" | "member";
+  role: Role;
   marker: Marker;
 }
 
@@ -155,15 +208,24 @@ export interface ChatClient {
 
   searchPeople(query: string): Promise<Outcome<Profile[]>>;
   openDirect(user: UserId): Promise<Outcome<ConversationId>>;
-  createGroup(title: string, members: UserId[]): Promise<Outcome<ConversationId>>;
+  createGroup(title: string, members: UserId[], kind: "group" | "channel"): Promise<Outcome<ConversationId>>;
   addMembers(conversation: ConversationId, users: UserId[]): Promise<Outcome<null>>;
   removeMember(conversation: ConversationId, user: UserId): Promise<Outcome<null>>;
-  setRole(conversation: ConversationId, user: UserId, role: "owner" | "member"): Promise<Outcome<null>>;
+  setRole(conversation: ConversationId, user: UserId, role: Role): Promise<Outcome<null>>;
   setTitle(conversation: ConversationId, title: string): Promise<Outcome<null>>;
+  /** `null`: it is about nothing in particular. */
+  setTopic(conversation: ConversationId, topic: string | null): Promise<Outcome<null>>;
   leave(conversation: ConversationId): Promise<Outcome<null>>;
 
   /** Queues and shows at once; what becomes of it is in the timeline's `MessageState`. */
-  send(conversation: ConversationId, text: string): void;
+  send(conversation: ConversationId, text: string, replyTo?: Seq): void;
+  /** Shown at once, and taken back when it is refused. Answers when the server has. */
+  amend(conversation: ConversationId, message: Seq, amendment: Amendment): Promise<Outcome<null>>;
+  /** Everything that a message on screen was made to say, oldest first. */
+  versions(conversation: ConversationId, message: Seq): readonly Version[];
+  pins(conversation: ConversationId): Readable<Pins>;
+  /** Loads older pages until this message is on screen. */
+  reach(conversation: ConversationId, message: Seq): Promise<Outcome<null>>;
   retry(conversation: ConversationId, key: string): void;
   discard(conversation: ConversationId, key: string): void;
   loadOlder(conversation: ConversationId): void;

@@ -36,6 +36,9 @@ export class FakeServer {
   losesAcks = false;
   /** Hears nothing of sends at all. */
   deafToSends = false;
+  /** Changes of messages that are answered with this problem. */
+  refusesAmendments: (type: string) => object | null = () => null;
+  amendmentsSeen: string[] = [];
   /** What the next requests over HTTP get instead of an answer. */
   unreachable = false;
   /** Sends that are answered with this problem. */
@@ -157,7 +160,8 @@ export class FakeServer {
       case "delete":
       case "react":
       case "pin":
-        throw new Error(`this client sends no ${frame.type} yet`);
+        this.amend(socket, user, frame);
+        break;
     }
   }
 
@@ -193,10 +197,87 @@ export class FakeServer {
     }
     const room = this.rooms.get(frame.conversation)!;
     const before = room.log.find((stored) => stored.from === user && stored.key === key);
-    const stored = before ?? this.append(room, { from: user, key, event: { type: "message", text } }, true);
+    if (frame.reply_to !== undefined && this.said(room, frame.reply_to) === undefined) {
+      socket.says({ type: "error", id, key, problem: refusal(404, "not_found") });
+      return;
+    }
+    const answers = frame.reply_to === undefined ? {} : { reply_to: frame.reply_to };
+    const stored = before ?? this.append(room, { from: user, key, event: { type: "message", text, ...answers } }, true);
     const { conversation, seq, at } = stored;
     if (!this.losesAcks) socket.says({ type: "ack", id, key, conversation, seq, at, duplicate: before !== undefined });
     if (before === undefined) for (const other of room.members.keys()) this.tell(other, { type: "event", ...stored });
+  }
+
+  private amend(socket: FakeSocket, user: string, frame: Amend): void {
+    const { id, key, message } = frame;
+    this.amendmentsSeen.push(frame.type);
+    if (this.deafToSends) return;
+    const room = this.rooms.get(frame.conversation)!;
+    const reply = (answer: object): void => {
+      if (id !== undefined && !this.losesAcks) socket.says({ ...answer, id });
+    };
+    if (key !== undefined && room.log.some((stored) => stored.from === user && stored.key === key)) return reply({ type: "done" });
+    const problem = this.refusesAmendments(frame.type) ?? this.mayNot(room, user, frame);
+    if (problem !== null) return reply({ type: "error", problem });
+    const event = eventOf(frame);
+    const { reactions, pinned } = this.state(room, message, user);
+    const there = frame.type === "react" ? reactions.some(({ emoji, mine }) => emoji === frame.emoji && mine) : pinned;
+    if ((frame.type === "react" || frame.type === "pin") && there === frame.on) return reply({ type: "done" });
+    const stored = this.append(room, { from: user, ...(key === undefined ? {} : { key }), event }, true);
+    if (frame.type === "delete") {
+      for (const each of room.log) {
+        if (each.seq === message || (each.event["type"] === "edited" && each.event["message"] === message)) each.event = { type: "erased" };
+      }
+    }
+    // The order in which the real one has them is not promised: its answer may come first.
+    reply({ type: "done" });
+    for (const other of room.members.keys()) this.tell(other, { type: "event", ...stored });
+  }
+
+  private mayNot(room: Room, user: string, frame: Amend): object | null {
+    const said = this.said(room, frame.message);
+    const role = room.members.get(user)!.role;
+    const manages = role === "owner" || role === "admin";
+    if (role === "reader") return refusal(403, "forbidden");
+    if (said === undefined) return refusal(404, "not_found");
+    if (frame.type === "edit" && said.from !== user) return refusal(403, "forbidden");
+    if (frame.type === "delete" && said.from !== user && !manages) return refusal(403, "forbidden");
+    if (frame.type === "pin" && room.kind !== "direct" && !manages) return refusal(403, "forbidden");
+    return null;
+  }
+
+  private said(room: Room, seq: number): Stored | undefined {
+    return room.log.find((stored) => stored.seq === seq && stored.event["type"] === "message");
+  }
+
+  /** What has become of a message, for one who reads. */
+  private state(room: Room, message: number, user: string) {
+    const about = room.log.filter(({ event }) => event["message"] === message);
+    const edit = about.findLast(({ event }) => event["type"] === "edited");
+    const emojis = [...new Set(about.flatMap(({ event }) => (typeof event["emoji"] === "string" ? [event["emoji"]] : [])))];
+    const reactions = emojis.flatMap((emoji) => {
+      const by = new Set<string>();
+      for (const { from = "", event } of about) {
+        if (event["emoji"] !== emoji) continue;
+        if (event["type"] === "reacted") by.add(from);
+        else by.delete(from);
+      }
+      return by.size === 0 ? [] : [{ emoji, count: by.size, mine: by.has(user) }];
+    });
+    const pinned = about.findLast(({ event }) => /^(un)?pinned$/.test(String(event["type"])))?.event["type"] === "pinned";
+    return { edit: edit === undefined ? null : { seq: edit.seq, at: edit.at, text: edit.event["text"] }, reactions, pinned };
+  }
+
+  private page(room: Room, user: string, query: URLSearchParams): object {
+    const messages = room.log.filter((stored) => stored.event["type"] === "message").map((stored) => {
+      const { edit, reactions, pinned } = this.state(room, stored.seq, user);
+      return { ...stored, ...(edit !== null && { edit }), ...(reactions.length > 0 && { reactions }), ...(pinned && { pinned }) };
+    });
+    const wanted = query.get("pinned") === "true" ? messages.filter((message) => "pinned" in message) : messages;
+    const around = query.get("around");
+    const limit = Number(query.get("limit"));
+    const page = around === null ? wanted.slice(-limit) : wanted.filter(({ seq }) => seq >= Number(around)).slice(0, limit);
+    return { head: room.log.length, messages: page };
   }
 
   private replay(socket: FakeSocket, room: Room, after: number): void {
@@ -253,6 +334,7 @@ export class FakeServer {
       const limit = Number(searchParams.get("limit"));
       return json(200, room.log.filter((stored) => stored.seq < before).slice(-limit));
     }
+    if (part === "messages" && init.method === "GET") return json(200, this.page(room, user, searchParams));
     if (part === "members" && init.method === "DELETE") {
       room.members.delete(user);
       this.append(room, { from: user, event: { type: "left" } });
@@ -298,6 +380,26 @@ export class FakeServer {
   }
 }
 
+type Amend = Extract<ClientFrame, { type: "edit" | "delete" | "react" | "pin" }>;
+
+function eventOf(frame: Amend): Stored["event"] {
+  const { message } = frame;
+  switch (frame.type) {
+    case "edit":
+      return { type: "edited", message, text: frame.text };
+    case "delete":
+      return { type: "deleted", message };
+    case "react":
+      return { type: frame.on ? "reacted" : "unreacted", message, emoji: frame.emoji };
+    case "pin":
+      return { type: frame.on ? "pinned" : "unpinned", message };
+  }
+}
+
+export function refusal(status: number, code: string, retryable = false): object {
+  return { type: `urn:chat:problem:${code}`, code, title: code, status, detail: "", retryable };
+}
+
 function profile(user: string): object {
   return { user_id: user, name: user, display_name: `Name of ${user}` };
 }
@@ -307,5 +409,5 @@ function json(status: number, value: unknown): Response {
 }
 
 function trouble(status: number, code: string): Response {
-  return json(status, { type: `urn:chat:problem:${code}`, code, title: code, status, detail: "", retryable: false });
+  return json(status, refusal(status, code));
 }

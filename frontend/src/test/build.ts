@@ -33,6 +33,7 @@ export function direct(changes: Partial<Conversation> = {}): Conversation {
     id: A,
     kind: "direct",
     title: null,
+    topic: null,
     peer: BOB,
     role: "member",
     memberCount: 2,

@@ -435,7 +435,14 @@ impl Device {
             0..5 => ("POST", members, Some(json!({"users": [other]}))),
             5..8 => ("DELETE", one, None),
             8 => ("DELETE", format!("{members}/{}", self.desk.me.id), None),
-            9 => ("PATCH", one, Some(json!({"role": "owner"}))),
+            9 => {
+                let roles = ["owner", "owner", "admin", "member", "reader"];
+                ("PATCH", one, Some(json!({"role": self.dice.pick(&roles)})))
+            }
+            10 => {
+                let topic = self.dice.chance(700).then_some("sails");
+                ("PATCH", format!("/conversations/{id}"), Some(json!({"topic": topic})))
+            }
             _ => {
                 let title = format!("title {}", self.dice.below(1000));
                 ("PATCH", format!("/conversations/{id}"), Some(json!({"title": title})))

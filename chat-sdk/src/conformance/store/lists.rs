@@ -138,6 +138,7 @@ async fn a_summary_of_a_group_is_complete(trial: Trial) {
         conversation: id,
         kind: Kind::Group,
         title: Some(title("Ships")),
+        topic: None,
         other: None,
         role: Role::Member,
         member_count: 2,

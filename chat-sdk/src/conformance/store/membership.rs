@@ -70,13 +70,13 @@ async fn a_member_may_not_do_what_an_owner_may(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann", "bob", "eve"]).await;
     for body in [added(&["dan"]), removed("eve"), role("bob", Role::Owner), renamed("Mine")] {
-        assert_eq!(w.put(id, "bob", body).await, Err(Refusal::NotOwner));
+        assert_eq!(w.put(id, "bob", body).await, Err(Refusal::RoleTooLow));
     }
     assert_eq!(w.log(id).await.len(), 1);
     // What is required is said by the write, and not by the kind of its event.
     let mut append = w.append(id, "bob", message("hi"));
     append.requires = Role::Owner;
-    assert_eq!(w.write(append).await, Err(Refusal::NotOwner));
+    assert_eq!(w.write(append).await, Err(Refusal::RoleTooLow));
     let mut append = w.append(id, "bob", renamed("Ours"));
     append.requires = Role::Member;
     assert!(w.write(append).await.is_ok());
@@ -286,7 +286,7 @@ async fn a_new_owner_may_do_what_owners_may(trial: Trial) {
     w.put(id, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
     w.put(id, "bob", added(&["eve"])).await.expect("bob is an owner");
     w.put(id, "bob", role("ann", Role::Member)).await.expect("bob is an owner");
-    assert_eq!(w.put(id, "ann", renamed("Mine")).await, Err(Refusal::NotOwner));
+    assert_eq!(w.put(id, "ann", renamed("Mine")).await, Err(Refusal::RoleTooLow));
 }
 
 async fn a_title_is_the_one_of_the_last_event(trial: Trial) {

@@ -13,6 +13,7 @@ mod order;
 mod pages;
 mod privacy;
 mod restart;
+mod roles;
 mod shelf;
 mod text;
 mod unread;
@@ -71,6 +72,7 @@ pub fn store_cases<F: StoreFactory>(factory: F) -> Vec<Case> {
         opening::cases(),
         order::cases(),
         membership::cases(),
+        roles::cases(),
         privacy::cases(),
         markers::cases(),
         unread::cases(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     model::{
         Body, ConversationId, Edit, Emoji, Event, Kind, Marker, Member, MessageState, Reaction,
-        Role, Seq, Summary, Timestamp, UserId,
+        Receipts, Role, Seq, Summary, Timestamp, UserId,
     },
     store::{Append, Events, Mark, Only, Open, Page, Refusal, Write, Written},
 };
@@ -71,8 +71,9 @@ impl Model {
             };
         }
         if role.flatten().is_some_and(|role| role < append.requires) {
-            return Err(Refusal::NotOwner);
+            return Err(Refusal::RoleTooLow);
         }
+        let own = role.flatten();
         log.check_target(append.by.as_ref(), role.flatten(), &append.body)?;
         let event = Event {
             conversation: append.conversation,
@@ -82,10 +83,19 @@ impl Model {
             key: append.key.clone(),
             body: append.body.clone(),
         };
+        // Nobody decides on their equals, or makes somebody one; owners do.
+        let too_low = |role: &Role| own.is_some_and(|own| own <= *role && own < Role::Owner);
         let departs = match &event.body {
+            Body::Added { role, .. } if too_low(role) => return Err(Refusal::RoleTooLow),
             Body::Removed { user } | Body::Role { user, .. } => {
-                if !members.contains_key(user) {
-                    return Err(Refusal::NoSuchMember);
+                let has = members.get(user).ok_or(Refusal::NoSuchMember)?;
+                let gets = match &event.body {
+                    Body::Role { role, .. } => Some(role),
+                    _ => None,
+                };
+                let gives_up = event.from.as_ref() == Some(user) && gets < Some(has);
+                if !gives_up && (too_low(has) || gets.is_some_and(too_low)) {
+                    return Err(Refusal::RoleTooLow);
                 }
                 true
             }
@@ -120,10 +130,11 @@ impl Model {
         if !log.members().contains_key(&mark.user) {
             return Err(Refusal::NotMember);
         }
+        let crowd = log.members().len() > Summary::MARKERS_MAX;
         let before = log.marker(&mark.user);
         let marker = before.merge(mark.marker, log.head());
         log.markers.insert(mark.user.clone(), marker);
-        Ok(Written::Marker { marker, moved: marker != before })
+        Ok(Written::Marker { marker, moved: marker != before, crowd })
     }
 
     pub(super) fn summary(&self, user: &UserId, id: ConversationId) -> Option<Summary> {
@@ -143,6 +154,10 @@ impl Model {
                 _ => None,
             })
             .or(title.as_ref());
+        let topic = log.events.iter().rev().find_map(|event| match &event.body {
+            Body::Topic { topic } => Some(topic.clone()),
+            _ => None,
+        });
         let markers: Vec<_> =
             members.keys().map(|member| (member.clone(), log.marker(member))).collect();
         let unread = log.events.iter().filter(|event| {
@@ -155,9 +170,10 @@ impl Model {
             conversation: id,
             kind: *kind,
             title: title.cloned(),
+            topic: topic.flatten(),
             other: match kind {
                 Kind::Direct => first.iter().find(|member| *member != user).cloned(),
-                Kind::Group => None,
+                Kind::Group | Kind::Channel => None,
             },
             role,
             member_count: markers.len() as u64,
@@ -209,6 +225,19 @@ impl Log {
         self.members().into_iter().map(member).collect()
     }
 
+    pub(super) fn receipts(&self, without: Option<&UserId>, place: Seq) -> Receipts {
+        let all = self.members_with_markers();
+        let others: Vec<_> = all.iter().filter(|member| Some(&member.user) != without).collect();
+        let up_to = |of: fn(&Marker) -> Seq| {
+            others.iter().filter(|member| of(&member.marker) >= place).count() as u64
+        };
+        Receipts {
+            members: others.len() as u64,
+            received: up_to(|marker| marker.received),
+            read: up_to(|marker| marker.read),
+        }
+    }
+
     /// Whether the user came in by one of the events after `after`.
     pub(super) fn came_after(&self, user: &UserId, after: Seq) -> bool {
         let mut members = BTreeMap::new();
@@ -258,7 +287,7 @@ impl Log {
         let Some(about) = about else { return Ok(()) };
         let message = self.message(about).ok_or(Refusal::NoSuchMessage)?;
         let own = message.from.as_ref() == by;
-        let may_delete = own || by.is_none() || role == Some(Role::Owner);
+        let may_delete = own || by.is_none() || role >= Some(Role::Admin);
         let state = self.state(by, about);
         let has = |emoji: &Emoji| {
             by.is_some() && state.reactions.iter().any(|it| it.mine && it.emoji == *emoji)
@@ -366,15 +395,16 @@ fn is_message(event: &Event) -> bool {
 fn replay(members: &mut BTreeMap<UserId, Role>, event: &Event) {
     match &event.body {
         Body::Created { kind, members: first, .. } => {
-            members.extend(first.iter().map(|user| (user.clone(), Role::Member)));
+            let others = if *kind == Kind::Channel { Role::Reader } else { Role::Member };
+            members.extend(first.iter().map(|user| (user.clone(), others)));
             let owner = event.from.as_ref().filter(|from| first.contains(from)).or(first.first());
-            if let (Kind::Group, Some(owner)) = (kind, owner) {
+            if let (Kind::Group | Kind::Channel, Some(owner)) = (kind, owner) {
                 members.insert(owner.clone(), Role::Owner);
             }
         }
-        Body::Added { users } => {
+        Body::Added { users, role } => {
             for user in users {
-                members.entry(user.clone()).or_insert(Role::Member);
+                members.entry(user.clone()).or_insert(*role);
             }
         }
         Body::Removed { user } => {

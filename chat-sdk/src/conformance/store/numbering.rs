@@ -94,7 +94,7 @@ async fn a_refused_write_takes_no_number(trial: Trial) {
     w.write(w.keyed(group, "ann", "k", "first")).await.expect("it stands");
     let refused = [
         (w.append(group, "eve", message("hi")), Refusal::NotMember),
-        (w.append(group, "bob", renamed("Mine")), Refusal::NotOwner),
+        (w.append(group, "bob", renamed("Mine")), Refusal::RoleTooLow),
         (w.keyed(group, "ann", "k", "second"), Refusal::KeyConflict),
         (w.append(group, "ann", Body::Left), Refusal::LastOwner),
         (w.append(group, "ann", removed("eve")), Refusal::NoSuchMember),

@@ -244,7 +244,7 @@ async fn who_lost_the_role_still_gets_the_first_answer(trial: Trial) {
     let (first, _) = w.write(append.clone()).await.expect("an owner may");
     w.put(group, "ann", role("bob", Role::Member)).await.expect("an owner may");
     assert_eq!(w.write(append).await, Ok((first, false)));
-    assert_eq!(w.put(group, "bob", renamed("Mine")).await, Err(Refusal::NotOwner));
+    assert_eq!(w.put(group, "bob", renamed("Mine")).await, Err(Refusal::RoleTooLow));
 }
 
 async fn a_repeated_demotion_of_oneself_is_answered(trial: Trial) {
@@ -281,7 +281,7 @@ async fn a_refused_write_does_not_use_up_its_key(trial: Trial) {
     let w = trial.world().await;
     let group = w.group(&["ann", "bob"]).await;
     let append = with_key(w.append(group, "bob", renamed("Ships")), "k");
-    assert_eq!(w.write(append.clone()).await, Err(Refusal::NotOwner));
+    assert_eq!(w.write(append.clone()).await, Err(Refusal::RoleTooLow));
     w.put(group, "ann", role("bob", Role::Owner)).await.expect("an owner names another");
     let (_, fresh) = w.write(append).await.expect("an owner may");
     assert!(fresh);

@@ -147,7 +147,7 @@ async fn in_a_direct_conversation_nobody_is_an_owner(trial: Trial) {
     let w = trial.world().await;
     let id = w.direct("ann", "bob").await;
     assert_eq!(w.roles(id).await, [(user("ann"), Role::Member), (user("bob"), Role::Member)]);
-    assert_eq!(w.put(id, "ann", added(&["eve"])).await, Err(Refusal::NotOwner));
+    assert_eq!(w.put(id, "ann", added(&["eve"])).await, Err(Refusal::RoleTooLow));
 }
 
 async fn a_member_named_twice_is_one_member(trial: Trial) {

@@ -85,14 +85,14 @@ async fn a_marker_sees_the_event_before_it(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     let written = w.batch(vec![say(&w, id, "ann", "hi"), mark(id, "ann", 9)]).await;
-    assert_eq!(written[1], Written::Marker { marker: marker(2, 2), moved: true });
+    assert_eq!(written[1], Written::Marker { marker: marker(2, 2), moved: true, crowd: false });
 }
 
 async fn a_marker_does_not_see_the_event_after_it(trial: Trial) {
     let w = trial.world().await;
     let id = w.group(&["ann"]).await;
     let written = w.batch(vec![mark(id, "ann", 9), say(&w, id, "ann", "hi")]).await;
-    assert_eq!(written[0], Written::Marker { marker: marker(1, 1), moved: true });
+    assert_eq!(written[0], Written::Marker { marker: marker(1, 1), moved: true, crowd: false });
 }
 
 async fn answers_come_in_the_order_of_the_writes(trial: Trial) {
@@ -130,7 +130,7 @@ async fn a_refusal_does_not_touch_the_others(trial: Trial) {
     let written: Vec<_> = w.batch(batch).await.into_iter().map(|one| standing(one).err()).collect();
     let expected = [
         None,
-        Some(Refusal::NotOwner),
+        Some(Refusal::RoleTooLow),
         Some(Refusal::LastOwner),
         Some(Refusal::NotMember),
         Some(Refusal::NoSuchMember),

@@ -4,7 +4,10 @@ use super::{
     super::{random::Random, report::cases},
     Cases, Trial,
     model::Model,
-    world::{SYSTEM, World, added, limit, marker, removed, renamed, role, unknown, user, users},
+    world::{
+        SYSTEM, World, about_what, added, limit, marker, removed, renamed, role, unknown, user,
+        users,
+    },
 };
 use crate::{
     model::{
@@ -138,7 +141,8 @@ pub(super) const PEOPLE: [&str; 6] = ["ann", "bob", "dan", "eve", "fay", "gus"];
 /// Opens these with half of the people in them, so that most of what follows is possible.
 pub(super) async fn begin(w: &World, model: &mut Model, ids: &[ConversationId]) {
     for (index, id) in ids.iter().enumerate() {
-        let open = Write::Open(w.opening(*id, Kind::Group, &PEOPLE[index..index + 3]));
+        let kind = if index % 2 == 0 { Kind::Group } else { Kind::Channel };
+        let open = Write::Open(w.opening(*id, kind, &PEOPLE[index..index + 3]));
         model.write(&open);
         w.one(open).await;
     }
@@ -155,13 +159,14 @@ pub(super) fn random_write(
     let who = *random.pick(&PEOPLE);
     let other = *random.pick(&PEOPLE);
     let by = if random.once_in(8) { SYSTEM } else { who };
-    let any_role = if random.once_in(2) { Role::Owner } else { Role::Member };
+    let any_role = *random.pick(&[Role::Owner, Role::Admin, Role::Member, Role::Reader]);
     // A number that may be that of a message.
     let about = Seq::new(random.below(30));
     let emoji = Emoji::new(*random.pick(&["👍", ":shipit:", "👩🏽‍❤️‍💋‍👨🏿"])).expect("an emoji");
-    let body = match random.below(28) {
+    let body = match random.below(30) {
         0 => {
-            let mut open = w.opening(id, Kind::Group, &[who, other]);
+            let kind = *random.pick(&[Kind::Group, Kind::Channel]);
+            let mut open = w.opening(id, kind, &[who, other]);
             if random.once_in(3) {
                 open.by = None;
             }
@@ -172,7 +177,7 @@ pub(super) fn random_write(
             let marker = marker(random.below(40), random.below(40));
             return Write::Mark(Mark { conversation: id, user: user(who), marker });
         }
-        5 | 6 => Body::Added { users: users(&[other, who]) },
+        5 | 6 => Body::Added { users: users(&[other, who]), role: any_role },
         7 => removed(other),
         8 if by != SYSTEM => Body::Left,
         9 => role(other, any_role),
@@ -185,6 +190,8 @@ pub(super) fn random_write(
         19 => Body::Unreacted { message: about, emoji },
         20 => Body::Pinned { message: about },
         21 => Body::Unpinned { message: about },
+        22 => about_what(Some(&format!("Regatta {}", random.below(9)))),
+        23 => about_what(None),
         _ => Body::Message(said(random)),
     };
     let mut append = w.append(id, by, body);
@@ -249,6 +256,16 @@ async fn compare(w: &World, model: &Model, ids: &[ConversationId], random: &mut 
         let members = w.store.members(Reader::System, *id, None, limit(100)).await;
         let members = members.expect("the store reads").expect("it exists");
         assert_eq!(members, log.members_with_markers(), "seed {seed}");
+        for who in PEOPLE {
+            let place = Seq::new(random.below(log.events.len() as u64 + 3));
+            let (name, reader) = (user(who), log.members());
+            let seen = w.store.receipts(Reader::User(&name), *id, place).await;
+            let expected = reader.contains_key(&name).then(|| log.receipts(Some(&name), place));
+            assert_eq!(seen.expect("the store reads"), expected, "seed {seed}: {who} at {place}");
+            let seen = w.store.receipts(Reader::System, *id, place).await;
+            let expected = Some(log.receipts(None, place));
+            assert_eq!(seen.expect("the store reads"), expected, "seed {seed}: at {place}");
+        }
         for _ in 0..6 {
             let place = Seq::new(random.below(log.events.len() as u64 + 3));
             let page = *random.pick(&[

@@ -12,7 +12,7 @@ use super::{AnyBackup, Shelf, Trial};
 use crate::{
     model::{
         Body, ClientKey, ConversationId, Event, Kind, Marker, Memberships, Message, Role, Seq,
-        Summary, Text, Timestamp, Title, UserId,
+        Summary, Text, Timestamp, Title, Topic, UserId,
     },
     store::{Append, Checkpoint, Events, Mark, Only, Open, Page, Reader, Refusal, Write, Written},
 };
@@ -107,7 +107,7 @@ impl World {
         Open {
             conversation: id,
             kind,
-            title: (kind == Kind::Group).then(|| title("Boats")),
+            title: (kind != Kind::Direct).then(|| title("Boats")),
             by: members.first().map(|first| user(first)),
             key: None,
             members: users(members),
@@ -118,9 +118,11 @@ impl World {
     /// An event by this author, with the role that such an event usually requires.
     pub(super) fn append(&self, conversation: ConversationId, by: &str, body: Body) -> Append {
         let requires = match body {
-            Body::Added { .. } | Body::Removed { .. } | Body::Role { .. } | Body::Title { .. } => {
-                Role::Owner
-            }
+            Body::Added { .. }
+            | Body::Removed { .. }
+            | Body::Role { .. }
+            | Body::Title { .. }
+            | Body::Topic { .. } => Role::Admin,
             _ => Role::Member,
         };
         let by = (by != SYSTEM).then(|| user(by));
@@ -188,7 +190,7 @@ impl World {
     ) -> Result<(Marker, bool), Refusal> {
         let mark = Mark { conversation, user: user(who), marker: marker(received, read) };
         match self.one(Write::Mark(mark)).await {
-            Written::Marker { marker, moved } => Ok((marker, moved)),
+            Written::Marker { marker, moved, crowd: _ } => Ok((marker, moved)),
             Written::Refused(refusal) => Err(refusal),
             other @ Written::Event { .. } => panic!("a mark is no event: {other:?}"),
         }
@@ -407,7 +409,7 @@ pub(super) fn title(title: &str) -> Title {
 }
 
 pub(super) fn added(ids: &[&str]) -> Body {
-    Body::Added { users: users(ids) }
+    Body::Added { users: users(ids), role: Role::Member }
 }
 
 pub(super) fn removed(id: &str) -> Body {
@@ -420,6 +422,10 @@ pub(super) fn role(id: &str, role: Role) -> Body {
 
 pub(super) fn renamed(to: &str) -> Body {
     Body::Title { title: title(to) }
+}
+
+pub(super) fn about_what(topic: Option<&str>) -> Body {
+    Body::Topic { topic: topic.map(|topic| Topic::new(topic).expect("a valid topic")) }
 }
 
 /// A body of a kind that this version does not know.

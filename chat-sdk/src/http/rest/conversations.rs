@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, StatusCode, request::Parts};
 use http_body::Body;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     idempotency_key, paging,
@@ -22,7 +22,8 @@ use crate::{
         service::{Shared, query},
     },
     model::{
-        Amendment, ConversationId, Marker, Message, Role, Seq, Text, Timestamp, Title, UserId,
+        Amendment, ConversationId, Marker, Message, Role, Seq, Text, Timestamp, Title, Topic,
+        UserId,
     },
     protocol::{Code, Problem},
     store::{BoxError, Only},
@@ -33,6 +34,7 @@ use crate::{
 enum New {
     Direct { user: UserId },
     Group { title: Title, members: Vec<UserId> },
+    Channel { title: Title, members: Vec<UserId> },
 }
 
 #[derive(Deserialize)]
@@ -50,8 +52,11 @@ struct NewText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewTitle {
-    title: Title,
+struct NewDescription {
+    title: Option<Title>,
+    /// `null` takes it away.
+    #[serde(default, deserialize_with = "present")]
+    topic: Option<Option<Topic>>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +70,7 @@ struct NewMarker {
 #[serde(deny_unknown_fields)]
 struct NewMembers {
     users: Vec<UserId>,
+    role: Option<Role>,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +100,11 @@ where
             let (opened, status) = match body::json(headers, body, limits).await? {
                 New::Direct { user } => (node.open_direct(me, &user).await, StatusCode::OK),
                 New::Group { title, members } => {
-                    let group = NewGroup { by: me.clone(), title, members, key };
+                    let group = NewGroup { by: me.clone(), title, members, key, channel: false };
+                    (node.open_group(group).await, StatusCode::CREATED)
+                }
+                New::Channel { title, members } => {
+                    let group = NewGroup { by: me.clone(), title, members, key, channel: true };
                     (node.open_group(group).await, StatusCode::CREATED)
                 }
             };
@@ -104,8 +114,12 @@ where
         }
         Route::Conversation(id) if get => one(shared, me, id, StatusCode::OK).await,
         Route::Conversation(id) => {
-            let NewTitle { title } = body::json(headers, body, limits).await?;
-            change(shared, me, id, Change::SetTitle(title)).await
+            let NewDescription { title, topic } = body::json(headers, body, limits).await?;
+            let changes = [
+                title.map(Change::SetTitle),
+                topic.map(|topic| topic.map_or(Change::ClearTopic, Change::SetTopic)),
+            ];
+            describe(shared, me, id, changes).await
         }
         Route::Events(id) => {
             let query = query(parts);
@@ -142,6 +156,10 @@ where
             let mut reply = reply::json(StatusCode::OK, &events.events);
             paging::link_events(&mut reply, &events, limit, &[]);
             Ok(reply)
+        }
+        Route::Receipts(id, message) => {
+            let receipts = node.receipts_of(me, id, message).await;
+            Ok(reply::json(StatusCode::OK, &receipts.map_err(|why| Problem::from(&why))?))
         }
         Route::Message(id, message) if parts.method == Method::PATCH => {
             let NewText { text } = body::json(headers, body, limits).await?;
@@ -193,8 +211,8 @@ where
             Ok(reply)
         }
         Route::Members(id) => {
-            let NewMembers { users } = body::json(headers, body, limits).await?;
-            change(shared, me, id, Change::Add(users)).await
+            let NewMembers { users, role } = body::json(headers, body, limits).await?;
+            change(shared, me, id, Change::Add(users, role)).await
         }
         Route::Member(id, user) if parts.method == Method::PATCH => {
             let NewRole { role } = body::json(headers, body, limits).await?;
@@ -223,6 +241,25 @@ async fn change(
     let changed = shared.node.change(Some(me), id, change).await;
     changed.map_err(|why| Problem::from(&why))?;
     Ok(reply::no_content())
+}
+
+/// Title and topic, one after the other: who may change one may change both.
+async fn describe(
+    shared: &Shared,
+    me: &UserId,
+    id: ConversationId,
+    changes: [Option<Change>; 2],
+) -> Result<Reply, Problem> {
+    let mut reply = Err(Problem::new(Code::Invalid, "neither a title nor a topic"));
+    for one in changes.into_iter().flatten() {
+        reply = Ok(change(shared, me, id, one).await?);
+    }
+    reply
+}
+
+/// What is there, `null` included.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Topic>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 async fn amend(

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     model::{
         Body, ClientKey, ConversationId, Edit, Event, Kind, Marker, Message, Reaction, Role, Seq,
-        Summary, Text, Timestamp, Title, UserId,
+        Summary, Text, Timestamp, Title, Topic, UserId,
     },
     store::Events,
 };
@@ -93,6 +93,8 @@ pub(super) struct ConversationShape {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<Title>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<Topic>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
     role: Role,
     member_count: u64,
@@ -131,6 +133,7 @@ impl From<Summary> for ConversationShape {
             id: summary.conversation,
             kind: summary.kind,
             title: summary.title,
+            topic: summary.topic,
             user: summary.other,
             role: summary.role,
             member_count: summary.member_count,

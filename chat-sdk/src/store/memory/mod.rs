@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::{
     Body, ClientKey, ConversationId, Edit, Emoji, Epoch, Event, Kind, Marker, Member, Membership,
-    Memberships, MessageState, Reaction, Role, Seq, Summary, Timestamp, Title, UserId,
+    Memberships, MessageState, Reaction, Role, Seq, Summary, Timestamp, Title, Topic, UserId,
 };
 
 /// A store in memory. Clones share the data, as nodes share a database.
@@ -240,6 +240,7 @@ struct Data {
 struct Log {
     kind: Kind,
     title: Option<Title>,
+    topic: Option<Topic>,
     events: Vec<Event>,
     /// In which commit each event was written; ascending.
     stamps: Vec<u64>,
@@ -291,6 +292,10 @@ impl Data {
                 let roles = || log.seats.values().filter_map(|seat| seat.role);
                 place.members = roles().count() as u64;
                 place.owners = roles().filter(|role| *role == Role::Owner).count() as u64;
+            }
+            if asked.crowds.contains(id) {
+                let members = log.seats.values().filter(|seat| seat.role.is_some()).count();
+                place.crowd = members > Summary::MARKERS_MAX;
             }
             found.conversations.insert(*id, place);
             if asked.opens.contains_key(id) {
@@ -345,6 +350,9 @@ impl Data {
             let log = self.logs.get_mut(&id).expect("it was found or opened");
             log.changed = stamp;
             log.title = touched.title.or(log.title.take());
+            if let Some(topic) = touched.topic {
+                log.topic = topic;
+            }
         }
         for ((id, user), seated) in changes.seats {
             let log = self.logs.get_mut(&id).expect("it was found or opened");
@@ -426,7 +434,7 @@ impl Data {
         let other = match log.kind {
             // Who talks to themselves is their own other side.
             Kind::Direct => log.seats.keys().find(|other| *other != user).or(Some(user)).cloned(),
-            Kind::Group => None,
+            Kind::Group | Kind::Channel => None,
         };
         let (_, unseen) = log.events.split_at(log.place_after(seat.marker.read));
         let unread = unseen
@@ -438,6 +446,7 @@ impl Data {
             conversation,
             kind: log.kind,
             title: log.title.clone(),
+            topic: log.topic.clone(),
             other,
             role,
             member_count: member_count as u64,
@@ -457,6 +466,7 @@ impl Log {
         Self {
             kind,
             title,
+            topic: None,
             events: Vec::new(),
             stamps: Vec::new(),
             changed: 0,

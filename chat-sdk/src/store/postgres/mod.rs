@@ -40,7 +40,10 @@ use super::{
     Checkpoint, Events, Heads, Migrated, Only, Page, Reader, Store, StoreError, Write, Written,
 };
 use crate::{
-    model::{ConversationId, Epoch, Event, Member, Memberships, Seq, Summary, Timestamp, UserId},
+    model::{
+        ConversationId, Epoch, Event, Member, Memberships, Receipts, Seq, Summary, Timestamp,
+        UserId,
+    },
     tls::TlsRoots,
 };
 
@@ -516,5 +519,15 @@ impl Store for PostgresStore {
     ) -> Result<Option<Vec<Member>>, StoreError> {
         let rows = self.rows(read::members(reader, conversation, after, limit)).await?;
         read::members_of(&rows)
+    }
+
+    async fn receipts(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        place: Seq,
+    ) -> Result<Option<Receipts>, StoreError> {
+        let rows = self.rows(read::receipts(reader, conversation, place)).await?;
+        read::receipts_of(&rows)
     }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::{
         ConversationId, Edit, Emoji, Event, Kind, Marker, Member, Membership, Memberships,
-        MessageState, Reaction, Seq, Summary, Timestamp, UserId,
+        MessageState, Reaction, Receipts, Seq, Summary, Timestamp, UserId,
     },
     store::{
         Checkpoint, Events, Heads, Only, Page, Reader, StoreError, checkpoint,
@@ -379,7 +379,7 @@ macro_rules! summaries {
                     WHERE o.conversation = p.id AND o.member <> $1 LIMIT 1) END,
                 e.seq IS NOT NULL, ",
             event_columns!(),
-            ", d.seq, d.at, d.body FROM (",
+            ", d.seq, d.at, d.body, p.topic FROM (",
             $places,
             ") p
             CROSS JOIN LATERAL (
@@ -450,12 +450,13 @@ pub(super) fn summary_of(row: &Row, user: &UserId) -> Result<Summary, StoreError
         Kind::Direct => row::column(row, 13, |other: Option<&str>| {
             other.map_or_else(|| Ok(user.clone()), UserId::new).map(Some)
         })?,
-        Kind::Group => None,
+        Kind::Group | Kind::Channel => None,
     };
     Ok(Summary {
         conversation,
         kind,
         title: row::title(row, 2)?,
+        topic: row::topic(row, 23)?,
         other,
         role: row::role(row, 3)?.ok_or_else(|| defect("a member without a role"))?,
         member_count,
@@ -521,4 +522,30 @@ pub(super) fn members_of(rows: &[Row]) -> Result<Option<Vec<Member>>, StoreError
         Ok(Member { user: row::user(row, 2)?, role, marker: row::marker(row, 4, 5)? })
     };
     readable(rows)?.map(|rows| rows.iter().map(member).collect()).transpose()
+}
+
+pub(super) fn receipts(reader: Reader<'_>, conversation: ConversationId, upto: Seq) -> Query {
+    query!(
+        concat!(
+            "SELECT r.readable, true, m.members, m.received, m.read
+            FROM (",
+            readable!(),
+            ") r
+            LEFT JOIN LATERAL (
+                SELECT count(*) AS members, count(*) FILTER (WHERE n.received >= $3) AS received,
+                    count(*) FILTER (WHERE n.read >= $3) AS read
+                FROM {schema}.chat_members n
+                WHERE r.readable AND n.conversation = $1 AND n.role IS NOT NULL
+                    AND n.member <> $2) m ON true"
+        ),
+        row::id(conversation),
+        reader_text(reader),
+        place(upto),
+    )
+}
+
+pub(super) fn receipts_of(rows: &[Row]) -> Result<Option<Receipts>, StoreError> {
+    let Some([row]) = readable(rows)? else { return Ok(None) };
+    let (members, received) = (row::number(row, 2)?, row::number(row, 3)?);
+    Ok(Some(Receipts { members, received, read: row::number(row, 4)? }))
 }

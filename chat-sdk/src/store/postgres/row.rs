@@ -7,7 +7,7 @@ use super::error::{defect, map};
 use crate::{
     model::{
         Body, ClientKey, ConversationId, Emoji, Epoch, Event, Kind, Marker, Role, Seq, Timestamp,
-        Title, UserId,
+        Title, Topic, UserId,
     },
     store::{StoreError, spelling},
 };
@@ -62,6 +62,10 @@ pub(super) fn emoji(row: &Row, index: usize) -> Result<Emoji, StoreError> {
 
 pub(super) fn title(row: &Row, index: usize) -> Result<Option<Title>, StoreError> {
     column(row, index, |title: Option<String>| title.map(Title::new).transpose())
+}
+
+pub(super) fn topic(row: &Row, index: usize) -> Result<Option<Topic>, StoreError> {
+    column(row, index, |topic: Option<String>| topic.map(Topic::new).transpose())
 }
 
 pub(super) fn conversation(row: &Row, index: usize) -> Result<ConversationId, StoreError> {

@@ -24,6 +24,8 @@ const SCRIPTS: &[Script] = &[
     Script { sql: include_str!("schema/1.sql"), compatible_from: 1 },
     // Programs of version 1 pass on what they do not know.
     Script { sql: include_str!("schema/2.sql"), compatible_from: 1 },
+    // Programs before this one cannot read the words for channels and their roles.
+    Script { sql: include_str!("schema/3.sql"), compatible_from: 3 },
 ];
 
 /// One step.

@@ -14,7 +14,7 @@ use super::{
     session::{self, Session},
 };
 use crate::{
-    model::{ClientKey, ConversationId, Seq, Title},
+    model::{ClientKey, ConversationId, Seq, Summary, Title, Topic},
     sabotage::{self, Defect},
     store::{
         StoreError, Write, Written,
@@ -77,6 +77,16 @@ const COUNTS: &str = "
         (SELECT count(*) FROM {schema}.chat_members m
             WHERE m.conversation = c.id AND m.role = 'owner')
     FROM unnest($1::uuid[]) AS c(id)";
+
+/// Which of these have more members than a summary shows the markers of.
+const CROWDS: &str = "
+    SELECT c.id FROM unnest($1::uuid[]) AS c(id)
+    WHERE EXISTS (SELECT 1 FROM {schema}.chat_members m
+        WHERE m.conversation = c.id AND m.role IS NOT NULL OFFSET $2)";
+
+const TOPIC: &str = "
+    UPDATE {schema}.chat_conversations c SET topic = t.topic
+    FROM unnest($1::uuid[], $2::text[]) AS t(id, topic) WHERE c.id = t.id";
 
 const TOUCH: &str = "
     UPDATE {schema}.chat_conversations c
@@ -169,9 +179,9 @@ const ERASE: &str = r#"
     WHERE e.conversation = m.conversation AND e.seq = m.message"#;
 
 /// All of them, in the order in which [`Prepared`] takes them.
-const STATEMENTS: [&str; 16] = [
+const STATEMENTS: [&str; 18] = [
     STAMP, OPEN, LOCK, FIRSTS, KEYED, SEATS, COUNTS, TOUCH, INSERT, SEAT, MESSAGES, REACTIONS,
-    PINS, REACT, PIN, ERASE,
+    PINS, REACT, PIN, ERASE, CROWDS, TOPIC,
 ];
 
 struct Prepared {
@@ -191,10 +201,12 @@ struct Prepared {
     react: Statement,
     pin: Statement,
     erase: Statement,
+    crowds: Statement,
+    topic: Statement,
 }
 
 impl Prepared {
-    fn texts() -> [&'static str; 16] {
+    fn texts() -> [&'static str; 18] {
         let mut texts = STATEMENTS;
         if sabotage::on(Defect::SeqOutsideLock) {
             texts[2] = NO_LOCK;
@@ -203,7 +215,7 @@ impl Prepared {
         texts
     }
 
-    fn new(statements: [Statement; 16]) -> Self {
+    fn new(statements: [Statement; 18]) -> Self {
         let [
             stamp,
             open,
@@ -221,6 +233,8 @@ impl Prepared {
             react,
             pin,
             erase,
+            crowds,
+            topic,
         ] = statements;
         Self {
             stamp,
@@ -239,6 +253,8 @@ impl Prepared {
             react,
             pin,
             erase,
+            crowds,
+            topic,
         }
     }
 }
@@ -348,6 +364,7 @@ async fn ask(
         asked.seats.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>(),
     );
     let counts = ids(&mut asked.counts.iter().copied());
+    let crowds = ids(&mut asked.crowds.iter().copied());
     let most = i64::try_from(writes).unwrap_or(i64::MAX).saturating_add(1);
 
     let none = || Ok(Vec::new());
@@ -383,12 +400,23 @@ async fn ask(
         }
         client.query(&prepared.counts, &[&counts, &most]).await
     };
+    let crowds = async {
+        if crowds.is_empty() {
+            return none();
+        }
+        client.query(&prepared.crowds, &[&crowds, &(Summary::MARKERS_MAX as i64)]).await
+    };
     let locks = try_join3(stamp, open, lock);
     let rest = try_join5(locks, firsts, keyed, seats, counts);
-    let (((stamp, _, locked), firsts, keyed, seats, counts), targets) =
-        try_join(rest, ask_targets(client, prepared, asked)).await?;
+    let (((stamp, _, locked), firsts, keyed, seats, counts), targets, crowds) =
+        try_join3(rest, ask_targets(client, prepared, asked), crowds).await?;
 
     let mut found = found(&locked, &firsts, &keyed, &seats, &counts)?;
+    for row in crowds {
+        if let Some(place) = found.conversations.get_mut(&row::conversation(&row, 0)?) {
+            place.crowd = true;
+        }
+    }
     targets.put(&mut found)?;
     Ok((found, row::get(&stamp, 0)?))
 }
@@ -510,6 +538,8 @@ struct TouchedColumns<'a> {
     head: Vec<i64>,
     at: Vec<Option<i64>>,
     title: Vec<Option<&'a str>>,
+    /// Which of them have another topic now.
+    topics: (Vec<Uuid>, Vec<Option<&'a str>>),
 }
 
 #[derive(Default)]
@@ -543,6 +573,10 @@ impl<'a> Rows<'a> {
             touched.head.push(place(it.head));
             touched.at.push(it.updated_at.map(|at| at.as_millis()));
             touched.title.push(it.title.as_ref().map(Title::as_str));
+            if let Some(topic) = &it.topic {
+                touched.topics.0.push(row::id(*id));
+                touched.topics.1.push(topic.as_ref().map(Topic::as_str));
+            }
         }
         for event in &changes.events {
             events.conversation.push(row::id(event.conversation));
@@ -589,7 +623,7 @@ async fn put(
     stamp: i64,
 ) -> Result<(), Error> {
     let touch = async {
-        let TouchedColumns { id, head, at, title } = &rows.touched;
+        let TouchedColumns { id, head, at, title, topics: _ } = &rows.touched;
         client.execute(&prepared.touch, &[id, head, at, title, &stamp]).await
     };
     let insert = async {
@@ -636,7 +670,14 @@ async fn put(
         }
         client.execute(&prepared.erase, &[conversation, message]).await
     };
+    let topic = async {
+        let (id, topic) = &rows.touched.topics;
+        if id.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.topic, &[id, topic]).await
+    };
     // Each is sent when its future is first polled, so in this order.
     let log = try_join3(touch, insert, seat);
-    try_join(log, try_join3(react, pin, erase)).await.map(|_| ())
+    try_join3(log, try_join3(react, pin, erase), topic).await.map(|_| ())
 }

@@ -40,7 +40,7 @@ use super::{
     checkpoint::random_epoch,
 };
 use crate::model::{
-    ConversationId, Epoch, Event, Member, Memberships, Seq, Summary, Timestamp, UserId,
+    ConversationId, Epoch, Event, Member, Memberships, Receipts, Seq, Summary, Timestamp, UserId,
 };
 
 /// What a commit survives.
@@ -483,5 +483,15 @@ impl Store for SqliteStore {
             read::members(connection, &reader, conversation, after.as_ref(), limit)
         })
         .await
+    }
+
+    async fn receipts(
+        &self,
+        reader: Reader<'_>,
+        conversation: ConversationId,
+        place: Seq,
+    ) -> Result<Option<Receipts>, StoreError> {
+        let reader = For::from(reader);
+        self.query(move |connection| read::receipts(connection, &reader, conversation, place)).await
     }
 }

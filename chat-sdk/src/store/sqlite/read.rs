@@ -8,7 +8,7 @@ use super::row::{self, event_columns};
 use crate::{
     model::{
         ConversationId, Edit, Epoch, Event, Kind, Marker, Member, Membership, Memberships,
-        MessageState, Reaction, Seq, Summary, Timestamp, UserId,
+        MessageState, Reaction, Receipts, Seq, Summary, Timestamp, UserId,
     },
     store::{
         Checkpoint, Events, Heads, Only, Page,
@@ -339,7 +339,7 @@ pub(super) fn conversation(
     let id = conversation.as_bytes();
     let found = connection
         .prepare_cached(
-            "SELECT c.kind, c.title, m.role, c.head, m.received, m.read, c.updated_at
+            "SELECT c.kind, c.title, m.role, c.head, m.received, m.read, c.updated_at, c.topic
              FROM members m JOIN conversations c ON c.id = m.conversation
              WHERE m.conversation = ?1 AND m.user = ?2 AND m.role IS NOT NULL",
         )?
@@ -349,6 +349,7 @@ pub(super) fn conversation(
                     conversation,
                     kind: row::kind(row, 0)?,
                     title: row::title(row, 1)?,
+                    topic: row::topic(row, 7)?,
                     other: None,
                     role,
                     member_count: 0,
@@ -469,6 +470,33 @@ pub(super) fn members(
         members.extend(role.map(|role| Member { user, role, marker }));
     }
     Ok(Some(members))
+}
+
+pub(super) fn receipts(
+    connection: &Connection,
+    reader: &For,
+    conversation: ConversationId,
+    upto: Seq,
+) -> rusqlite::Result<Option<Receipts>> {
+    if !readable(connection, reader, conversation)? {
+        return Ok(None);
+    }
+    // Nobody's name is ''.
+    let without = match reader {
+        For::User(user) => user.as_str(),
+        For::System => "",
+    };
+    connection
+        .prepare_cached(
+            "SELECT count(*), count(*) FILTER (WHERE received >= ?2),
+                count(*) FILTER (WHERE read >= ?2)
+             FROM members WHERE conversation = ?1 AND role IS NOT NULL AND user <> ?3",
+        )?
+        .query_row(params![conversation.as_bytes(), place(upto), without], |row| {
+            let (members, received) = (row::number(row, 0)?, row::number(row, 1)?);
+            Ok(Receipts { members, received, read: row::number(row, 2)? })
+        })
+        .map(Some)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rusqlite::{
 use crate::{
     model::{
         Body, ClientKey, ConversationId, Emoji, Epoch, Event, Kind, Marker, Role, Seq, Timestamp,
-        Title, UserId,
+        Title, Topic, UserId,
     },
     store::spelling,
 };
@@ -56,6 +56,10 @@ pub(super) fn epoch(row: &Row<'_>, index: usize) -> rusqlite::Result<Epoch> {
 
 pub(super) fn title(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Title>> {
     column(row, index, |title: Option<String>| title.map(Title::new).transpose())
+}
+
+pub(super) fn topic(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Topic>> {
+    column(row, index, |topic: Option<String>| topic.map(Topic::new).transpose())
 }
 
 pub(super) fn conversation(row: &Row<'_>, index: usize) -> rusqlite::Result<ConversationId> {

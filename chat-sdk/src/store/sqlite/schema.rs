@@ -13,8 +13,12 @@ use super::{
 
 /// The n-th script makes version n out of version n − 1. What has been released is never edited:
 /// a change is a new script.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// Stands in the file's header, so that a database of another program is not taken for ours.
 /// "chat" in ASCII.

@@ -10,7 +10,7 @@ use super::{
     writer::Commit,
 };
 use crate::{
-    model::{Body, ClientKey, ConversationId, Emoji, Event, Seq, Title, UserId},
+    model::{Body, ClientKey, ConversationId, Emoji, Event, Seq, Summary, Title, Topic, UserId},
     store::{
         Write, Written,
         plan::{self, Changes, Found, Place, Questions, Seat, Seated, Touched},
@@ -66,6 +66,11 @@ fn look_up(connection: &Connection, asked: &Questions, writes: usize) -> rusqlit
     for conversation in &asked.counts {
         if let Some(place) = found.conversations.get_mut(conversation) {
             (place.members, place.owners) = counts(connection, *conversation, writes)?;
+        }
+    }
+    for conversation in &asked.crowds {
+        if let Some(place) = found.conversations.get_mut(conversation) {
+            place.crowd = is_crowd(connection, *conversation)?;
         }
     }
     Ok(found)
@@ -181,6 +186,15 @@ fn counts(
         })
 }
 
+/// Whether there are more members than a summary shows the markers of.
+fn is_crowd(connection: &Connection, conversation: ConversationId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM members WHERE conversation = ?1 AND role IS NOT NULL LIMIT 1 OFFSET ?2",
+        )?
+        .exists(params![conversation.as_bytes(), Summary::MARKERS_MAX as i64])
+}
+
 fn put(commit: &mut Commit<'_>, changes: &Changes) -> rusqlite::Result<()> {
     let stamp = row::stamp(commit.stamp()?);
     let connection = commit.connection();
@@ -286,7 +300,7 @@ fn touch(
     touched: &Touched,
     stamp: i64,
 ) -> rusqlite::Result<()> {
-    let Touched { head, updated_at, title } = touched;
+    let Touched { head, updated_at, title, topic } = touched;
     connection
         .prepare_cached(
             "UPDATE conversations
@@ -301,6 +315,11 @@ fn touch(
             title.as_ref().map(Title::as_str),
             stamp,
         ])?;
+    if let Some(topic) = topic {
+        connection
+            .prepare_cached("UPDATE conversations SET topic = ?2 WHERE id = ?1")?
+            .execute(params![conversation.as_bytes(), topic.as_ref().map(Topic::as_str)])?;
+    }
     Ok(())
 }
 

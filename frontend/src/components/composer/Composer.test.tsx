@@ -84,6 +84,33 @@ describe("the composer", () => {
     expect(field).toHaveValue("x".repeat(101));
   });
 
+  it("asks for the last own message on ↑, only in an empty field", async () => {
+    const onEditLast = vi.fn();
+    const { user } = renderWith(<Composer to="Bob" draft="" limits={LIMITS} onSend={vi.fn()} onDraft={vi.fn()} onTyping={vi.fn()} onEditLast={onEditLast} />);
+    const field = screen.getByRole("textbox", { name: "Message Bob" });
+    await user.type(field, "a{ArrowUp}");
+    expect(onEditLast).not.toHaveBeenCalled();
+    await user.type(field, "{Backspace}{Shift>}{ArrowUp}{/Shift}");
+    expect(onEditLast).not.toHaveBeenCalled();
+    await user.type(field, "{ArrowUp}");
+    expect(onEditLast).toHaveBeenCalledOnce();
+  });
+
+  it("that edits says so, tells nobody that one types, and leaves on Escape", async () => {
+    const calls = { onSend: vi.fn(), onDraft: vi.fn(), onTyping: vi.fn(), onCancel: vi.fn(), onEditLast: vi.fn() };
+    const { user } = renderWith(<Composer to="Bob" draft="helo" limits={LIMITS} editing {...calls} />);
+    const field = screen.getByRole("textbox", { name: "Edit message" });
+    expect(field).toHaveFocus();
+    await user.keyboard("{Backspace}lo");
+    expect(field).toHaveValue("hello");
+    expect(calls.onTyping).not.toHaveBeenCalledWith(true);
+    await user.click(screen.getByRole("button", { name: "Save" }));
+    expect(calls.onSend).toHaveBeenCalledExactlyOnceWith("hello");
+    await user.type(field, "{ArrowUp}{Escape}");
+    expect(calls.onEditLast).not.toHaveBeenCalled();
+    expect(calls.onCancel).toHaveBeenCalledOnce();
+  });
+
   describe("typing signal", () => {
     beforeEach(() => { vi.useFakeTimers(); });
     afterEach(() => { vi.useRealTimers(); });

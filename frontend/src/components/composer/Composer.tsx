@@ -1,7 +1,7 @@
 // Where one writes. Never disabled by the connection: what is sent offline waits in the outbox.
 import clsx from "clsx";
-import { SendHorizontal } from "lucide-react";
-import { useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type Ref } from "react";
+import { Check, SendHorizontal } from "lucide-react";
+import { useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type ReactNode, type Ref } from "react";
 import { TOUCH, useMediaQuery } from "../../a11y/useMediaQuery";
 import * as format from "../../format";
 import { IconButton } from "../ui/IconButton";
@@ -20,13 +20,21 @@ interface ComposerProps {
   onDraft: (text: string) => void;
   onSend: (text: string) => void;
   onTyping: (on: boolean) => void;
+  /** It holds a message that was sent: then the draft is its text, and sending saves it. */
+  editing?: boolean;
+  /** What is answered or changed. */
+  above?: ReactNode;
+  /** ↑ in an empty field. */
+  onEditLast?: () => void;
+  /** Escape, while there is something to leave. */
+  onCancel?: (() => void) | undefined;
   ref?: Ref<ComposerHandle>;
 }
 
 /** Eight lines of 22 px and the padding; after that it scrolls. */
 const HEIGHT_MAX_PX = 8 * 22 + 22;
 
-export function Composer({ to, draft, limits, onDraft, onSend, onTyping, ref }: ComposerProps) {
+export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing = false, above, onEditLast, onCancel, ref }: ComposerProps) {
   const id = useId();
   const touch = useMediaQuery(TOUCH);
   const [text, setText] = useState(draft);
@@ -38,7 +46,13 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, ref }: 
   useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }));
 
   // Opening a conversation means to write; on touch it would pull up the keyboard over the messages.
-  useEffect(() => { if (!touch) field.current?.focus(); }, [touch]);
+  // An edit is asked for, so there it shall.
+  useEffect(() => {
+    if (touch && !editing) return;
+    const area = field.current;
+    area?.focus();
+    area?.setSelectionRange(area.value.length, area.value.length);
+  }, [touch, editing]);
 
   useLayoutEffect(() => {
     const area = field.current;
@@ -51,7 +65,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, ref }: 
     setText(next);
     onDraft(next);
     if (next.trim() === "") stopped();
-    else typed();
+    else if (!editing) typed();
   };
 
   const send = () => {
@@ -64,6 +78,16 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, ref }: 
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === "Escape" && onCancel && !event.nativeEvent.isComposing) {
+      event.preventDefault();
+      onCancel();
+      return;
+    }
+    if (event.key === "ArrowUp" && text === "" && !editing && onEditLast && !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      onEditLast();
+      return;
+    }
     if (event.key !== "Enter" || event.shiftKey || touch) return;
     // While an input method composes, Enter chooses a word. Safari ends the composition before the
     // key arrives and marks that key with code 229.
@@ -77,14 +101,16 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, ref }: 
     send();
   };
 
+  const label = editing ? "Edit message" : `Message ${to}`;
   return (
-    <form aria-label={`Message ${to}`} onSubmit={onSubmit} className="mx-auto w-full max-w-[760px] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-4">
+    <form aria-label={label} onSubmit={onSubmit} className="mx-auto w-full max-w-[760px] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-4">
+      {above}
       <div className="flex items-end gap-1 rounded-bubble border border-field bg-canvas p-1 focus-within:border-ring">
         <textarea
           ref={field}
           rows={1}
           dir="auto"
-          aria-label={`Message ${to}`}
+          aria-label={label}
           aria-describedby={space.at === "plenty" ? undefined : `${id}-room`}
           aria-invalid={space.at === "over" || undefined}
           placeholder="Write a message"
@@ -97,9 +123,9 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, ref }: 
         />
         <IconButton
           type="submit"
-          label="Send"
+          label={editing ? "Save" : "Send"}
           side="top"
-          icon={SendHorizontal}
+          icon={editing ? Check : SendHorizontal}
           disabled={empty || space.at === "over"}
           className="bg-accent !text-on-accent hover:!bg-accent-hover disabled:bg-transparent disabled:!text-muted rtl:-scale-x-100"
         />

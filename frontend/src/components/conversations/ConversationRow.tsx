@@ -37,7 +37,7 @@ function Preview({ item }: { item: ConversationItem }) {
   }
   if (item.preview === null) return "No messages yet";
   const { mine, from, text } = item.preview;
-  const author = mine ? "You" : item.kind === "group" && from !== null ? <PersonName user={from} /> : null;
+  const author = mine ? "You" : item.kind !== "direct" && from !== null ? <PersonName user={from} /> : null;
   return <>{author !== null && <>{author}: </>}<bdi>{text}</bdi></>;
 }
 
@@ -61,7 +61,7 @@ export function ConversationRow({ item, selected, now, onOpen, focus }: Conversa
         selected ? "bg-selected" : "hover:bg-hover",
       )}
     >
-      <Avatar seed={item.peer ?? item.id} name={item.name} shape={item.kind === "group" ? "group" : "person"} online={item.online} />
+      <Avatar seed={item.peer ?? item.id} name={item.name} shape={item.kind !== "direct" ? "group" : "person"} online={item.online} />
       <span className="min-w-0 flex-1">
         <span className="flex items-baseline gap-2">
           <span className={clsx("min-w-0 flex-1 truncate", unread ? "font-bold" : "font-semibold")}><bdi>{item.name}</bdi></span>

@@ -1,4 +1,4 @@
-// Bring more people into a group.
+// Bring more people into a group or channel.
 import { useRef, useState, type RefObject } from "react";
 import { useChat } from "../../hooks/ChatProvider";
 import type { ConversationId, UserId } from "../../model/types";
@@ -10,12 +10,13 @@ import { Modal } from "../ui/Modal";
 
 interface AddMembersProps {
   conversation: ConversationId;
+  what: "group" | "channel";
   members: UserId[];
   open: boolean;
   onClose: () => void;
 }
 
-function AddForm({ conversation, members, onClose, inputRef }: Omit<AddMembersProps, "open"> & { inputRef: RefObject<HTMLInputElement | null> }) {
+function AddForm({ conversation, what, members, onClose, inputRef }: Omit<AddMembersProps, "open"> & { inputRef: RefObject<HTMLInputElement | null> }) {
   const chat = useChat();
   const choice = usePeopleChoice();
   const [problem, setProblem] = useState<string | null>(null);
@@ -44,16 +45,16 @@ function AddForm({ conversation, members, onClose, inputRef }: Omit<AddMembersPr
         inputRef={inputRef}
       />
       {problem !== null && <p role="alert" className="mt-2 text-danger">{problem}</p>}
-      <Button tone="accent" disabled={chosen.length === 0} busy={busy} onClick={() => void add()} className="mt-4">Add to group</Button>
+      <Button tone="accent" disabled={chosen.length === 0} busy={busy} onClick={() => void add()} className="mt-4">Add to {what}</Button>
     </>
   );
 }
 
-export function AddMembers({ conversation, members, open, onClose }: AddMembersProps) {
+export function AddMembers({ conversation, what, members, open, onClose }: AddMembersProps) {
   const input = useRef<HTMLInputElement>(null);
   return (
     <Modal title="Add people" open={open} onClose={onClose} initialFocus={input}>
-      <AddForm conversation={conversation} members={members} onClose={onClose} inputRef={input} />
+      <AddForm conversation={conversation} what={what} members={members} onClose={onClose} inputRef={input} />
     </Modal>
   );
 }

@@ -7,9 +7,11 @@ import { Avatar } from "../ui/Avatar";
 import { IconButton } from "../ui/IconButton";
 import { Modal } from "../ui/Modal";
 import { GroupDetails } from "./GroupDetails";
+import { PinList } from "./PinList";
 
 interface DetailsProps {
   item: ConversationItem;
+  onJump: (seq: number) => void;
   onClose: () => void;
   onLeft: () => void;
 }
@@ -17,7 +19,7 @@ interface DetailsProps {
 function PersonDetails({ item, peer }: { item: ConversationItem; peer: UserId }) {
   const profile = useProfile(peer);
   return (
-    <div className="flex flex-col items-center gap-1 pt-2 text-center">
+    <div className="flex flex-col items-center gap-1 pt-2 pb-5 text-center">
       <Avatar seed={peer} name={item.name} size="large" online={item.online} />
       <h3 className="mt-2 text-[1.0625rem] leading-6 font-semibold [overflow-wrap:anywhere]"><bdi>{item.name}</bdi></h3>
       {profile !== null && <p className="text-muted">@{profile.name}</p>}
@@ -26,9 +28,17 @@ function PersonDetails({ item, peer }: { item: ConversationItem; peer: UserId })
   );
 }
 
-export function Details({ item, onClose, onLeft }: DetailsProps) {
+export function Details({ item, onJump, onClose, onLeft }: DetailsProps) {
   const pane = useMediaQuery(WIDE);
-  const content = item.kind === "group" ? <GroupDetails item={item} onLeft={onLeft} /> : item.peer !== null && <PersonDetails item={item} peer={item.peer} />;
+  const pins = <PinList conversation={item.id} onJump={onJump} />;
+  const content = item.kind !== "direct" ? (
+    <GroupDetails item={item} onLeft={onLeft}>{pins}</GroupDetails>
+  ) : (
+    <>
+      {item.peer !== null && <PersonDetails item={item} peer={item.peer} />}
+      {pins}
+    </>
+  );
   if (!pane) return <Modal shape="sheet" title="Details" open onClose={onClose}>{content}</Modal>;
   return (
     <aside aria-label="Details" data-region="details" tabIndex={-1} className="flex w-[340px] shrink-0 flex-col border-s border-line outline-none">

@@ -1,4 +1,4 @@
-// The name of a group; owners can change it in place.
+// The name of a group or channel; admins can change it in place.
 import { Pencil } from "lucide-react";
 import { useState, type FormEvent } from "react";
 import { Button } from "../ui/Button";
@@ -7,11 +7,12 @@ import { TextField } from "../ui/TextField";
 
 interface GroupTitleProps {
   title: string;
+  what: "group" | "channel";
   mayChange: boolean;
   onChange: (title: string) => Promise<boolean>;
 }
 
-export function GroupTitle({ title, mayChange, onChange }: GroupTitleProps) {
+export function GroupTitle({ title, what, mayChange, onChange }: GroupTitleProps) {
   const [edited, setEdited] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
 
@@ -29,13 +30,13 @@ export function GroupTitle({ title, mayChange, onChange }: GroupTitleProps) {
     return (
       <div className="flex items-center justify-center gap-1">
         <h3 className="min-w-0 text-[1.0625rem] leading-6 font-semibold [overflow-wrap:anywhere]"><bdi>{title}</bdi></h3>
-        {mayChange && <IconButton label="Rename group" icon={Pencil} onClick={() => setEdited(title)} className="[&_svg]:size-4" />}
+        {mayChange && <IconButton label={`Rename ${what}`} icon={Pencil} onClick={() => setEdited(title)} className="[&_svg]:size-4" />}
       </div>
     );
   }
   return (
     <form onSubmit={(event) => void save(event)} onKeyDown={(event) => { if (event.key === "Escape") { event.stopPropagation(); setEdited(null); } }} className="w-full text-start">
-      <TextField label="Group name" dir="auto" autoFocus autoComplete="off" value={edited} onChange={(event) => setEdited(event.target.value)} />
+      <TextField label={what === "channel" ? "Channel name" : "Group name"} dir="auto" autoFocus autoComplete="off" value={edited} onChange={(event) => setEdited(event.target.value)} />
       <div className="mt-2 flex justify-end gap-2">
         <Button size="small" onClick={() => setEdited(null)}>Cancel</Button>
         <Button size="small" type="submit" tone="accent" busy={busy}>Save</Button>

@@ -2,6 +2,7 @@ import { screen, within } from "@testing-library/react";
 import { describe, expect, it, vi } from "vitest";
 import * as format from "../../format";
 import { bob, me } from "../../gallery/people";
+import { permissions } from "../../model/permissions";
 import type { MessageState, TimelineMessage } from "../../model/types";
 import { renderWith } from "../../test/renderWith";
 import { Message } from "./Message";
@@ -9,19 +10,22 @@ import { Message } from "./Message";
 const AT = new Date(2026, 10, 24, 14, 3).getTime();
 
 function show(change: Partial<TimelineMessage>, props: { showAuthor?: boolean; endsRun?: boolean } = {}) {
-  const message: TimelineMessage = { kind: "message", key: "m-1", seq: 1, from: bob.userId, mine: false, text: "hello", editedAt: null, deleted: false, at: AT, state: null, ...change };
+  const message: TimelineMessage = { kind: "message", key: "m-1", seq: 1, from: bob.userId, mine: false, text: "hello", editedAt: null, deleted: false, quote: null, reactions: [], pinned: false, amending: false, at: AT, state: null, ...change };
   const onRetry = vi.fn();
   const onDelete = vi.fn();
+  const actions = { reply: vi.fn(), edit: vi.fn(), react: vi.fn(), pin: vi.fn(), copy: vi.fn(), jump: vi.fn(), open: vi.fn() };
   const view = renderWith(
     <Message
+      marked={false} may={permissions(message, { kind: "direct", role: "member" })} actions={actions}
       message={message} author="Bob Okafor" showAuthor={props.showAuthor ?? false} startsGroup endsGroup endsRun={props.endsRun ?? true}
       tabIndex={0} onFocus={() => {}} onRetry={onRetry} onDelete={onDelete}
     />,
   );
-  return { ...view, onRetry, onDelete, article: screen.getByRole("article") };
+  return { ...view, actions, onRetry, onDelete, article: screen.getByRole("article") };
 }
 
-const own = (state: MessageState) => show({ from: me.userId, mine: true, state });
+const UNSENT = ["queued", "sending", "failed"];
+const own = (state: MessageState) => show({ from: me.userId, mine: true, state, seq: UNSENT.includes(state.at) ? null : 1 });
 const TIME = format.time(AT);
 
 describe("a message that was changed", () => {
@@ -35,6 +39,66 @@ describe("a message that was changed", () => {
     const { article } = show({ text: "", deleted: true });
     expect(article).toHaveAccessibleName(`Bob Okafor, ${TIME}, Message deleted`);
     expect(within(article).getByText("Message deleted")).toBeVisible();
+  });
+});
+
+describe("what can be done to a message", () => {
+  const names = () => within(screen.getByRole("toolbar", { name: "Message actions" })).getAllByRole("button").map((button) => button.getAttribute("aria-label"));
+
+  it("is offered while it is pointed at or focused, and only what is allowed", async () => {
+    const { user, article } = show({});
+    expect(screen.queryByRole("toolbar")).not.toBeInTheDocument();
+    await user.hover(article);
+    expect(names()).toEqual(["React", "Reply", "Pin", "More"]);
+    await user.unhover(article);
+    expect(screen.queryByRole("toolbar")).not.toBeInTheDocument();
+    await user.tab();
+    expect(article).toHaveFocus();
+    expect(names()).toEqual(["React", "Reply", "Pin", "More"]);
+  });
+
+  it("is more with one's own, and other words with a pinned one", async () => {
+    const { user, actions } = show({ from: me.userId, mine: true, state: { at: "sent" }, pinned: true });
+    await user.tab();
+    expect(names()).toEqual(["React", "Reply", "Edit", "Unpin", "Delete", "More"]);
+    await user.click(screen.getByRole("button", { name: "Edit" }));
+    expect(actions.edit).toHaveBeenCalledOnce();
+    await user.click(screen.getByRole("button", { name: "Delete" }));
+    expect(actions.open).toHaveBeenCalledExactlyOnceWith("delete", expect.objectContaining({ seq: 1 }));
+  });
+
+  it.each([[{ text: "", deleted: true }], [{ seq: null, from: me.userId, mine: true, state: { at: "queued" } as const }]])("is nothing with what is not there: %o", async (change) => {
+    const { user, article } = show(change);
+    await user.hover(article);
+    expect(screen.queryByRole("toolbar")).not.toBeInTheDocument();
+  });
+});
+
+describe("the emojis on a message", () => {
+  const reactions = [{ emoji: "👍", users: [bob.userId, me.userId], mine: true }, { emoji: "🎉", users: [bob.userId], mine: false }];
+
+  it("have a count, names, and say whether one's own is among them", async () => {
+    const { user, article, actions } = show({ reactions });
+    expect(article).toHaveAccessibleName(`Bob Okafor, ${TIME}, hello, 👍 2, 🎉 1`);
+    expect(screen.getByRole("button", { name: "👍 2: You and Bob Okafor" })).toHaveAttribute("aria-pressed", "true");
+    const other = screen.getByRole("button", { name: "🎉 1: Bob Okafor" });
+    expect(other).toHaveAttribute("aria-pressed", "false");
+    await user.click(other);
+    expect(actions.react).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ seq: 1 }), "🎉");
+  });
+});
+
+describe("a message that answers another one", () => {
+  it("shows what it answers, and the way there", async () => {
+    const { user, article, actions } = show({ quote: { seq: 7, from: me.userId, text: "are you there?", state: "said" } });
+    expect(article).toHaveAccessibleName(`Bob Okafor, ${TIME}, in reply to You: are you there?, hello`);
+    await user.click(screen.getByRole("button", { name: "In reply to You: are you there?" }));
+    expect(actions.jump).toHaveBeenCalledExactlyOnceWith(7);
+  });
+
+  it.each([["deleted", "Message deleted"], ["unknown", "An earlier message"]] as const)("says so when that is %s", (state, words) => {
+    show({ quote: { seq: 7, from: bob.userId, text: "", state } });
+    expect(screen.getByRole("button", { name: `In reply to ${words}` })).toHaveTextContent(words);
   });
 });
 

@@ -1,13 +1,20 @@
 // One message: bubble, time, state. Knows nothing of the list around it.
 import clsx from "clsx";
 import type { ReactNode } from "react";
+import { useLongPress } from "../../a11y/useLongPress";
 import * as format from "../../format";
+import type { Permissions } from "../../model/permissions";
 import type { TimelineMessage } from "../../model/types";
 import { Avatar } from "../ui/Avatar";
 import { hue } from "../ui/hue";
-import { LinkedText } from "./LinkedText";
-import { MessageTick } from "./MessageTick";
+import type { MessageActions } from "./actions";
+import { MessageMeta } from "./MessageMeta";
+import { MessageText } from "./MessageText";
+import { MessageToolbar } from "./MessageToolbar";
+import { QuoteBlock, useQuoteWords } from "./QuoteBlock";
+import { Reactions } from "./Reactions";
 import { stateWords } from "./stateWords";
+import { useNear } from "./useNear";
 
 interface MessageProps {
   message: TimelineMessage;
@@ -17,6 +24,10 @@ interface MessageProps {
   startsGroup: boolean;
   endsGroup: boolean;
   endsRun: boolean;
+  /** It was jumped to just now. */
+  marked: boolean;
+  may: Permissions;
+  actions: MessageActions;
   tabIndex: 0 | -1;
   onFocus: () => void;
   onRetry: () => void;
@@ -25,11 +36,15 @@ interface MessageProps {
 
 const DELETED = "Message deleted";
 
-/** Author, time, text, state: the order in which they are of use. */
-function spokenMessage(message: TimelineMessage, author: string): string {
+/** Author, time, text, reactions, state: the order in which they are of use. */
+function spokenMessage(message: TimelineMessage, author: string, answered: string | null): string {
   const said = message.deleted ? DELETED : message.text;
-  const parts = [message.mine ? "You" : author, format.time(message.at), said];
+  const parts = [message.mine ? "You" : author, format.time(message.at)];
+  if (answered !== null) parts.push(`in reply to ${answered}`);
+  parts.push(said);
   if (message.editedAt !== null) parts.push("edited");
+  if (message.pinned) parts.push("pinned");
+  for (const { emoji, users } of message.reactions) parts.push(`${emoji} ${users.length}`);
   if (message.state !== null) parts.push(stateWords(message.state, message.at));
   return parts.join(", ");
 }
@@ -50,6 +65,7 @@ function FailedLine({ reason, tabIndex, onRetry, onDelete }: FailedLineProps) {
 function Bubble({ mine, startsGroup, endsGroup, children }: { mine: boolean; startsGroup: boolean; endsGroup: boolean; children: ReactNode }) {
   return (
     <div
+      data-bubble
       className={clsx(
         "bubble max-w-full rounded-bubble border border-bubble-line px-3 py-1.5 [overflow-wrap:anywhere]",
         mine ? "bg-own" : "bg-peer",
@@ -63,15 +79,29 @@ function Bubble({ mine, startsGroup, endsGroup, children }: { mine: boolean; sta
   );
 }
 
-export function Message({ message, author, showAuthor, startsGroup, endsGroup, endsRun, tabIndex, onFocus, onRetry, onDelete }: MessageProps) {
-  const { mine, state, text, at, editedAt, deleted } = message;
+/** What it answers, in the words of its quote; null: nothing. */
+const NO_QUOTE = { seq: 0, from: null, text: "", state: "unknown" } as const;
+function useAnswered({ quote }: TimelineMessage): string | null {
+  const { who, says } = useQuoteWords(quote ?? NO_QUOTE);
+  if (quote === null) return null;
+  return who === null ? says : `${who}: ${says}`;
+}
+
+export function Message(props: MessageProps) {
+  const { message, author, showAuthor, startsGroup, endsGroup, endsRun, marked, may, actions, tabIndex, onFocus, onRetry, onDelete } = props;
+  const { mine, state, text, deleted, quote, reactions } = message;
   const seed = message.from ?? "";
+  const { near, below, handlers, focus } = useNear();
+  const answered = useAnswered(message);
+  const actable = may.react || may.delete;
+  const press = useLongPress(() => { if (actable) actions.open("menu", message); });
   return (
     <article
-      aria-label={spokenMessage(message, author)}
+      aria-label={spokenMessage(message, author, answered)}
       data-message={message.key}
       tabIndex={tabIndex}
-      onFocus={onFocus}
+      onFocus={(event) => { focus(event); onFocus(); }}
+      {...handlers}
       className={clsx("group/message flex gap-2 rounded-bubble", mine && "justify-end", startsGroup ? "pt-3" : "pt-0.5")}
     >
       {showAuthor && !mine && (
@@ -81,25 +111,27 @@ export function Message({ message, author, showAuthor, startsGroup, endsGroup, e
         {showAuthor && !mine && startsGroup && (
           <bdi className="mb-0.5 max-w-full truncate px-1 text-meta font-semibold" style={{ color: `var(--hue-${hue(seed)})` }}>{author}</bdi>
         )}
-        <Bubble mine={mine} startsGroup={startsGroup} endsGroup={endsGroup}>
-          <div dir="auto" className="whitespace-pre-wrap">
-            {deleted ? (
-              <span dir="ltr" className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{DELETED}</span>
-            ) : (
-              <LinkedText text={text} tabIndex={tabIndex} />
-            )}
-            {/* Floats into the last line when there is room, below it when not. Always left to right:
-                the place of the time must not depend on the language of the text. */}
-            <span
-              dir="ltr"
-              className={clsx("relative float-right mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "ms-4 text-own-muted" : "ms-3 text-peer-muted")}
-            >
-              {editedAt !== null && <span title={`Edited ${format.exactTime(editedAt)}`}>edited</span>}
-              <time dateTime={format.isoTime(at)} title={format.exactTime(at)}>{format.time(at)}</time>
-              {state !== null && <MessageTick state={state} at={at} quiet={!endsRun} />}
-            </span>
-          </div>
-        </Bubble>
+        <div
+          {...(actable && press)}
+          className={clsx(
+            "relative max-w-full rounded-bubble transition-shadow pointer-coarse:select-none pointer-coarse:[-webkit-touch-callout:none]",
+            marked && "shadow-[0_0_0_3px_var(--accent)]",
+          )}
+        >
+          <Bubble mine={mine} startsGroup={startsGroup} endsGroup={endsGroup}>
+            {quote !== null && <QuoteBlock quote={quote} mine={mine} tabIndex={tabIndex} onJump={actions.jump} />}
+            <div dir="auto" className="flow-root whitespace-pre-wrap">
+              {deleted ? (
+                <span dir="ltr" className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{DELETED}</span>
+              ) : (
+                <MessageText text={text} tabIndex={tabIndex} />
+              )}
+              <MessageMeta message={message} endsRun={endsRun} onHistory={() => actions.open("history", message)} />
+            </div>
+          </Bubble>
+          {near && actable && <MessageToolbar message={message} may={may} actions={actions} below={below} tabIndex={tabIndex} />}
+        </div>
+        {reactions.length > 0 && <Reactions message={message} actions={actions} tabIndex={tabIndex} />}
         {state?.at === "failed" && <FailedLine reason={state.reason} tabIndex={tabIndex} onRetry={onRetry} onDelete={onDelete} />}
       </div>
     </article>

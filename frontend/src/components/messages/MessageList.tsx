@@ -1,11 +1,14 @@
 // The messages of one conversation. Mounted once a visit (keyed by the conversation) and only when the
 // timeline is loaded: what it captures at the start is where this visit began.
 import { useCallback, useEffect, useImperativeHandle, useMemo, useState, type Ref } from "react";
-import type { Timeline } from "../../model/types";
+import type { Permissions } from "../../model/permissions";
+import type { Timeline, TimelineMessage } from "../../model/types";
+import type { MessageActions } from "./actions";
 import { FloatingDate, JumpToLatest, UnreadPill } from "./ListControls";
 import { MessageRow } from "./MessageRow";
 import { OlderStatus } from "./OlderStatus";
 import { newestSeq, othersAfter, rows as toRows } from "./rows";
+import { useJump } from "./useJump";
 import { useMarkRead } from "./useMarkRead";
 import { TOP_ROOM_PX, useMessageScroll } from "./useMessageScroll";
 import { useRovingRows } from "./useRovingRows";
@@ -15,6 +18,8 @@ export interface MessageListHandle {
   jumpToLatest(): void;
   jumpToUnread(): void;
   markRead(): void;
+  /** To a message that is loaded, or will be in a moment. */
+  jumpTo(seq: number): void;
 }
 
 interface MessageListProps {
@@ -29,12 +34,15 @@ interface MessageListProps {
   onMarkRead: (seq: number) => void;
   onRetry: (key: string) => void;
   onDelete: (key: string) => void;
+  mayDo: (message: TimelineMessage) => Permissions;
+  actions: MessageActions;
+  onKey: (key: string, message: TimelineMessage) => boolean;
   /** Escape: back to writing. */
   onLeave: () => void;
 }
 
 export function MessageList(props: MessageListProps) {
-  const { timeline, onLoadOlder, onMarkRead, onRetry, onDelete, onLeave } = props;
+  const { timeline, mayDo, actions, onLoadOlder, onMarkRead, onRetry, onDelete, onLeave, onKey } = props;
   const { entries, older, read } = timeline;
   const [visit] = useState(() => ({ read: props.unread > 0 ? read : null, unread: props.unread }));
   const [pillClosed, setPillClosed] = useState(false);
@@ -70,12 +78,17 @@ export function MessageList(props: MessageListProps) {
   }, [ownPending, knownPending, virtualizer]);
 
   const show = useCallback((index: number) => virtualizer.scrollToIndex(index, { align: "auto" }), [virtualizer]);
-  const { onKeyDown } = useRovingRows({ rows, list: element, onShow: show, onLeave }, rows[activeIndex]?.key ?? null, setActive);
+  const { onKeyDown, focusRow } = useRovingRows({ rows, list: element, onShow: show, onLeave, onKey }, rows[activeIndex]?.key ?? null, setActive);
+
+  const { marked, jumpTo } = useJump(rows, useCallback((index: number) => {
+    virtualizer.scrollToIndex(index, { align: "center" });
+    focusRow(index);
+  }, [virtualizer, focusRow]));
 
   const jumpToLatest = () => virtualizer.scrollToEnd();
   const jumpToUnread = () => virtualizer.scrollToIndex(Math.max(divider, 0), { align: "start" });
   const markRead = () => { setPillClosed(true); if (newest > read) onMarkRead(newest); };
-  useImperativeHandle(props.ref, () => ({ jumpToLatest, jumpToUnread, markRead }));
+  useImperativeHandle(props.ref, () => ({ jumpToLatest, jumpToUnread, markRead, jumpTo }));
 
   // Once the beginning of the unread ones has been in view, the way there need not be offered again.
   const [met, setMet] = useState(visit.unread === 0);
@@ -112,6 +125,9 @@ export function MessageList(props: MessageListProps) {
                 <MessageRow
                   row={row}
                   showAuthor={props.showAuthors}
+                  marked={row.key === marked}
+                  mayDo={mayDo}
+                  actions={actions}
                   tabIndex={item.index === activeIndex ? 0 : -1}
                   onFocus={setActive}
                   onRetry={onRetry}

@@ -1,7 +1,9 @@
 // A row of the list: what stands above an entry, and the entry with the name of its author.
 import { useProfile } from "../../hooks/useProfile";
 import type { TimelineMessage, UserId } from "../../model/types";
+import type { Permissions } from "../../model/permissions";
 import { UNKNOWN_NAME } from "../PersonName";
+import type { MessageActions } from "./actions";
 import { Message } from "./Message";
 import { NoteLine } from "./NoteLine";
 import type { Row } from "./rows";
@@ -10,6 +12,9 @@ import { DaySeparator, UnreadDivider } from "./separators";
 interface MessageRowProps {
   row: Row;
   showAuthor: boolean;
+  marked: boolean;
+  mayDo: (message: TimelineMessage) => Permissions;
+  actions: MessageActions;
   tabIndex: 0 | -1;
   onFocus: (key: string) => void;
   onRetry: (key: string) => void;
@@ -18,7 +23,7 @@ interface MessageRowProps {
 
 type EntryProps = Omit<MessageRowProps, "row"> & { row: Row; message: TimelineMessage };
 
-function Entry({ row, message, author, showAuthor, tabIndex, onFocus, onRetry, onDelete }: EntryProps & { author: string }) {
+function Entry({ row, message, author, showAuthor, marked, mayDo, actions, tabIndex, onFocus, onRetry, onDelete }: EntryProps & { author: string }) {
   return (
     <Message
       message={message}
@@ -27,6 +32,9 @@ function Entry({ row, message, author, showAuthor, tabIndex, onFocus, onRetry, o
       startsGroup={row.startsGroup}
       endsGroup={row.endsGroup}
       endsRun={row.endsRun}
+      marked={marked}
+      may={mayDo(message)}
+      actions={actions}
       tabIndex={tabIndex}
       onFocus={() => onFocus(row.key)}
       onRetry={() => onRetry(row.key)}

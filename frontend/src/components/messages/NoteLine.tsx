@@ -20,11 +20,13 @@ function Everybody({ users }: { users: UserId[] }) {
   ));
 }
 
+const AS = { owner: "an owner", admin: "an admin", member: "a member", reader: "a reader" } as const;
+
 function words({ from, note }: TimelineNote): ReactNode {
   const who = <Who user={from} start />;
   switch (note.type) {
     case "created":
-      return note.title === null ? <>{who} started this chat</> : <>{who} created the group “<bdi>{note.title}</bdi>”</>;
+      return note.title === null ? <>{who} started this chat</> : <>{who} created the {note.kind} “<bdi>{note.title}</bdi>”</>;
     case "added":
       return <>{who} added <Everybody users={note.users} /></>;
     case "removed":
@@ -32,9 +34,11 @@ function words({ from, note }: TimelineNote): ReactNode {
     case "left":
       return <>{who} left</>;
     case "title":
-      return <>{who} renamed the group to “<bdi>{note.title}</bdi>”</>;
+      return <>{who} changed the name to “<bdi>{note.title}</bdi>”</>;
     case "role":
-      return note.role === "owner" ? <>{who} made <Who user={note.user} /> an owner</> : <>{who} made <Who user={note.user} /> a member</>;
+      return <>{who} made <Who user={note.user} /> {AS[note.role]}</>;
+    case "topic":
+      return note.topic === null ? <>{who} removed the topic</> : <>{who} changed the topic to “<bdi>{note.topic}</bdi>”</>;
   }
 }
 

@@ -1,5 +1,7 @@
 // Finds web addresses in plain text. Only http and https: nothing else may become a link.
 
+import { safeAddress } from "./markup";
+
 export type Piece = { kind: "text"; text: string } | { kind: "link"; text: string; href: string };
 
 const CANDIDATE = /https?:\/\/[^\s<>"“”]+/giu;
@@ -18,21 +20,12 @@ function trimmed(candidate: string): string {
 
 const unbalanced = (text: string, open: string, close: string) => text.split(close).length > text.split(open).length;
 
-function webAddress(text: string): string | null {
-  try {
-    const url = new URL(text);
-    return (url.protocol === "https:" || url.protocol === "http:") && url.hostname !== "" ? url.href : null;
-  } catch {
-    return null;
-  }
-}
-
 export function linkify(text: string): Piece[] {
   const pieces: Piece[] = [];
   let from = 0;
   for (const found of text.matchAll(CANDIDATE)) {
     const shown = trimmed(found[0]);
-    const href = webAddress(shown);
+    const href = safeAddress(shown);
     if (href === null) continue;
     if (found.index > from) pieces.push({ kind: "text", text: text.slice(from, found.index) });
     pieces.push({ kind: "link", text: shown, href });

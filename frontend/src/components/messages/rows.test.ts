@@ -8,7 +8,7 @@ const user = (name: string) => name as UserId;
 
 function said(seq: number | null, from: string, at = NOON): TimelineEntry {
   const mine = from === "me";
-  return { kind: "message", key: `${seq ?? "pending"}-${from}`, seq, from: user(from), mine, text: "x", editedAt: null, deleted: false, at, state: mine ? { at: "sent" } : null };
+  return { kind: "message", key: `${seq ?? "pending"}-${from}`, seq, from: user(from), mine, text: "x", editedAt: null, deleted: false, quote: null, reactions: [], pinned: false, amending: false, at, state: mine ? { at: "sent" } : null };
 }
 
 const starts = (entries: TimelineEntry[], visitRead: number | null = null) => rows(entries, visitRead).map((row) => row.startsGroup);

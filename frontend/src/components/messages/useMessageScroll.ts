@@ -29,7 +29,8 @@ function estimate(row: Row | undefined): number {
   const above = (row.startsDay ? 46 : 0) + (row.startsUnread ? 36 : 0);
   if (row.entry.kind === "note") return above + 32;
   const lines = row.entry.text.split("\n").reduce((sum, line) => sum + 1 + Math.floor(line.length / 62), 0);
-  return above + (row.startsGroup ? 12 : 2) + 14 + 22 * lines;
+  const around = (row.entry.quote === null ? 0 : 48) + (row.entry.reactions.length === 0 ? 0 : 28);
+  return above + (row.startsGroup ? 12 : 2) + 14 + 22 * lines + around;
 }
 
 export function useMessageScroll({ rows, startIndex, activeIndex, onNearTop }: MessageScrollOptions) {

@@ -37,7 +37,7 @@ function ranked(items: ConversationItem[], query: string): { found: Conversation
 }
 
 function conversationChoice(item: ConversationItem, group: string): Choice {
-  const detail = item.kind === "group" ? format.count(item.memberCount, "member", "members") : item.online ? "online" : "direct chat";
+  const detail = item.kind !== "direct" ? format.count(item.memberCount, "member", "members") : item.online ? "online" : "direct chat";
   return {
     id: `c:${item.id}`,
     label: item.unread > 0 ? `${item.name}, ${item.unread} unread` : item.name,
@@ -47,7 +47,7 @@ function conversationChoice(item: ConversationItem, group: string): Choice {
         seed={item.peer ?? item.id}
         name={item.name}
         detail={detail}
-        shape={item.kind === "group" ? "group" : "person"}
+        shape={item.kind !== "direct" ? "group" : "person"}
         online={item.online}
         end={item.unread > 0 && (
           <span className="badge rounded-full bg-accent px-1.5 text-[0.6875rem] leading-5 font-semibold text-on-accent tabular-nums">{format.badge(item.unread)}</span>

@@ -14,9 +14,11 @@ interface ModalProps {
   children: ReactNode;
   shape?: "dialog" | "sheet";
   initialFocus?: RefObject<HTMLElement | null>;
+  /** Where the focus goes afterwards, when what opened it may be gone by then. */
+  finalFocus?: (() => HTMLElement | null) | undefined;
 }
 
-export function Modal({ title, description, open, onClose, children, shape = "dialog", initialFocus }: ModalProps) {
+export function Modal({ title, description, open, onClose, children, shape = "dialog", initialFocus, finalFocus }: ModalProps) {
   // Without a better place the dialog itself: on "Close" the focus would look like advice.
   const popup = useRef<HTMLDivElement>(null);
   return (
@@ -27,6 +29,7 @@ export function Modal({ title, description, open, onClose, children, shape = "di
         <Dialog.Popup
           ref={popup}
           initialFocus={initialFocus ?? popup}
+          {...(finalFocus && { finalFocus })}
           className={clsx(
             "fixed z-40 flex animate-appear flex-col bg-raised text-text outline-none",
             shape === "sheet"
