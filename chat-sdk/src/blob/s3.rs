@@ -365,7 +365,7 @@ mod tests {
     #[tokio::test]
     async fn pieces_of_any_size_become_parts_of_one() {
         let piece = Bytes::from(vec![7; 3_000_000]);
-        let pieces = futures_util::stream::iter(vec![Ok(piece); 6]);
+        let pieces = futures_util::stream::iter((0..6).map(move |_| Ok(piece.clone())));
         let mut bytes = Parts::of(BlobStream::new(pieces));
         let mut parts = Vec::new();
         loop {
