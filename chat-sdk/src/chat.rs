@@ -105,6 +105,7 @@ impl Chat {
                 bus: Arc::new(LocalBus::new()),
                 policy: Arc::new(MembersOnly),
                 directory: Arc::new(Anybody),
+                blobs: None,
                 clock: Arc::new(SystemClock),
                 random: Arc::new(SystemRandom::default()),
             },

@@ -63,6 +63,8 @@ pub struct Limits {
     pub sends_burst: u32,
     /// Commands of one connection that are at work at a time; then it is read no further.
     pub commands_in_flight_max: usize,
+    /// Files that one message may bring.
+    pub files_per_message_max: usize,
     /// How often a client may repeat a typing signal.
     pub typing_interval: Duration,
     /// Users one connection may watch.
@@ -166,6 +168,7 @@ impl Default for Limits {
             sends_per_second: 20,
             sends_burst: 60,
             commands_in_flight_max: 32,
+            files_per_message_max: 10,
             typing_interval: Duration::from_secs(3),
             watch_max: 200,
             positions_max: 1_000,

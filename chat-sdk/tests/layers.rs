@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["model", "limits", "store"]),
     ("hub", &["model", "protocol", "sabotage"]),
     ("session", &["model", "limits", "protocol"]),
-    ("erased", &["model", "store", "bus", "auth", "directory", "policy", "env"]),
+    ("erased", &["model", "store", "blob", "bus", "auth", "directory", "policy", "env"]),
     ("conversation", &["model", "limits", "store", "policy", "env", "erased", "sabotage"]),
     (
         "node",

@@ -7,64 +7,17 @@ mod memory;
 #[cfg(feature = "object-store")]
 mod s3;
 
-use std::{fmt, future::Future, num::NonZeroU16, ops::Range, pin::Pin, str::FromStr};
+use std::{fmt, future::Future, num::NonZeroU16, ops::Range, pin::Pin};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
-use uuid::Uuid;
 
 #[cfg(feature = "object-store")]
 pub use self::s3::{S3BlobStore, S3Error, S3Options};
 pub use self::{folder::FolderBlobStore, memory::MemoryBlobStore};
-use crate::{
-    model::{InvalidId, Timestamp},
-    store::BoxError,
-};
-
-/// The name of a blob. Names are never given twice, so whatever is read under one is always the
-/// same. As text it is 32 lower-case hexadecimal digits, safe in every path.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BlobId(Uuid);
-
-impl BlobId {
-    /// The one with these bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-}
-
-impl fmt::Display for BlobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.simple().fmt(f)
-    }
-}
-
-impl fmt::Debug for BlobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for BlobId {
-    type Err = InvalidId;
-
-    /// Takes nothing but what [`Display`](fmt::Display) writes: one blob has one spelling.
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != 32 || !text.bytes().all(digit) {
-            return Err(InvalidId::NotUuid);
-        }
-        Uuid::try_parse(text).map(Self).map_err(|_| InvalidId::NotUuid)
-    }
-}
+pub use crate::model::BlobId;
+use crate::{model::Timestamp, store::BoxError};
 
 /// A blob store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +35,9 @@ pub enum BlobError {
     Source(#[source] BoxError),
 }
 
+/// Long bytes are given away in pieces of this: what takes them may look at the whole piece.
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// Bytes that come one piece after the other. Dropping it ends what brings them.
 pub struct BlobStream(Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>);
 
@@ -94,7 +50,10 @@ impl BlobStream {
     /// These bytes.
     #[must_use]
     pub fn of(bytes: Bytes) -> Self {
-        Self::new(futures_util::stream::iter([Ok(bytes)]))
+        Self::new(futures_util::stream::unfold(bytes, |mut left| async move {
+            let piece = left.split_to(left.len().min(PIECE_BYTES));
+            (!piece.is_empty()).then_some((Ok(piece), left))
+        }))
     }
 
     /// The next piece, which may be empty; `None` at the end. Dropping the future loses nothing.
@@ -186,20 +145,4 @@ pub trait BlobStore: Send + Sync + 'static {
         after: Option<BlobId>,
         limit: NonZeroU16,
     ) -> impl Future<Output = Result<Vec<Blob>, BlobError>> + Send;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_blob_has_one_spelling_and_it_is_no_path() {
-        let id = BlobId::from_bytes([0xab; 16]);
-        assert_eq!(id.to_string(), "ab".repeat(16));
-        assert_eq!(id.to_string().parse(), Ok(id));
-        let hyphens = "abababab-abab-abab-abab-abababababab";
-        for odd in ["", "..", hyphens, &"AB".repeat(16), &"ab".repeat(15), &"/.".repeat(16)] {
-            assert_eq!(odd.parse::<BlobId>(), Err(InvalidId::NotUuid), "{odd:?}");
-        }
-    }
 }

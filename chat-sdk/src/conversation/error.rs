@@ -23,6 +23,12 @@ pub enum SendError {
     /// The message to be answered is none of this conversation, or was deleted.
     #[error("no such message")]
     NoSuchMessage,
+    /// A file that it brings is not the sender's, not complete, or was sent before.
+    #[error("no such file")]
+    NoSuchFile,
+    /// More files than a message may bring.
+    #[error("more than {0} files")]
+    TooManyFiles(usize),
     /// Readers do not write.
     #[error("your role does not allow this")]
     RoleTooLow,
@@ -214,6 +220,7 @@ impl From<Refusal> for SendError {
         match refusal {
             Refusal::KeyConflict => Self::KeyConflict,
             Refusal::NoSuchMessage => Self::NoSuchMessage,
+            Refusal::NoSuchFile => Self::NoSuchFile,
             Refusal::RoleTooLow => Self::RoleTooLow,
             // A message changes no members and no message.
             Refusal::NotMember
@@ -237,6 +244,7 @@ impl From<Refusal> for ChangeError {
             Refusal::NoSuchMember
             | Refusal::KeyConflict
             | Refusal::NoSuchMessage
+            | Refusal::NoSuchFile
             | Refusal::NotAuthor
             | Refusal::NoChange
             | Refusal::TooManyReactions
@@ -258,6 +266,7 @@ impl From<Refusal> for AmendError {
             | Refusal::NoChange
             | Refusal::LastOwner
             | Refusal::NoSuchMember
+            | Refusal::NoSuchFile
             | Refusal::OutOfPlace => Self::NotMember,
         }
     }

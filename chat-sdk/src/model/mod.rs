@@ -4,6 +4,7 @@
 
 pub mod conversation;
 pub mod event;
+pub mod file;
 pub mod id;
 pub mod identity;
 pub mod marker;
@@ -13,6 +14,7 @@ pub mod time;
 
 pub use conversation::{Kind, Member, Membership, Memberships, Receipts, Role, Summary};
 pub use event::{Body, Event};
+pub use file::{BlobId, ContentType, File, FileId, FileName};
 pub use id::{ClientKey, ConversationId, CredentialId, Epoch, InvalidId, Seq, UserId};
 pub use identity::{Identity, Profile};
 pub use marker::Marker;

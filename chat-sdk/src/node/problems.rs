@@ -31,6 +31,8 @@ impl From<&SendError> for Problem {
             SendError::ToOneself => Self::new(Code::Invalid, why.to_string()),
             SendError::NotMember => Self::new(Code::NotFound, "no such conversation"),
             SendError::NoSuchMessage => Self::new(Code::NotFound, "no such message"),
+            SendError::NoSuchFile => Self::new(Code::NotFound, "no such file"),
+            SendError::TooManyFiles(_) => Self::new(Code::Invalid, why.to_string()),
             SendError::RoleTooLow => Self::new(Code::Forbidden, why.to_string()),
             SendError::Denied(reason) => Self::new(Code::Forbidden, reason),
             SendError::TooLong(_) => Self::new(Code::TooLarge, why.to_string()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Amendment, ClientKey, ConversationId, Epoch, Message, Seq, UserId},
+    model::{Amendment, ClientKey, ConversationId, Epoch, FileId, Message, Seq, UserId},
     store::Checkpoint,
 };
 
@@ -95,6 +95,8 @@ pub enum Command {
         to: SendTo,
         /// What.
         message: Message,
+        /// What comes with it.
+        files: Vec<FileId>,
     },
     /// Change a message: `edit`, `delete`, `react`, `pin`.
     Amend {

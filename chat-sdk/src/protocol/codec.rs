@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::{ClientFrame, Command, CommandId, Hello, SendTo, ServerFrame, Welcome};
 use crate::{
     model::{
-        Amendment, ClientKey, ConversationId, Emoji, Event, Marker, Message, Seq, Text, Timestamp,
-        UserId,
+        Amendment, ClientKey, ConversationId, Emoji, Event, FileId, InvalidText, Marker, Message,
+        Seq, Text, Timestamp, UserId, message::MaybeText,
     },
     protocol::Problem,
     store::Checkpoint,
@@ -170,8 +170,11 @@ fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
         key: ClientKey,
         to: Option<UserId>,
         conversation: Option<ConversationId>,
-        text: Text,
+        #[serde(default)]
+        text: MaybeText,
         reply_to: Option<Seq>,
+        #[serde(default)]
+        files: Vec<FileId>,
     }
     #[derive(Deserialize)]
     struct MarkFields {
@@ -230,7 +233,11 @@ fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
             return Ok(ClientFrame::Ping { positions });
         }
         "send" => {
-            let SendFields { key, to, conversation, text, reply_to } = fields(text, &id)?;
+            let SendFields { key, to, conversation, text: MaybeText(text), reply_to, files } =
+                fields(text, &id)?;
+            if text.is_none() && files.is_empty() {
+                return Err(MalformedFrame::new(id, format!("text {}", InvalidText::Empty)));
+            }
             let to = match (to, conversation) {
                 (Some(user), None) => SendTo::User(user),
                 (None, Some(conversation)) => SendTo::Conversation(conversation),
@@ -241,7 +248,7 @@ fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
             };
             let mut message = Message::new(text);
             message.reply_to = reply_to;
-            Command::Send { key, to, message }
+            Command::Send { key, to, message, files }
         }
         "edit" | "delete" | "react" | "pin" => {
             let AmendFields { key, conversation, message } = fields(text, &id)?;
@@ -422,8 +429,11 @@ pub fn encode_client(frame: &ClientFrame) -> String {
         ClientFrame::Ping { positions } if positions.is_empty() => json!({"type": "ping"}),
         ClientFrame::Ping { positions } => json!({"type": "ping", "positions": positions}),
         ClientFrame::Command(_, command) => match command {
-            Command::Send { key, to, message } => {
+            Command::Send { key, to, message, files } => {
                 let mut value = json!(message);
+                if !files.is_empty() {
+                    value["files"] = json!(files);
+                }
                 value["type"] = json!("send");
                 value["key"] = json!(key);
                 match to {

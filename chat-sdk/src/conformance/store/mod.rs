@@ -1,6 +1,7 @@
 //! The contract of the [`Store`]. The groups of cases follow its numbered rules.
 
 mod concurrency;
+mod files;
 mod lists;
 mod markers;
 mod membership;
@@ -79,6 +80,7 @@ pub fn store_cases<F: StoreFactory>(factory: F) -> Vec<Case> {
         pages::cases(),
         lists::cases(),
         memberships::cases(),
+        files::cases(),
         text::cases(),
         concurrency::cases(),
         restart::cases(),

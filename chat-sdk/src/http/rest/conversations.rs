@@ -22,8 +22,8 @@ use crate::{
         service::{Shared, query},
     },
     model::{
-        Amendment, ConversationId, Marker, Message, Role, Seq, Text, Timestamp, Title, Topic,
-        UserId,
+        Amendment, ConversationId, FileId, InvalidText, Marker, Message, Role, Seq, Text,
+        Timestamp, Title, Topic, UserId, message::MaybeText,
     },
     protocol::{Code, Problem},
     store::{BoxError, Only},
@@ -40,8 +40,11 @@ enum New {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewMessage {
-    text: Text,
+    #[serde(default)]
+    text: MaybeText,
     reply_to: Option<Seq>,
+    #[serde(default)]
+    files: Vec<FileId>,
 }
 
 #[derive(Deserialize)]
@@ -177,11 +180,16 @@ where
             amend(shared, headers, me, id, message, Amendment::Pin(pinned)).await
         }
         Route::Send(id) => {
-            let NewMessage { text, reply_to } = body::json(headers, body, limits).await?;
+            let NewMessage { text: MaybeText(text), reply_to, files } =
+                body::json(headers, body, limits).await?;
+            if text.is_none() && files.is_empty() {
+                return Err(Problem::new(Code::Invalid, format!("text {}", InvalidText::Empty)));
+            }
             let mut message = Message::new(text);
             message.reply_to = reply_to;
             let key = idempotency_key(headers)?;
-            let draft = Draft { from: Some(me.clone()), to: To::Conversation(id), key, message };
+            let (from, to) = (Some(me.clone()), To::Conversation(id));
+            let draft = Draft { from, to, key, message, files };
             let sent = node.send(draft).await.map_err(|why| Problem::from(&why))?;
             let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
             Ok(reply::json(status, &sent.event))

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::{
     model::{
-        Body, ClientKey, ConversationId, Edit, Event, Kind, Marker, Message, Reaction, Role, Seq,
-        Summary, Text, Timestamp, Title, Topic, UserId,
+        Body, ClientKey, ConversationId, Edit, Event, File, Kind, Marker, Message, Reaction, Role,
+        Seq, Summary, Text, Timestamp, Title, Topic, UserId,
     },
     store::Events,
 };
@@ -20,6 +20,8 @@ pub(super) struct MessageShape<'a> {
     from: Option<&'a UserId>,
     to: &'a UserId,
     content: &'a Text,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    files: &'a [File],
     timestamp: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a ClientKey>,
@@ -34,7 +36,7 @@ impl<'a> MessageShape<'a> {
         one: &'a UserId,
         other: &'a UserId,
     ) -> Option<Self> {
-        let Body::Message(Message { text, .. }) = &event.body else { return None };
+        let Body::Message(Message { text, files, .. }) = &event.body else { return None };
         let text = edit.map_or(text, |edit| &edit.text);
         Some(Self {
             id: format!("{}.{}", event.conversation, event.seq),
@@ -43,6 +45,7 @@ impl<'a> MessageShape<'a> {
             from: event.from.as_ref(),
             to: if event.from.as_ref() == Some(one) { other } else { one },
             content: text,
+            files,
             timestamp: event.at,
             key: event.key.as_ref(),
         })

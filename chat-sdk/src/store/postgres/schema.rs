@@ -26,6 +26,8 @@ const SCRIPTS: &[Script] = &[
     Script { sql: include_str!("schema/2.sql"), compatible_from: 1 },
     // Programs before this one cannot read the words for channels and their roles.
     Script { sql: include_str!("schema/3.sql"), compatible_from: 3 },
+    // Programs before this one cannot read a message without text, and would leave its files.
+    Script { sql: include_str!("schema/4.sql"), compatible_from: 4 },
 ];
 
 /// One step.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::{try_join, try_join3, try_join5};
+use futures_util::future::{try_join, try_join3, try_join4, try_join5};
 use tokio_postgres::{Client, Error, Row, Statement, Transaction};
 use uuid::Uuid;
 
 use super::{
     error::{Failure, defect},
+    files,
     life::Flushed,
     row::{self, event_columns},
     session::{self, Session},
@@ -164,7 +165,18 @@ const PIN: &str = "
     INSERT INTO {schema}.chat_pins (conversation, message)
     SELECT conversation, message FROM p WHERE pinned ON CONFLICT DO NOTHING";
 
-/// Messages, their edits and all emojis on them.
+/// Under a lock of their own, because two messages of two conversations may want the same.
+const FILES: &str = "
+    SELECT f.id, f.owner, f.document FROM {schema}.chat_files f
+    WHERE f.id = ANY($1::uuid[]) AND f.state = 'complete' ORDER BY f.id FOR NO KEY UPDATE";
+
+const ATTACH: &str = "
+    UPDATE {schema}.chat_files f
+    SET state = 'attached', conversation = a.conversation, message = a.message
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS a(id, conversation, message)
+    WHERE f.id = a.id";
+
+/// Messages, their edits, all emojis on them and their files.
 const ERASE: &str = r#"
     WITH m AS (
         SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS m(conversation, message)
@@ -174,14 +186,17 @@ const ERASE: &str = r#"
     ), edits AS (
         UPDATE {schema}.chat_events e SET body = '{"type":"erased"}', edits = NULL FROM m
         WHERE e.conversation = m.conversation AND e.edits = m.message
+    ), files AS (
+        UPDATE {schema}.chat_files f SET state = 'gone', expires_at = 0 FROM m
+        WHERE f.conversation = m.conversation AND f.message = m.message AND f.state = 'attached'
     )
     UPDATE {schema}.chat_events e SET body = '{"type":"erased"}', message = false FROM m
     WHERE e.conversation = m.conversation AND e.seq = m.message"#;
 
 /// All of them, in the order in which [`Prepared`] takes them.
-const STATEMENTS: [&str; 18] = [
+const STATEMENTS: [&str; 20] = [
     STAMP, OPEN, LOCK, FIRSTS, KEYED, SEATS, COUNTS, TOUCH, INSERT, SEAT, MESSAGES, REACTIONS,
-    PINS, REACT, PIN, ERASE, CROWDS, TOPIC,
+    PINS, REACT, PIN, ERASE, CROWDS, TOPIC, FILES, ATTACH,
 ];
 
 struct Prepared {
@@ -203,10 +218,12 @@ struct Prepared {
     erase: Statement,
     crowds: Statement,
     topic: Statement,
+    files: Statement,
+    attach: Statement,
 }
 
 impl Prepared {
-    fn texts() -> [&'static str; 18] {
+    fn texts() -> [&'static str; 20] {
         let mut texts = STATEMENTS;
         if sabotage::on(Defect::SeqOutsideLock) {
             texts[2] = NO_LOCK;
@@ -215,7 +232,7 @@ impl Prepared {
         texts
     }
 
-    fn new(statements: [Statement; 18]) -> Self {
+    fn new(statements: [Statement; 20]) -> Self {
         let [
             stamp,
             open,
@@ -235,6 +252,8 @@ impl Prepared {
             erase,
             crowds,
             topic,
+            files,
+            attach,
         ] = statements;
         Self {
             stamp,
@@ -255,6 +274,8 @@ impl Prepared {
             erase,
             crowds,
             topic,
+            files,
+            attach,
         }
     }
 }
@@ -406,16 +427,28 @@ async fn ask(
         }
         client.query(&prepared.crowds, &[&crowds, &(Summary::MARKERS_MAX as i64)]).await
     };
+    let wanted: Vec<_> = asked.files.iter().copied().map(files::file_id).collect();
+    let waiting = async {
+        if wanted.is_empty() {
+            return none();
+        }
+        client.query(&prepared.files, &[&wanted]).await
+    };
     let locks = try_join3(stamp, open, lock);
     let rest = try_join5(locks, firsts, keyed, seats, counts);
-    let (((stamp, _, locked), firsts, keyed, seats, counts), targets, crowds) =
-        try_join3(rest, ask_targets(client, prepared, asked), crowds).await?;
+    let targets = ask_targets(client, prepared, asked);
+    let (((stamp, _, locked), firsts, keyed, seats, counts), targets, crowds, waiting) =
+        try_join4(rest, targets, crowds, waiting).await?;
 
     let mut found = found(&locked, &firsts, &keyed, &seats, &counts)?;
     for row in crowds {
         if let Some(place) = found.conversations.get_mut(&row::conversation(&row, 0)?) {
             place.crowd = true;
         }
+    }
+    for row in waiting {
+        let (file, waiting) = files::waiting(&row)?;
+        found.files.insert(file, waiting);
     }
     targets.put(&mut found)?;
     Ok((found, row::get(&stamp, 0)?))
@@ -520,6 +553,7 @@ struct Rows<'a> {
     seats: SeatColumns<'a>,
     reactions: ReactionColumns<'a>,
     pins: (Vec<Uuid>, Vec<i64>, Vec<bool>),
+    files: (Vec<Uuid>, Vec<Uuid>, Vec<i64>),
     erased: (Vec<Uuid>, Vec<i64>),
 }
 
@@ -566,8 +600,15 @@ struct SeatColumns<'a> {
 
 impl<'a> Rows<'a> {
     fn of(changes: &'a Changes) -> Result<Self, StoreError> {
-        let Self { mut touched, mut events, mut seats, mut reactions, mut pins, mut erased } =
-            Self::default();
+        let Self {
+            mut touched,
+            mut events,
+            mut seats,
+            mut reactions,
+            mut pins,
+            mut files,
+            mut erased,
+        } = Self::default();
         for (id, it) in &changes.conversations {
             touched.id.push(row::id(*id));
             touched.head.push(place(it.head));
@@ -608,11 +649,16 @@ impl<'a> Rows<'a> {
             pins.1.push(place(*message));
             pins.2.push(*pinned);
         }
+        for (file, (id, message)) in &changes.files {
+            files.0.push(files::file_id(*file));
+            files.1.push(row::id(*id));
+            files.2.push(place(*message));
+        }
         for (id, message) in &changes.erased {
             erased.0.push(row::id(*id));
             erased.1.push(place(*message));
         }
-        Ok(Self { touched, events, seats, reactions, pins, erased })
+        Ok(Self { touched, events, seats, reactions, pins, files, erased })
     }
 }
 
@@ -662,7 +708,14 @@ async fn put(
         }
         client.execute(&prepared.pin, &[conversation, message, pinned]).await
     };
-    // Behind the events, of which some may be edits of these.
+    let attach = async {
+        let (file, conversation, message) = &rows.files;
+        if file.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.attach, &[file, conversation, message]).await
+    };
+    // Behind the events, of which some may be edits of these, and behind their files.
     let erase = async {
         let (conversation, message) = &rows.erased;
         if message.is_empty() {
@@ -679,5 +732,5 @@ async fn put(
     };
     // Each is sent when its future is first polled, so in this order.
     let log = try_join3(touch, insert, seat);
-    try_join3(log, try_join3(react, pin, erase), topic).await.map(|_| ())
+    try_join3(log, try_join4(react, pin, attach, erase), topic).await.map(|_| ())
 }

@@ -9,6 +9,7 @@ mod connect;
 mod error;
 #[cfg(feature = "accounts")]
 mod export;
+mod files;
 mod read;
 mod readers;
 mod row;
@@ -36,11 +37,12 @@ use self::{
     writer::{Commit, Writer},
 };
 use super::{
-    Checkpoint, Events, Heads, Migrated, Only, Page, Reader, Store, StoreError, Write, Written,
-    checkpoint::random_epoch,
+    Checkpoint, Events, FileChange, FileChanged, FileQuery, FileRecord, Heads, Migrated, Only,
+    Page, Reader, Store, StoreError, Write, Written, checkpoint::random_epoch,
 };
 use crate::model::{
-    ConversationId, Epoch, Event, Member, Memberships, Receipts, Seq, Summary, Timestamp, UserId,
+    BlobId, ConversationId, Epoch, Event, Member, Memberships, Receipts, Seq, Summary, Timestamp,
+    UserId,
 };
 
 /// What a commit survives.
@@ -493,5 +495,18 @@ impl Store for SqliteStore {
     ) -> Result<Option<Receipts>, StoreError> {
         let reader = For::from(reader);
         self.query(move |connection| read::receipts(connection, &reader, conversation, place)).await
+    }
+
+    async fn change_file(&self, change: FileChange) -> Result<FileChanged, StoreError> {
+        self.write_with(move |commit| files::change(commit.connection(), &change)).await
+    }
+
+    async fn files(&self, query: FileQuery) -> Result<Vec<FileRecord>, StoreError> {
+        self.query(move |connection| files::find(connection, &query)).await
+    }
+
+    async fn stray_blobs(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>, StoreError> {
+        let blobs = blobs.to_vec();
+        self.query(move |connection| files::strays(connection, &blobs)).await
     }
 }

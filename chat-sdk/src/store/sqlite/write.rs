@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
+    files,
     row::{self, event_columns},
     writer::Commit,
 };
@@ -61,6 +62,11 @@ fn look_up(connection: &Connection, asked: &Questions, writes: usize) -> rusqlit
     for name @ (conversation, message) in &asked.pins {
         if is_pinned(connection, *conversation, *message)? {
             found.pins.insert(*name);
+        }
+    }
+    for file in &asked.files {
+        if let Some(waiting) = files::waiting(connection, *file)? {
+            found.files.insert(*file, waiting);
         }
     }
     for conversation in &asked.counts {
@@ -246,6 +252,9 @@ fn put(commit: &mut Commit<'_>, changes: &Changes) -> rusqlite::Result<()> {
             .prepare_cached(sql)?
             .execute(params![conversation.as_bytes(), place(*message)])?;
     }
+    for (file, (conversation, message)) in &changes.files {
+        files::attach(connection, *file, *conversation, *message)?;
+    }
     for (conversation, message) in &changes.erased {
         erase(connection, *conversation, *message)?;
     }
@@ -266,6 +275,8 @@ fn erase(
         r#"UPDATE events SET body = '{"type":"erased"}', edits = NULL
            WHERE conversation = ?1 AND edits = ?2"#,
         "DELETE FROM reactions WHERE conversation = ?1 AND message = ?2",
+        "UPDATE files SET state = 'gone', expires_at = 0
+         WHERE conversation = ?1 AND message = ?2 AND state = 'attached'",
     ] {
         connection.prepare_cached(sql)?.execute(name)?;
     }
