@@ -67,6 +67,7 @@ mod tls;
 pub mod client;
 mod erased;
 mod conversation;
+mod files;
 mod node;
 mod http;
 pub mod events;

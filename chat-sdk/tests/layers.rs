@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("session", &["model", "limits", "protocol"]),
     ("erased", &["model", "store", "blob", "bus", "auth", "directory", "policy", "env"]),
     ("conversation", &["model", "limits", "store", "policy", "env", "erased", "sabotage"]),
+    ("files", &["model", "limits", "store", "blob", "policy", "erased"]),
     (
         "node",
         &[
@@ -40,6 +41,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "session",
             "erased",
             "conversation",
+            "files",
+            "blob",
             "sabotage",
         ],
     ),
@@ -49,10 +52,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "model",
             "limits",
             "store",
+            "blob",
             "auth",
             "protocol",
             "erased",
             "conversation",
+            "files",
             "node",
             // One word of the session: which frames the client speaks.
             "session::Dialect",

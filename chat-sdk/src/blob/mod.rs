@@ -7,7 +7,14 @@ mod memory;
 #[cfg(feature = "object-store")]
 mod s3;
 
-use std::{fmt, future::Future, num::NonZeroU16, ops::Range, pin::Pin};
+use std::{
+    fmt,
+    future::Future,
+    num::NonZeroU16,
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -59,6 +66,14 @@ impl BlobStream {
     /// The next piece, which may be empty; `None` at the end. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Bytes, BlobError>> {
         self.0.next().await
+    }
+
+    /// The same, for whoever is polled.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BlobError>>> {
+        self.0.as_mut().poll_next(cx)
     }
 
     /// All of it.

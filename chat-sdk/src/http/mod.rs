@@ -2,6 +2,7 @@
 
 mod body;
 mod origin;
+mod range;
 mod reply;
 mod rest;
 mod route;

@@ -6,7 +6,8 @@ use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    model::{ConversationId, Emoji, Seq, UserId},
+    files::address::Part,
+    model::{ConversationId, Emoji, FileId, Seq, UserId},
     protocol::{Code, Problem},
 };
 
@@ -31,6 +32,9 @@ pub(super) enum Route {
     Receipts(ConversationId, Seq),
     Reaction(ConversationId, Seq, Emoji),
     Pin(ConversationId, Seq),
+    Files,
+    File(FileId),
+    FilePart(FileId, Part),
     Marker(ConversationId),
     Members(ConversationId),
     Member(ConversationId, UserId),
@@ -73,6 +77,10 @@ impl Route {
             ["conversations", id, "messages", message, "pin"] => {
                 Self::Pin(conversation(id)?, seq(message)?)
             }
+            ["files"] => Self::Files,
+            ["files", file] => Self::File(file.parse().ok()?),
+            ["files", file, "content"] => Self::FilePart(file.parse().ok()?, Part::Content),
+            ["files", file, "thumbnail"] => Self::FilePart(file.parse().ok()?, Part::Thumbnail),
             ["conversations", id, "marker"] => Self::Marker(conversation(id)?),
             ["conversations", id, "members"] => Self::Members(conversation(id)?),
             ["conversations", id, "members", user] => {
@@ -94,12 +102,15 @@ impl Route {
             | Self::Users
             | Self::Events(_)
             | Self::Edits(..)
+            | Self::FilePart(..)
             | Self::Receipts(..) => &[Method::GET],
             Self::Messages | Self::Conversations | Self::Members(_) | Self::Send(_) => {
                 &[Method::GET, Method::POST]
             }
             Self::Reaction(..) | Self::Pin(..) => &[Method::PUT, Method::DELETE],
             Self::Conversation(_) => &[Method::GET, Method::PATCH],
+            Self::Files => &[Method::GET, Method::POST, Method::OPTIONS],
+            Self::File(_) => &[Method::HEAD, Method::PATCH, Method::DELETE],
             Self::Marker(_) => &[Method::PUT],
             Self::Message(..) | Self::Member(..) => &[Method::PATCH, Method::DELETE],
         }

@@ -1,11 +1,13 @@
 //! The errors of the verbs, as rows of the protocol's table.
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::registry::NoPlace;
 use crate::{
     auth::AuthError,
+    blob::BlobError,
     conversation::{AmendError, ChangeError, OpenError, ReadError, SendError},
+    files::error::FileError,
     protocol::{Code, Problem},
     store::StoreError,
 };
@@ -111,6 +113,35 @@ impl From<&ReadError> for Problem {
             ReadError::UnknownUser => Self::of(Code::UnknownUser),
             ReadError::Denied(reason) => Self::new(Code::Forbidden, reason),
             ReadError::Store(why) => why.into(),
+        }
+    }
+}
+
+impl From<&FileError> for Problem {
+    fn from(why: &FileError) -> Self {
+        match why {
+            FileError::NotTaken | FileError::Attached => {
+                Self::new(Code::Forbidden, why.to_string())
+            }
+            FileError::NotFound => Self::new(Code::NotFound, why.to_string()),
+            FileError::Denied(reason) => Self::new(Code::Forbidden, reason),
+            FileError::Empty | FileError::TooManyPieces(_) => {
+                Self::new(Code::Invalid, why.to_string())
+            }
+            FileError::TooLarge(_) => Self::new(Code::TooLarge, why.to_string()),
+            FileError::OverQuota => Self::new(Code::QuotaExceeded, why.to_string()),
+            FileError::WrongOffset(_) => Self::new(Code::WrongOffset, why.to_string()),
+            FileError::Busy => Self::new(Code::Overloaded, why.to_string()),
+            FileError::ShuttingDown => Self::of(Code::Draining),
+            FileError::Store(why) => why.into(),
+            FileError::Blobs(BlobError::Defect(_)) => {
+                error!(error = why as &dyn std::error::Error, "blob store defect");
+                Self::of(Code::Internal)
+            }
+            FileError::Blobs(BlobError::Unavailable(_) | BlobError::Source(_)) => {
+                warn!(error = why as &dyn std::error::Error, "blob store failed");
+                Self::new(Code::Unavailable, "the place for files does not answer; try again")
+            }
         }
     }
 }

@@ -236,7 +236,10 @@ where
         | Route::LogOut
         | Route::Me
         | Route::Users
-        | Route::Messages => Err(Problem::new(Code::NotFound, "no such route")),
+        | Route::Messages
+        | Route::Files
+        | Route::File(_)
+        | Route::FilePart(..) => Err(Problem::new(Code::NotFound, "no such route")),
     }
 }
 

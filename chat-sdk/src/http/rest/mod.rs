@@ -3,6 +3,7 @@
 #[cfg(feature = "accounts")]
 pub(super) mod accounts;
 pub(super) mod conversations;
+pub(super) mod files;
 pub(super) mod messages;
 mod paging;
 mod shape;

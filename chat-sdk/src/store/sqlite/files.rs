@@ -6,7 +6,7 @@ use super::row;
 use crate::{
     model::{BlobId, ConversationId, File, FileId, Seq, Timestamp, UserId},
     store::{
-        DiscardWhen, FileChange, FileChanged, FileQuery, FileRecord, FileState,
+        DiscardWhen, FileChange, FileChanged, FileQuery, FileRecord,
         files::Document,
         spelling::{file_state, file_state_text, place, size},
     },
