@@ -87,6 +87,7 @@ export default defineConfig({
       "/users": server,
       "/messages": server,
       "/conversations": server,
+      "/files": server,
       "/ws": { target: server, ws: true },
     },
   },

@@ -44,7 +44,7 @@ enum Route {
 
 fn route(path: &str) -> Route {
     match path.trim_start_matches('/').split('/').next() {
-        Some("user" | "users" | "messages" | "conversations" | "ws") => Route::Chat,
+        Some("user" | "users" | "messages" | "conversations" | "files" | "ws") => Route::Chat,
         Some("healthz") => Route::Health,
         Some("readyz") => Route::Ready,
         Some(_) | None => Route::FrontEnd,
@@ -150,6 +150,7 @@ mod tests {
             ("/users", Route::Chat),
             ("/messages", Route::Chat),
             ("/conversations/x/events", Route::Chat),
+            ("/files/f_x/content", Route::Chat),
             ("/ws", Route::Chat),
             ("/wsx", Route::FrontEnd),
             ("/userx/login", Route::FrontEnd),
