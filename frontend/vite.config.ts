@@ -88,6 +88,7 @@ export default defineConfig({
       "/openapi.json": server,
       "/asyncapi.json": server,
       "/api": server,
+      "/files": server,
       "/ws": { target: server, ws: true },
     },
   },

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use crate::{
     auth::Authenticator,
+    blob::BlobStore,
     bus::{Bus, LocalBus},
     conversation::{AmendError, ChangeError, JoinError, OpenError, ReadError, SendError},
     directory::{Anybody, Directory},
@@ -110,6 +111,7 @@ impl Chat {
                 bus: Arc::new(LocalBus::new()),
                 policy: Arc::new(MembersOnly),
                 directory: Arc::new(Anybody),
+                blobs: None,
                 clock: Arc::new(SystemClock),
                 random: Arc::new(SystemRandom::default()),
             },
@@ -120,6 +122,7 @@ impl Chat {
             limits: Limits::default(),
             dev_user_ids: false,
             beside: None,
+            file_key: None,
         }
     }
 
@@ -387,6 +390,7 @@ pub struct ChatBuilder {
     limits: Limits,
     dev_user_ids: bool,
     beside: Option<String>,
+    file_key: Option<Arc<[u8]>>,
 }
 
 impl std::fmt::Debug for ChatBuilder {
@@ -399,6 +403,22 @@ impl ChatBuilder {
     /// Where conversations are kept. In memory by default.
     pub fn store(mut self, store: impl Store) -> Self {
         self.ports.store = Arc::new(store);
+        self
+    }
+
+    /// Where the bytes of files are kept, for this chat alone. By default files are not taken.
+    pub fn blobs(mut self, blobs: impl BlobStore) -> Self {
+        self.ports.blobs = Some(Arc::new(blobs));
+        self
+    }
+
+    /// What the addresses of files are signed with, the same for all nodes of a chat. By default a
+    /// random one, with which a node knows its own addresses and those since its start alone.
+    ///
+    /// It should have at least 32 bytes that nobody can guess, and may be one that is used for something
+    /// else: a key for this one use is derived from it.
+    pub fn file_key(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.file_key = Some(key.as_ref().into());
         self
     }
 
@@ -472,7 +492,8 @@ impl ChatBuilder {
     /// # Errors
     /// See [`StartError`]. Nothing is left running then.
     pub async fn start(self) -> Result<Chat, StartError> {
-        let Self { mut ports, directory, origins, limits, dev_user_ids, beside, .. } = self;
+        let Self { mut ports, directory, origins, limits, dev_user_ids, beside, file_key, .. } =
+            self;
         limits.check()?;
         let beside = beside.map(|it| Beside::parse(&it)).transpose()?.unwrap_or_default();
         #[cfg(feature = "accounts")]
@@ -487,7 +508,7 @@ impl ChatBuilder {
         if dev_user_ids {
             warn!("DEVELOPMENT SWITCH: /ws?user_id= lets anybody be anybody");
         }
-        let node = Node::start(ports, limits).await?;
+        let node = Node::start(ports, limits, file_key).await?;
         #[cfg(feature = "accounts")]
         let has_accounts = accounts.is_some();
         #[cfg(not(feature = "accounts"))]

@@ -6,6 +6,7 @@
 use std::{
     future::Future,
     num::{NonZeroU16, NonZeroUsize},
+    ops::Range,
     pin::Pin,
     sync::Arc,
 };
@@ -14,15 +15,19 @@ use bytes::Bytes;
 
 use crate::{
     auth::{AuthError, Authenticator, Credentials},
+    blob::{Blob, BlobError, BlobStore, BlobStream},
     bus::{Budget, Bus, BusError, Heard, Topic},
     directory::Directory,
     env::{Clock, Random},
     model::{
-        ConversationId, Epoch, Event, Identity, Link, LinkId, Listing, Member, Memberships,
+        BlobId, ConversationId, Epoch, Event, Identity, Link, LinkId, Listing, Member, Memberships,
         Profile, Receipts, Seq, Summary, Timestamp, Title, UserId,
     },
     policy::{Policy, Verdict},
-    store::{Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written},
+    store::{
+        Checkpoint, Events, FileChange, FileChanged, FileQuery, FileRecord, Heads, Only, Page,
+        Reader, Store, StoreError, Write, Written,
+    },
 };
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -36,6 +41,8 @@ pub(crate) struct Ports {
     pub(crate) bus: Arc<dyn DynBus>,
     pub(crate) policy: Arc<dyn DynPolicy>,
     pub(crate) directory: Arc<dyn DynDirectory>,
+    /// `None`: files are not taken.
+    pub(crate) blobs: Option<Arc<dyn DynBlobStore>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
 }
@@ -113,6 +120,9 @@ pub(crate) trait DynStore: Send + Sync {
     ) -> Stored<'_, Vec<Listing>>;
     fn link<'a>(&'a self, link: &'a LinkId) -> Stored<'a, Option<(ConversationId, Link)>>;
     fn links(&self, conversation: ConversationId) -> Stored<'_, Vec<Link>>;
+    fn change_file(&self, change: FileChange) -> Stored<'_, FileChanged>;
+    fn files(&self, query: FileQuery) -> Stored<'_, Vec<FileRecord>>;
+    fn stray_blobs<'a>(&'a self, blobs: &'a [BlobId]) -> Stored<'a, Vec<BlobId>>;
 }
 
 impl<T: Store> DynStore for T {
@@ -206,6 +216,40 @@ impl<T: Store> DynStore for T {
     fn links(&self, conversation: ConversationId) -> Stored<'_, Vec<Link>> {
         Box::pin(Store::links(self, conversation))
     }
+
+    fn change_file(&self, change: FileChange) -> Stored<'_, FileChanged> {
+        Box::pin(Store::change_file(self, change))
+    }
+    fn files(&self, query: FileQuery) -> Stored<'_, Vec<FileRecord>> {
+        Box::pin(Store::files(self, query))
+    }
+    fn stray_blobs<'a>(&'a self, blobs: &'a [BlobId]) -> Stored<'a, Vec<BlobId>> {
+        Box::pin(Store::stray_blobs(self, blobs))
+    }
+}
+
+type Blobbed<'a, T> = Boxed<'a, Result<T, BlobError>>;
+
+pub(crate) trait DynBlobStore: Send + Sync {
+    fn put(&self, id: BlobId, bytes: BlobStream) -> Blobbed<'_, u64>;
+    fn get(&self, id: BlobId, range: Range<u64>) -> Blobbed<'_, Option<BlobStream>>;
+    fn delete(&self, id: BlobId) -> Blobbed<'_, ()>;
+    fn list(&self, after: Option<BlobId>, limit: NonZeroU16) -> Blobbed<'_, Vec<Blob>>;
+}
+
+impl<T: BlobStore> DynBlobStore for T {
+    fn put(&self, id: BlobId, bytes: BlobStream) -> Blobbed<'_, u64> {
+        Box::pin(BlobStore::put(self, id, bytes))
+    }
+    fn get(&self, id: BlobId, range: Range<u64>) -> Blobbed<'_, Option<BlobStream>> {
+        Box::pin(BlobStore::get(self, id, range))
+    }
+    fn delete(&self, id: BlobId) -> Blobbed<'_, ()> {
+        Box::pin(BlobStore::delete(self, id))
+    }
+    fn list(&self, after: Option<BlobId>, limit: NonZeroU16) -> Blobbed<'_, Vec<Blob>> {
+        Box::pin(BlobStore::list(self, after, limit))
+    }
 }
 
 pub(crate) trait DynBus: Send + Sync {
@@ -252,6 +296,7 @@ pub(crate) trait DynPolicy: Send + Sync {
     fn may_read<'a>(&'a self, user: &'a UserId, conversation: ConversationId)
     -> Boxed<'a, Verdict>;
     fn may_see_presence<'a>(&'a self, viewer: &'a UserId, user: &'a UserId) -> Boxed<'a, Verdict>;
+    fn may_upload<'a>(&'a self, user: &'a UserId, name: &'a str, bytes: u64) -> Boxed<'a, Verdict>;
 }
 
 impl<T: Policy> DynPolicy for T {
@@ -285,6 +330,9 @@ impl<T: Policy> DynPolicy for T {
     }
     fn may_see_presence<'a>(&'a self, viewer: &'a UserId, user: &'a UserId) -> Boxed<'a, Verdict> {
         Box::pin(Policy::may_see_presence(self, viewer, user))
+    }
+    fn may_upload<'a>(&'a self, user: &'a UserId, name: &'a str, bytes: u64) -> Boxed<'a, Verdict> {
+        Box::pin(Policy::may_upload(self, user, name, bytes))
     }
 }
 

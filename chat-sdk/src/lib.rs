@@ -32,6 +32,7 @@
 //! | [`Directory`] | who exists, what are they called? | [`Anybody`], [`Accounts`](auth::Accounts) |
 //! | [`Policy`] | may A do this? | [`MembersOnly`] |
 //! | [`Store`] | keep this | [`MemoryStore`], [`SqliteStore`], `PostgresStore` |
+//! | [`BlobStore`] | keep the bytes of this file | [`MemoryBlobStore`], [`FolderBlobStore`], `S3BlobStore` |
 //! | [`Bus`] | tell the other nodes | [`LocalBus`], `RedisBus` |
 //!
 //! [`Chat`] is the handle, [`ChatService`] is what is mounted. The wire is described in
@@ -40,7 +41,7 @@
 //! # Features
 //!
 //! `sqlite`, `jwt` and `accounts` are on by default; `postgres` has the store and `redis` the bus for
-//! several nodes; `client` has a typed client; `conformance` has the contract tests of the ports for
+//! several nodes; `object-store` has the blob store in S3; `client` has a typed client; `conformance` has the contract tests of the ports for
 //! an implementation of your own.
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -54,17 +55,19 @@ pub mod session;
 #[doc(hidden)]
 pub mod hub;
 pub mod store;
+pub mod blob;
 pub mod bus;
 pub mod auth;
 pub mod directory;
 pub mod policy;
 pub mod env;
-#[cfg(any(feature = "client", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "client", feature = "object-store", feature = "postgres", feature = "redis"))]
 mod tls;
 #[cfg(feature = "client")]
 pub mod client;
 mod erased;
 mod conversation;
+mod files;
 mod node;
 mod http;
 pub mod events;
@@ -75,6 +78,8 @@ pub mod conformance;
 #[doc(hidden)]
 pub mod sabotage;
 
+#[cfg(feature = "object-store")]
+pub use crate::blob::S3BlobStore;
 #[cfg(feature = "redis")]
 pub use crate::bus::RedisBus;
 #[cfg(feature = "postgres")]
@@ -83,10 +88,16 @@ pub use crate::chat::InTransaction;
 pub use crate::store::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use crate::store::SqliteStore;
-#[cfg(any(feature = "client", feature = "postgres", feature = "redis"))]
+#[cfg(any(
+    feature = "client",
+    feature = "object-store",
+    feature = "postgres",
+    feature = "redis"
+))]
 pub use crate::tls::{TlsError, TlsRoots};
 pub use crate::{
     auth::{AuthError, Authenticator, Credentials, FromExtension},
+    blob::{BlobStore, FolderBlobStore, MemoryBlobStore},
     bus::{Bus, LocalBus},
     chat::{
         Amend, Change, Chat, ChatBuilder, Door, Draft, Health, NewGroup, NewLink, Sent,
@@ -98,10 +109,11 @@ pub use crate::{
     http::{ChatBody, ChatService, Origins, RemoteAddr},
     limits::Limits,
     model::{
-        Access, Amendment, Body, ClientKey, ConversationId, CredentialId, Edit, Emoji, Entrance,
-        Epoch, Event, History, Identity, InvalidId, InvalidText, Kind, Link, LinkId, LinkToken,
-        Listing, Marker, Member, Membership, Memberships, Message, MessageState, Profile, Reaction,
-        Receipts, Role, Seq, Summary, Text, Timestamp, Title, Topic, UserId,
+        Access, Amendment, Body, ClientKey, ContentType, ConversationId, CredentialId, Edit, Emoji,
+        Entrance, Epoch, Event, File, FileId, FileName, History, Identity, InvalidId, InvalidText,
+        Kind, Link, LinkId, LinkToken, Listing, Marker, Member, Membership, Memberships, Message,
+        MessageState, Profile, Reaction, Receipts, Role, Seq, Summary, Text, Timestamp, Title,
+        Topic, UserId,
     },
     policy::{MembersOnly, Policy, Verdict},
     store::{MemoryStore, Store},

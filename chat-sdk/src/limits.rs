@@ -63,6 +63,8 @@ pub struct Limits {
     pub sends_burst: u32,
     /// Commands of one connection that are at work at a time; then it is read no further.
     pub commands_in_flight_max: usize,
+    /// Files that one message may bring.
+    pub files_per_message_max: usize,
     /// How often a client may repeat a typing signal.
     pub typing_interval: Duration,
     /// Users one connection may watch.
@@ -79,6 +81,33 @@ pub struct Limits {
     pub links_max: usize,
     /// Users that can be named in one change of a group.
     pub users_per_change_max: usize,
+
+    // --- files ---
+    /// Bytes of one file.
+    pub file_bytes_max: u64,
+    /// Bytes of all files of one user together, until their messages are deleted.
+    pub file_bytes_per_user_max: u64,
+    /// Files of one user that wait for their message.
+    pub files_waiting_max: u64,
+    /// How long a file is kept that no message carries, since its last byte came. Also how old a blob
+    /// without a file has to be before it is deleted.
+    pub file_kept: Duration,
+    /// Uploads that bring bytes to this node at the same time: each holds one piece (of up to 8 MiB
+    /// where the blob store wants long ones). Beyond, they are refused as overloaded.
+    pub uploads_at_once_max: usize,
+    /// Those of them by one user.
+    pub uploads_at_once_per_user_max: usize,
+    /// Bytes of a picture that is looked at for its size and a small one of it.
+    pub picture_bytes_max: u64,
+    /// Pixels of a picture that is decoded: a phone's camera makes 12 to 50 million. Each takes up to
+    /// eight bytes meanwhile, of one picture at a time.
+    pub picture_pixels_max: u64,
+    /// How long a signed address of a file holds at least; at most twice as long.
+    pub file_address_valid: Duration,
+    /// How often a node clears away files that nobody gets any more.
+    pub file_collection: Duration,
+    /// How often it also looks for blobs without a file, which takes a look at every blob there is.
+    pub file_sweep: Duration,
 
     // --- catching up ---
     /// Missed events of one conversation that are replayed; beyond, the client is told to load
@@ -168,6 +197,7 @@ impl Default for Limits {
             sends_per_second: 20,
             sends_burst: 60,
             commands_in_flight_max: 32,
+            files_per_message_max: 10,
             typing_interval: Duration::from_secs(3),
             watch_max: 200,
             positions_max: 1_000,
@@ -176,6 +206,18 @@ impl Default for Limits {
             channel_members_max: 100_000,
             links_max: 100,
             users_per_change_max: 100,
+
+            file_bytes_max: 100 * 1024 * 1024,
+            file_bytes_per_user_max: 5 * 1024 * 1024 * 1024,
+            files_waiting_max: 100,
+            file_kept: Duration::from_secs(24 * 60 * 60),
+            uploads_at_once_max: 64,
+            uploads_at_once_per_user_max: 6,
+            picture_bytes_max: 20 * 1024 * 1024,
+            picture_pixels_max: 50_000_000,
+            file_address_valid: Duration::from_secs(5 * 60),
+            file_collection: Duration::from_secs(10 * 60),
+            file_sweep: Duration::from_secs(6 * 60 * 60),
 
             replay_max: 1_000,
             replay_page: 100,
@@ -243,6 +285,18 @@ impl Limits {
                 "somebody must be able to come in",
             ),
             (self.moves_per_second > 0, "somebody must be able to move"),
+            (
+                self.text_bytes_max * 7 + self.files_per_message_max * 2_048 + 1024
+                    <= self.mailbox_bytes_max,
+                "the longest event with its files must fit into an empty mailbox",
+            ),
+            (
+                self.uploads_at_once_max > 0 && self.uploads_at_once_per_user_max > 0,
+                "somebody must be able to upload",
+            ),
+            (self.file_kept > self.file_address_valid, "a file is kept longer than its address"),
+            (!self.file_address_valid.is_zero(), "an address must hold for a time"),
+            (!self.file_collection.is_zero(), "a collection must take time"),
             (!self.heartbeat.is_zero(), "a heartbeat must take time"),
             (!self.position_check.is_zero(), "a position check must take time"),
             (!self.node_lease.is_zero(), "a lease must hold for a time"),

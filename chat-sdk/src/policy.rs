@@ -98,6 +98,18 @@ pub trait Policy: Send + Sync + 'static {
         let _ = (viewer, user);
         async { Verdict::Allow }
     }
+
+    /// May this user upload a file of this name (as they call it) with so many bytes? Asked before any
+    /// of them is taken.
+    fn may_upload(
+        &self,
+        user: &UserId,
+        name: &str,
+        bytes: u64,
+    ) -> impl Future<Output = Verdict> + Send {
+        let _ = (user, name, bytes);
+        async { Verdict::Allow }
+    }
 }
 
 /// Members only, and nothing else: all defaults.

@@ -14,8 +14,8 @@ use std::{
 
 use chat_sdk::{
     Amendment, AuthError, Authenticator, Body, Chat, ConversationId, CredentialId, Credentials,
-    Emoji, Event, Identity, Limits, LocalBus, Marker, MemoryStore, Message, Seq, Text, Timestamp,
-    TlsRoots, To,
+    Emoji, Event, Identity, Limits, LocalBus, Marker, MemoryBlobStore, MemoryStore, Message, Seq,
+    Text, Timestamp, TlsRoots, To,
     auth::{Accounts, accounts::AccountRole},
     client::{
         Client, ClientBuilder, ClientEvent, ClientEvents, ClientLimits, Closed, Ending, History,
@@ -895,4 +895,28 @@ async fn a_bot_signs_in_with_a_password() {
     let (client, events) = Client::builder(&url, source).start().unwrap();
     let mut nobody = Device { client, events, heard: BTreeMap::new() };
     assert_eq!(nobody.closed().await, Closed::NoToken);
+}
+
+#[tokio::test]
+async fn a_file_is_brought_sent_and_fetched() {
+    let builder = Chat::builder(TokenIsUser).blobs(MemoryBlobStore::new());
+    let server =
+        Server::start(builder.limits(Limits { file_bytes_max: 20_000_000, ..Limits::default() }))
+            .await;
+    let http = Http::new(&url(server.address)).unwrap();
+    // In more than one piece.
+    let bytes: bytes::Bytes = (0..9_000_001_u32).map(|n| (n ^ (n >> 7)) as u8).collect();
+    let file = http.upload("token-alice", "long.bin", bytes.clone()).await.unwrap();
+    assert_eq!((file.name.as_str(), file.size), ("long.bin", 9_000_001));
+    let (alice, _events) = self::builder(server.address, "alice").start().unwrap();
+    let mut message = Message::new(Text::none());
+    message.files.push(file.clone());
+    let place = alice.send(to("bob"), message).unwrap().await.unwrap();
+    assert_eq!(place.seq.get(), 2);
+    let fetched = http.download("token-bob", file.id, 10_000_000).await.unwrap();
+    assert!(fetched == bytes, "other bytes");
+    let refused = http.download("token-eve", file.id, 10_000_000).await.unwrap_err();
+    assert!(matches!(refused, HttpError::Refused(problem) if problem.code == Code::NotFound));
+    let large = http.upload("token-alice", "x", vec![0; 20_000_001].into()).await.unwrap_err();
+    assert!(matches!(large, HttpError::Refused(problem) if problem.code == Code::TooLarge));
 }

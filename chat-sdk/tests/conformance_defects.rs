@@ -17,10 +17,12 @@ use chat_sdk::{
     Access, Body, Bus, ClientKey, ConversationId, Epoch, Event, History, Link, LinkId, Listing,
     LocalBus, Marker, Member, Memberships, MemoryStore, Message, Role, Seq, Summary, Text,
     Timestamp, Title, UserId,
+    blob::BlobId,
     bus::{BusError, Heard, Topic},
     conformance::{BusFactory, Report, Restore, StoreFactory, bus_cases, store_cases},
     store::{
-        Checkpoint, Events, Heads, Only, Page, Reader, Refusal, Store, StoreError, Write, Written,
+        Checkpoint, DiscardWhen, Events, FileChange, FileChanged, FileQuery, FileQuota, FileRecord,
+        FileState, Heads, Only, Page, Reader, Refusal, Store, StoreError, Write, Written,
     },
 };
 
@@ -82,6 +84,13 @@ enum Defect {
     TextTrimmed,
     TextInLowerCase,
     // Lives
+    // Files
+    NoQuota,
+    UploadsOutrunEachOther,
+    EverybodyDiscards,
+    DeletedFilesStay,
+    FilesOfOthersAreTaken,
+    AllBlobsAreStrays,
     /// Who moved is asked of the last moment.
     MovesOfToday,
     EpochOfTheDay,
@@ -147,6 +156,13 @@ const CAUGHT: &[(Defect, &str)] = &[
     (Defect::CheckpointAfterHeads, "memberships::heads_and_checkpoint_are_of_one_moment"),
     (Defect::TextTrimmed, "text::spaces_and_line_ends_come_back"),
     (Defect::TextInLowerCase, "text::plain_text_comes_back"),
+    (Defect::NoQuota, "files::a_quota_counts_what_is_announced"),
+    (Defect::NoQuota, "files::a_quota_holds_against_many_at_once"),
+    (Defect::UploadsOutrunEachOther, "files::of_two_who_go_on_from_one_place_one_does"),
+    (Defect::EverybodyDiscards, "files::only_the_owner_discards"),
+    (Defect::DeletedFilesStay, "files::a_deleted_message_gives_its_files_up"),
+    (Defect::FilesOfOthersAreTaken, "files::a_message_cannot_take_what_is_not_there_for_it"),
+    (Defect::AllBlobsAreStrays, "files::a_blob_without_a_file_is_a_stray"),
     (Defect::MovesOfToday, "memberships::who_came_or_left_since_has_moved"),
     (Defect::EpochOfTheDay, "restart::the_epoch_stays_the_same"),
     (Defect::EpochNewAtRestart, "restart::the_epoch_survives"),
@@ -357,6 +373,17 @@ impl Store for Broken {
             let lost = MemoryStore::from_backup(&self.store.backup(), self.store.epoch().await?);
             return lost.write(batch).await;
         }
+        if self.is(Defect::FilesOfOthersAreTaken) {
+            // Whoever writes, the file is taken for theirs.
+            for write in &mut batch {
+                let Write::Append(append) = write else { continue };
+                let Body::Message(message) = &append.body else { continue };
+                let ids = message.files.iter().map(|file| file.id).collect();
+                if let Some(file) = self.store.files(FileQuery::Ids(ids)).await?.first() {
+                    append.by = Some(file.owner.clone());
+                }
+            }
+        }
         let mut written = Vec::new();
         match self.defect {
             Defect::BatchBackwards => {
@@ -540,6 +567,40 @@ impl Store for Broken {
 
     async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
         self.store.links(conversation).await
+    }
+
+    async fn change_file(&self, change: FileChange) -> Result<FileChanged, StoreError> {
+        let change = match change {
+            FileChange::Begin(record, quota) if self.is(Defect::NoQuota) => {
+                FileChange::Begin(record, FileQuota { bytes_max: u64::MAX, ..quota })
+            }
+            FileChange::Advance(mut record) if self.is(Defect::UploadsOutrunEachOther) => {
+                let there = self.store.files(FileQuery::Ids(vec![record.file.id])).await?;
+                record.version = there.first().map_or(0, |it| it.version);
+                FileChange::Advance(record)
+            }
+            FileChange::Discard(file, _) if self.is(Defect::EverybodyDiscards) => {
+                let late = Timestamp::from_millis(i64::MAX / 2);
+                FileChange::Discard(file, DiscardWhen::ExpiredAt(late))
+            }
+            change => change,
+        };
+        self.store.change_file(change).await
+    }
+
+    async fn files(&self, query: FileQuery) -> Result<Vec<FileRecord>, StoreError> {
+        let mut files = self.store.files(query).await?;
+        if self.is(Defect::DeletedFilesStay) {
+            files.retain(|it| it.state != FileState::Gone);
+        }
+        Ok(files)
+    }
+
+    async fn stray_blobs(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>, StoreError> {
+        if self.is(Defect::AllBlobsAreStrays) {
+            return Ok(blobs.to_vec());
+        }
+        self.store.stray_blobs(blobs).await
     }
 }
 

@@ -17,14 +17,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["model", "env", "auth::accounts", "sabotage", "tls"]),
     ("events", &["model"]),
     ("policy", &["model"]),
+    ("blob", &["model", "store", "env", "tls"]),
     ("bus", &["model", "store", "env", "tls"]),
     ("directory", &["model", "store"]),
     ("auth", &["model", "store", "env", "directory"]),
     ("protocol", &["model", "limits", "store"]),
     ("hub", &["model", "protocol", "sabotage"]),
     ("session", &["model", "limits", "protocol"]),
-    ("erased", &["model", "store", "bus", "auth", "directory", "policy", "env"]),
+    ("erased", &["model", "store", "blob", "bus", "auth", "directory", "policy", "env"]),
     ("conversation", &["model", "limits", "store", "policy", "env", "erased", "sabotage"]),
+    ("files", &["model", "limits", "store", "blob", "policy", "erased"]),
     (
         "node",
         &[
@@ -39,6 +41,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "session",
             "erased",
             "conversation",
+            "files",
+            "blob",
             "sabotage",
         ],
     ),
@@ -48,10 +52,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "model",
             "limits",
             "store",
+            "blob",
             "auth",
             "protocol",
             "erased",
             "conversation",
+            "files",
             "node",
             // One word of the session: which frames the client speaks.
             "session::Dialect",
@@ -59,7 +65,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // Of the store one word: the opaque token of a resume.
     ("client", &["model", "protocol", "tls", "env", "store::Checkpoint"]),
-    ("conformance", &["model", "store", "bus", "auth", "erased"]),
+    ("conformance", &["model", "store", "blob", "bus", "auth", "erased"]),
     ("chat", &["*"]),
     ("lib", &["*"]),
 ];

@@ -6,15 +6,16 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context;
 pub(crate) use chat_sdk::ChatBody;
 use chat_sdk::{
-    Chat, Health, RedisBus, RemoteAddr, TlsRoots,
+    Chat, ChatBuilder, FolderBlobStore, Health, RedisBus, RemoteAddr, S3BlobStore, TlsRoots,
     auth::Accounts,
+    blob::S3Options,
     bus::{RedisOptions, RedisOptionsError},
 };
 use http::{Request, Response};
 use hyper::{body::Incoming, service::Service};
 
 use crate::{
-    config::{Config, RedisChoice},
+    config::{Config, FilesChoice, RedisChoice},
     stored::Stored,
 };
 
@@ -40,6 +41,37 @@ fn listen_to(choice: &RedisChoice) -> Result<RedisBus, RedisOptionsError> {
         options.tls = TlsRoots::Pem(authorities.clone());
     }
     RedisBus::connect_with(options)
+}
+
+/// With a place for files, if there is one.
+async fn with_files(
+    builder: ChatBuilder,
+    choice: Option<&FilesChoice>,
+) -> anyhow::Result<ChatBuilder> {
+    Ok(match choice {
+        None => builder,
+        Some(FilesChoice::Folder(path)) => {
+            let folder = FolderBlobStore::open(path).await;
+            let folder = folder.with_context(|| format!("cannot use {} for files", path.display()));
+            builder.blobs(folder?)
+        }
+        Some(FilesChoice::S3(choice)) => {
+            let key = (&*choice.access_key_id, choice.secret_access_key.reveal());
+            let mut options = S3Options::new(&*choice.bucket, key.0, key.1);
+            options.prefix = choice.prefix.clone();
+            options.region = choice.region.clone();
+            options.endpoint = choice.endpoint.clone();
+            options.virtual_hosted = choice.virtual_hosted;
+            // Whoever writes it down means it.
+            options.allow_http =
+                choice.endpoint.as_deref().is_some_and(|it| it.starts_with("http:"));
+            if let Some(authorities) = &choice.authorities {
+                options.tls_roots = TlsRoots::Pem(authorities.clone());
+            }
+            let bucket = S3BlobStore::new(options);
+            builder.blobs(bucket.with_context(|| format!("cannot use s3://{}", choice.bucket))?)
+        }
+    })
 }
 
 impl Node {
@@ -69,6 +101,9 @@ impl Node {
                 builder.bus(bus.with_context(|| format!("cannot use {choice}"))?)
             }
         };
+        let builder = with_files(builder, config.files.as_ref()).await?;
+        // The same on all servers, as log-ins are.
+        let builder = builder.file_key(store.secret(config).await?.bytes());
         let chat = builder.start().await.context("cannot start the chat")?;
         Ok(Self { chat, accounts, store })
     }

@@ -44,7 +44,8 @@ enum Route {
 
 fn route(path: &str) -> Route {
     match path.trim_start_matches('/').split('/').next() {
-        Some("user" | "users" | "messages" | "conversations" | "ws") => Route::Chat,
+        Some("user" | "users" | "messages" | "conversations" | "files" | "ws") => Route::Chat,
+        Some("join" | "directory") => Route::Chat,
         Some("openapi.json" | "asyncapi.json" | "api") => Route::Chat,
         Some("healthz") => Route::Health,
         Some("readyz") => Route::Ready,
@@ -151,6 +152,7 @@ mod tests {
             ("/users", Route::Chat),
             ("/messages", Route::Chat),
             ("/conversations/x/events", Route::Chat),
+            ("/files/f_x/content", Route::Chat),
             ("/ws", Route::Chat),
             ("/openapi.json", Route::Chat),
             ("/asyncapi.json", Route::Chat),

@@ -73,27 +73,28 @@ impl Stored {
         }
     }
 
-    /// The accounts that are kept in it.
-    pub(crate) async fn accounts(&self, config: &Config) -> anyhow::Result<Accounts> {
+    /// What signs: given by somebody, or kept with the data. All servers of a chat have the same.
+    pub(crate) async fn secret(&self, config: &Config) -> anyhow::Result<Secret> {
+        if let Some(secret) = &config.auth.secret {
+            return Ok(secret.clone());
+        }
         match self {
-            Self::Sqlite(store) => {
-                let secret = match &config.auth.secret {
-                    Some(secret) => secret.clone(),
-                    None => Secret::kept_in(&DataDir::open(&config.data_dir)?.secret_path())?,
-                };
-                accounts(store.clone(), &secret, config).await
+            Self::Sqlite(_) => {
+                Ok(Secret::kept_in(&DataDir::open(&config.data_dir)?.secret_path())?)
             }
             Self::Postgres(store) => {
-                let secret = match &config.auth.secret {
-                    Some(secret) => secret.clone(),
-                    // All servers have to have the same.
-                    None => {
-                        let kept = store.keep(SECRET, &Secret::fresh_text()).await;
-                        Secret::from_text(&kept.context("cannot read the signing secret")?)?
-                    }
-                };
-                accounts(store.clone(), &secret, config).await
+                let kept = store.keep(SECRET, &Secret::fresh_text()).await;
+                Ok(Secret::from_text(&kept.context("cannot read the signing secret")?)?)
             }
+        }
+    }
+
+    /// The accounts that are kept in it.
+    pub(crate) async fn accounts(&self, config: &Config) -> anyhow::Result<Accounts> {
+        let secret = self.secret(config).await?;
+        match self {
+            Self::Sqlite(store) => accounts(store.clone(), &secret, config).await,
+            Self::Postgres(store) => accounts(store.clone(), &secret, config).await,
         }
     }
 }

@@ -168,6 +168,17 @@ like JSON's. Helm's own toToml writes 100000 as 100000.0, which is no number of 
 {{- if .Values.auth.secretRef -}}
 {{- $_ := set $settings "auth" (dict "secret_file" (printf "%s/auth-secret" $secrets)) -}}
 {{- end -}}
+{{- $files := dict -}}
+{{- with .Values.files -}}
+{{- with .store }}{{ $_ := set $files "store" . }}{{ end -}}
+{{- with .s3.endpoint }}{{ $_ := set $files "s3_endpoint" . }}{{ end -}}
+{{- with .s3.region }}{{ $_ := set $files "s3_region" . }}{{ end -}}
+{{- with .s3.accessKeyId }}{{ $_ := set $files "s3_access_key_id" . }}{{ end -}}
+{{- if .s3.virtualHosted }}{{ $_ := set $files "s3_virtual_hosted" true }}{{ end -}}
+{{- if .s3.secretRef }}{{ $_ := set $files "s3_secret_access_key_file" (printf "%s/files-s3-key" $secrets) }}{{ end -}}
+{{- if .s3.caSecretRef }}{{ $_ := set $files "ca_file" (printf "%s/files-ca.crt" $secrets) }}{{ end -}}
+{{- end -}}
+{{- if $files }}{{ $_ := set $settings "files" $files }}{{ end -}}
 {{- if eq .Values.mode "standalone" -}}
 {{- $_ := set $settings "data_dir" "/data" -}}
 {{- else -}}
@@ -185,7 +196,11 @@ like JSON's. Helm's own toToml writes 100000 as 100000.0, which is no number of 
 
 {{/* The Secrets of a pod as one volume; nothing if there are none. */}}
 {{- define "chat.secretSources" -}}
-{{- $files := dict "auth-secret" .Values.auth.secretRef -}}
+{{- $files := dict
+  "auth-secret" .Values.auth.secretRef
+  "files-s3-key" .Values.files.s3.secretRef
+  "files-ca.crt" .Values.files.s3.caSecretRef
+-}}
 {{- if eq .Values.mode "deployment" -}}
 {{- with .Values.deployment -}}
 {{- $_ := set $files "database-url" .database.urlSecretRef -}}

@@ -25,6 +25,9 @@
 {{- if .Values.config -}}
 {{- fail "config is for the modes standalone and deployment: with mode=cluster say it in cluster.config" -}}
 {{- end -}}
+{{- if or .Values.files.store .Values.files.s3.secretRef -}}
+{{- fail "files is for the modes standalone and deployment: with mode=cluster say it in cluster.config.files" -}}
+{{- end -}}
 {{- if .Values.auth.secretRef -}}
 {{- fail "auth.secretRef is for the modes standalone and deployment: with mode=cluster say it in cluster.auth.secretRef" -}}
 {{- end -}}
@@ -51,6 +54,7 @@ also in one that no cluster serves any more; nothing can be said then. */ -}}
   "bus_file" "say it in deployment.redis.urlSecretRef"
   "auth.secret" "secrets do not belong into values: say it in auth.secretRef"
   "auth.secret_file" "say it in auth.secretRef"
+  "files" "say it in files"
   "postgres.ca_file" "say it in deployment.database.caSecretRef"
   "redis.ca_file" "say it in deployment.redis.caSecretRef"
   "drain" "say it in drain, so that the pod's grace period fits"

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Method, Request, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -20,6 +21,8 @@ use crate::{
 
 /// Time for a whole answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for an answer to some megabytes, their way there included.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of an answer: a page of a hundred of the longest messages, escaped.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -137,44 +140,57 @@ impl Http {
         token: Option<&str>,
         body: Option<serde_json::Value>,
     ) -> Result<T, HttpError> {
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.answer(method, route, token, body));
-        let (ok, bytes) = answer
-            .await
-            .unwrap_or_else(|_| Err(HttpError::Unreachable("no answer in time".to_owned())))?;
-        if !ok {
-            let problem = serde_json::from_slice(&bytes);
-            return Err(problem.map_or_else(unreadable, HttpError::Refused));
+        let mut asked = Asked { method, route, token, headers: Vec::new(), body: Bytes::new() };
+        if let Some(body) = body {
+            asked.headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
+            asked.body = body.to_string().into();
         }
+        let (_, bytes) = self.answer(asked, ANSWER_BYTES_MAX).await?;
         serde_json::from_slice(&bytes).map_err(unreadable)
     }
 
-    async fn answer(
+    /// What is answered, if it is not refused.
+    pub(super) async fn answer(
         &self,
-        method: Method,
-        route: &str,
-        token: Option<&str>,
-        body: Option<serde_json::Value>,
-    ) -> Result<(bool, bytes::Bytes), HttpError> {
+        asked: Asked<'_>,
+        bytes_max: usize,
+    ) -> Result<(HeaderMap, Bytes), HttpError> {
+        let timeout = if asked.body.is_empty() { ANSWER_TIMEOUT } else { BODY_TIMEOUT };
+        let answer = tokio::time::timeout(timeout, self.exchange(asked, bytes_max));
+        let (head, bytes) = answer
+            .await
+            .unwrap_or_else(|_| Err(HttpError::Unreachable("no answer in time".to_owned())))?;
+        if !head.status.is_success() {
+            let problem = serde_json::from_slice(&bytes);
+            return Err(problem.map_or_else(unreadable, HttpError::Refused));
+        }
+        Ok((head.headers, bytes))
+    }
+
+    async fn exchange(
+        &self,
+        asked: Asked<'_>,
+        bytes_max: usize,
+    ) -> Result<(http::response::Parts, Bytes), HttpError> {
         let stream = self.dialler.dial(&self.target).await.map_err(HttpError::Unreachable)?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(unreachable_)?;
         let mut request = Request::builder()
-            .method(method)
-            .uri(self.target.path(route))
+            .method(asked.method)
+            .uri(self.target.path(asked.route))
             .header(header::HOST, self.target.authority());
-        if let Some(token) = token {
+        if let Some(token) = asked.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in asked.headers {
+            request = request.header(name, value);
         }
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = request.body(Full::new(bytes::Bytes::from(body))).map_err(unreadable)?;
+        let request = request.body(Full::new(asked.body)).map_err(unreadable)?;
         let exchange = async {
             let answer = sender.send_request(request).await.map_err(unreachable_)?;
-            let ok = answer.status().is_success();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-            Ok((ok, body.map_err(unreachable_)?.to_bytes()))
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, bytes_max).collect().await;
+            Ok((head, body.map_err(unreachable_)?.to_bytes()))
         };
         tokio::pin!(exchange);
         // The connection is driven here, so that nothing of it outlives the request.
@@ -189,11 +205,20 @@ impl Http {
     }
 }
 
-fn unreachable_(why: impl std::fmt::Display) -> HttpError {
+/// A request.
+pub(super) struct Asked<'a> {
+    pub(super) method: Method,
+    pub(super) route: &'a str,
+    pub(super) token: Option<&'a str>,
+    pub(super) headers: Vec<(HeaderName, String)>,
+    pub(super) body: Bytes,
+}
+
+pub(super) fn unreachable_(why: impl std::fmt::Display) -> HttpError {
     HttpError::Unreachable(why.to_string())
 }
 
-fn unreadable(why: impl std::fmt::Display) -> HttpError {
+pub(super) fn unreadable(why: impl std::fmt::Display) -> HttpError {
     HttpError::Unreadable(why.to_string())
 }
 

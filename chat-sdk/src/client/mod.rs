@@ -56,6 +56,7 @@ mod socket;
 mod driver;
 mod handle;
 mod http;
+mod files;
 #[cfg(test)]
 mod tests;
 

@@ -68,7 +68,10 @@ impl Entry {
     pub(super) fn command(&self) -> Command {
         let key = self.key.clone();
         match self.deed.clone() {
-            Deed::Send { to, message } => Command::Send { key, to, message },
+            Deed::Send { to, message } => {
+                let files = message.files.iter().map(|file| file.id).collect();
+                Command::Send { key, to, message, files }
+            }
             Deed::Amend { conversation, message, amendment } => {
                 Command::Amend { key: Some(key), conversation, message, amendment }
             }

@@ -25,6 +25,7 @@
 
 #[cfg(feature = "accounts")]
 mod accounts;
+mod blobs;
 mod bus;
 mod random;
 mod report;
@@ -33,6 +34,7 @@ mod store;
 #[cfg(feature = "accounts")]
 pub use self::accounts::{AccountStoreFactory, account_store, account_store_cases};
 pub use self::{
+    blobs::{BlobStoreFactory, blob_store, blob_store_cases},
     bus::{BusFactory, bus, bus_cases},
     report::{Case, Report},
     store::{Restore, StoreFactory, store, store_cases},

@@ -23,6 +23,12 @@ pub enum SendError {
     /// The message to be answered is none of this conversation, or was deleted.
     #[error("no such message")]
     NoSuchMessage,
+    /// A file that it brings is not the sender's, not complete, or was sent before.
+    #[error("no such file")]
+    NoSuchFile,
+    /// More files than a message may bring.
+    #[error("more than {0} files")]
+    TooManyFiles(usize),
     /// Readers do not write.
     #[error("your role does not allow this")]
     RoleTooLow,
@@ -256,6 +262,7 @@ impl From<Refusal> for SendError {
         match refusal {
             Refusal::KeyConflict => Self::KeyConflict,
             Refusal::NoSuchMessage => Self::NoSuchMessage,
+            Refusal::NoSuchFile => Self::NoSuchFile,
             Refusal::RoleTooLow => Self::RoleTooLow,
             // A message changes no members and no message.
             Refusal::NotMember
@@ -286,6 +293,7 @@ impl From<Refusal> for JoinError {
             | Refusal::NotAuthor
             | Refusal::NoChange
             | Refusal::TooManyReactions
+            | Refusal::NoSuchFile
             | Refusal::OutOfPlace => Self::NotMember,
         }
     }
@@ -302,6 +310,7 @@ impl From<Refusal> for ChangeError {
             Refusal::NoSuchMember
             | Refusal::KeyConflict
             | Refusal::NoSuchMessage
+            | Refusal::NoSuchFile
             | Refusal::NotAuthor
             | Refusal::NoChange
             | Refusal::TooManyReactions
@@ -326,6 +335,7 @@ impl From<Refusal> for AmendError {
             | Refusal::NoSuchMember
             | Refusal::NoSuchLink
             | Refusal::Barred
+            | Refusal::NoSuchFile
             | Refusal::OutOfPlace => Self::NotMember,
         }
     }

@@ -5,10 +5,11 @@ use crate::{
     erased::Ports,
     limits::Limits,
     model::{
-        Body, ClientKey, ConversationId, Event, InvalidText, Message, Role, Text, Timestamp, UserId,
+        Body, ClientKey, ContentType, ConversationId, Event, File, FileId, FileName, InvalidText,
+        Message, Role, Text, Timestamp, UserId,
     },
     policy::Verdict,
-    store::{Append, Write, Written},
+    store::{Append, FileQuery, StoreError, Write, Written},
 };
 
 /// Where a message goes.
@@ -31,25 +32,39 @@ pub struct Draft {
     pub key: Option<ClientKey>,
     /// What.
     pub message: Message,
+    /// What comes with it: complete files of the writer that were not sent before, in their order.
+    pub files: Vec<FileId>,
 }
 
 impl Draft {
     /// A message of a user.
     #[must_use]
     pub fn new(from: UserId, to: To, message: impl Into<Message>) -> Self {
-        Self { from: Some(from), to, key: None, message: message.into() }
+        Self::of(Some(from), to, message.into())
     }
 
     /// A message of the system, into a conversation.
     #[must_use]
     pub fn system(conversation: ConversationId, message: impl Into<Message>) -> Self {
-        Self { from: None, to: To::Conversation(conversation), key: None, message: message.into() }
+        Self::of(None, To::Conversation(conversation), message.into())
+    }
+
+    fn of(from: Option<UserId>, to: To, message: Message) -> Self {
+        let files = message.files.iter().map(|file| file.id).collect();
+        Self { from, to, key: None, message, files }
     }
 
     /// With this name, so that it can be sent again without being doubled.
     #[must_use]
     pub fn key(mut self, key: ClientKey) -> Self {
         self.key = Some(key);
+        self
+    }
+
+    /// With these files. Its text may be [`Text::none`] then.
+    #[must_use]
+    pub fn files(mut self, files: impl IntoIterator<Item = FileId>) -> Self {
+        self.files = files.into_iter().collect();
         self
     }
 }
@@ -71,8 +86,15 @@ pub(crate) async fn plan(
     now: Timestamp,
     draft: Draft,
 ) -> Result<Vec<Write>, SendError> {
-    let Draft { from, to, key, message } = draft;
+    let Draft { from, to, key, mut message, files } = draft;
+    if message.text.is_none() && files.is_empty() {
+        return Err(SendError::TooLong(InvalidText::Empty));
+    }
     check_length(&message.text, limits).map_err(SendError::TooLong)?;
+    if files.len() > limits.files_per_message_max {
+        return Err(SendError::TooManyFiles(limits.files_per_message_max));
+    }
+    message.files = described(ports, from.as_ref(), files).await?;
     let mut writes = Vec::with_capacity(2);
     let conversation = match (&from, to) {
         (Some(from), To::User(to)) => {
@@ -136,6 +158,31 @@ pub(crate) fn conclude(peers: &Peers, written: Vec<Written>) -> Result<Sent, Sen
         Some(Written::Refused(refusal)) => Err(refusal.into()),
         Some(Written::Marker { .. }) | None => Err(contract("no answer to a message").into()),
     }
+}
+
+/// What the log shall say of these files. Whether the message may have them is decided when it is
+/// committed; of one that is not there, nothing is said that could be committed, but for a message
+/// that stands in the log already by its key.
+async fn described(
+    ports: &Ports,
+    by: Option<&UserId>,
+    files: Vec<FileId>,
+) -> Result<Vec<File>, StoreError> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = ports.store.files(FileQuery::Ids(files.clone())).await?;
+    let describe = |id: FileId| {
+        let own = found.iter().find(|it| it.file.id == id && Some(&it.owner) == by);
+        own.map_or_else(|| nothing(id), |it| it.file.clone())
+    };
+    Ok(files.into_iter().map(describe).collect())
+}
+
+/// A file that nobody has: none is without bytes.
+fn nothing(id: FileId) -> File {
+    let (name, content_type) = (FileName::clean(""), ContentType::UNKNOWN);
+    File { id, name, content_type, size: 0, width: None, height: None, thumbnail: false }
 }
 
 fn allowed(verdict: Verdict) -> Result<(), SendError> {

@@ -1,9 +1,8 @@
 //! Bodies: ours, which are always short and whole, and those of requests, which may be anything.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -11,40 +10,94 @@ use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tracing::warn;
 
 use crate::{
+    blob::BlobStream,
     limits::Limits,
     protocol::{Code, Problem},
     store::BoxError,
 };
 
-/// The body of an answer.
-#[derive(Debug, Default)]
-pub struct ChatBody(Full<Bytes>);
+/// The body of an answer: whole, or the bytes of a file as they come. An error means that a file
+/// broke off, and that the connection has to end, so that nobody takes what came for all of it.
+#[derive(Debug)]
+pub struct ChatBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Whole(Full<Bytes>),
+    Streamed {
+        bytes: BlobStream,
+        /// How many are to come.
+        left: u64,
+    },
+}
+
+impl Default for ChatBody {
+    fn default() -> Self {
+        Bytes::new().into()
+    }
+}
 
 impl From<Bytes> for ChatBody {
     fn from(bytes: Bytes) -> Self {
-        Self(Full::new(bytes))
+        Self(Kind::Whole(Full::new(bytes)))
+    }
+}
+
+impl ChatBody {
+    /// So many bytes of a file.
+    pub(super) const fn streamed(bytes: BlobStream, length: u64) -> Self {
+        Self(Kind::Streamed { bytes, left: length })
     }
 }
 
 impl Body for ChatBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Kind::Whole(whole) => Pin::new(whole)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+            Kind::Streamed { bytes, left } => match ready!(bytes.poll_next(cx)) {
+                Some(Ok(piece)) => Poll::Ready(Some(match left.checked_sub(piece.len() as u64) {
+                    Some(rest) => {
+                        *left = rest;
+                        Ok(Frame::data(piece))
+                    }
+                    None => Err("a file is longer than it was".into()),
+                })),
+                Some(Err(why)) => {
+                    warn!(error = &why as &dyn std::error::Error, "a download broke off");
+                    Poll::Ready(Some(Err(why.into())))
+                }
+                None if *left > 0 => {
+                    *left = 0;
+                    Poll::Ready(Some(Err("a file is shorter than it was".into())))
+                }
+                None => Poll::Ready(None),
+            },
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match &self.0 {
+            Kind::Whole(whole) => whole.is_end_stream(),
+            Kind::Streamed { left, .. } => *left == 0,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match &self.0 {
+            Kind::Whole(whole) => whole.size_hint(),
+            Kind::Streamed { left, .. } => SizeHint::with_exact(*left),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod body;
 mod description;
 mod origin;
+mod range;
 mod reply;
 mod rest;
 mod route;

@@ -6,7 +6,8 @@ use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    model::{ConversationId, Emoji, LinkId, LinkToken, Seq, UserId},
+    files::address::Part,
+    model::{ConversationId, Emoji, FileId, LinkId, LinkToken, Seq, UserId},
     protocol::{Code, Problem},
 };
 
@@ -34,6 +35,9 @@ pub(super) enum Route {
     Receipts(ConversationId, Seq),
     Reaction(ConversationId, Seq, Emoji),
     Pin(ConversationId, Seq),
+    Files,
+    File(FileId),
+    FilePart(FileId, Part),
     Marker(ConversationId),
     Members(ConversationId),
     Member(ConversationId, UserId),
@@ -84,6 +88,10 @@ impl Route {
             ["conversations", id, "messages", message, "pin"] => {
                 Self::Pin(conversation(id)?, seq(message)?)
             }
+            ["files"] => Self::Files,
+            ["files", file] => Self::File(file.parse().ok()?),
+            ["files", file, "content"] => Self::FilePart(file.parse().ok()?, Part::Content),
+            ["files", file, "thumbnail"] => Self::FilePart(file.parse().ok()?, Part::Thumbnail),
             ["conversations", id, "marker"] => Self::Marker(conversation(id)?),
             ["conversations", id, "members"] => Self::Members(conversation(id)?),
             ["conversations", id, "members", user] => {
@@ -124,6 +132,7 @@ impl Route {
             | Self::Directory
             | Self::Events(_)
             | Self::Edits(..)
+            | Self::FilePart(..)
             | Self::Receipts(..) => &[Method::GET],
             Self::Messages
             | Self::Conversations
@@ -134,6 +143,8 @@ impl Route {
             Self::Link(..) => &[Method::DELETE],
             Self::Reaction(..) | Self::Pin(..) => &[Method::PUT, Method::DELETE],
             Self::Conversation(_) => &[Method::GET, Method::PATCH],
+            Self::Files => &[Method::GET, Method::POST, Method::OPTIONS],
+            Self::File(_) => &[Method::HEAD, Method::PATCH, Method::DELETE],
             Self::Marker(_) => &[Method::PUT],
             Self::Message(..) | Self::Member(..) => &[Method::PATCH, Method::DELETE],
         }

@@ -17,7 +17,7 @@ use super::rest::accounts;
 use super::{
     ChatBody, Description, Origins, RemoteAddr,
     reply::{self, Reply},
-    rest::{conversations, messages, users},
+    rest::{conversations, files, messages, users},
     route::{Query, Route},
     upgrade,
 };
@@ -96,7 +96,7 @@ where
 impl Shared {
     async fn answer<B>(&self, request: Request<B>) -> Reply
     where
-        B: Body<Data: Send, Error: Into<BoxError>> + Send,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         let named = Route::of(request.uri().path());
         let Some(route) = named.filter(|it| !it.is_of_accounts() || self.keeps_accounts()) else {
@@ -139,14 +139,27 @@ impl Shared {
 
     async fn rest<B>(&self, route: Route, parts: &Parts, body: B) -> Result<Reply, Problem>
     where
-        B: Body<Data: Send, Error: Into<BoxError>> + Send,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         #[cfg(feature = "accounts")]
         if let Route::LogIn | Route::Register | Route::SetUp = route {
             return accounts::enter(self, &route, parts, body).await;
         }
+        if let Route::FilePart(file, part) = route
+            && let Some(user) = files::signed(self, parts, file, part)?
+        {
+            return files::download(self, parts, &user, file, part).await;
+        }
+        if route == Route::Files && parts.method == http::Method::OPTIONS {
+            return Ok(files::spoken(self));
+        }
         let identity = self.identify(parts).await?;
         match route {
+            Route::FilePart(file, part) => {
+                files::download(self, parts, &identity.user, file, part).await
+            }
+            Route::Files => files::all(self, parts, &identity.user).await,
+            Route::File(file) => files::one(self, file, parts, body, &identity.user).await,
             #[cfg(feature = "accounts")]
             Route::Token | Route::LogOut => accounts::token(self, &route, &identity).await,
             Route::Me | Route::Users => users::answer(self, &route, parts, &identity.user).await,

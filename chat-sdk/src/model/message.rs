@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{InvalidText, Seq, Text, Timestamp};
+use super::{File, InvalidText, Seq, Text, Timestamp};
 
 /// What somebody wrote.
 ///
@@ -16,22 +16,66 @@ use super::{InvalidText, Seq, Text, Timestamp};
 /// let json = serde_json::to_string(&message).unwrap();
 /// assert_eq!(json, r#"{"text":"me too","reply_to":12}"#);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Said)]
 #[non_exhaustive]
 pub struct Message {
-    /// What.
+    /// What; [`Text::none`] where there is nothing but files.
+    #[schema(value_type = MaybeText)]
     pub text: Text,
     /// The message of the same conversation that it answers. It may have been deleted since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Seq>,
+    /// What comes with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<File>,
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            text: MaybeText,
+            reply_to: Option<Seq>,
+            #[serde(default)]
+            files: Vec<File>,
+        }
+
+        let Fields { text: MaybeText(text), reply_to, files } = Fields::deserialize(deserializer)?;
+        if text.is_none() && files.is_empty() {
+            return Err(serde::de::Error::custom(format_args!("text {}", InvalidText::Empty)));
+        }
+        Ok(Self { text, reply_to, files })
+    }
+}
+
+/// A text that need not be there where files are.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, pattern = r"^[^\x00]*$")]
+pub(crate) struct MaybeText(pub(crate) Text);
+
+impl Default for MaybeText {
+    fn default() -> Self {
+        Self(Text::none())
+    }
+}
+
+impl<'de> Deserialize<'de> for MaybeText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let text = Text::new(&*text);
+        text.map(Self).map_err(|why| serde::de::Error::custom(format_args!("text {why}")))
+    }
 }
 
 impl Message {
     /// Nothing but text.
     #[must_use]
     pub const fn new(text: Text) -> Self {
-        Self { text, reply_to: None }
+        Self { text, reply_to: None, files: Vec::new() }
     }
 
     /// In answer to this message.
@@ -163,6 +207,19 @@ pub struct Reaction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_says_something_or_brings_something() {
+        let read = |json: &str| serde_json::from_str::<Message>(json);
+        assert!(read(r#"{"text":""}"#).unwrap_err().to_string().starts_with("text is empty"));
+        assert!(read(r#"{"text":" ","files":[]}"#).is_err());
+        let id = "ab".repeat(16);
+        let file = format!(r#"{{"id":"f_{id}","name":"a","type":"text/plain","size":1}}"#);
+        let json = format!(r#"{{"text":"","files":[{file}]}}"#);
+        let message = read(&json).unwrap();
+        assert!(message.text.is_none());
+        assert_eq!(serde_json::to_string(&message).unwrap(), json);
+    }
 
     #[test]
     fn an_emoji_is_short_and_has_no_gaps() {

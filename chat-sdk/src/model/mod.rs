@@ -5,6 +5,7 @@
 pub mod conversation;
 pub mod entrance;
 pub mod event;
+pub mod file;
 pub mod id;
 pub mod identity;
 pub mod marker;
@@ -15,6 +16,7 @@ pub mod time;
 pub use conversation::{Kind, Member, Membership, Memberships, Receipts, Role, Summary};
 pub use entrance::{Access, Entrance, History, Link, LinkId, LinkToken, Listing};
 pub use event::{Body, Event};
+pub use file::{BlobId, ContentType, File, FileId, FileName};
 pub use id::{ClientKey, ConversationId, CredentialId, Epoch, InvalidId, Seq, UserId};
 pub use identity::{Identity, Profile};
 pub use marker::Marker;

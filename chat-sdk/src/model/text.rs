@@ -49,6 +49,18 @@ impl Text {
         Ok(Self(Arc::from(text)))
     }
 
+    /// No text: what a message says that is nothing but files. Nothing else takes it.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Arc::from(""))
+    }
+
+    /// Whether it is [`none`](Self::none).
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// As it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -146,12 +146,12 @@ async fn begin(
     command: Command,
 ) -> Begun {
     match command {
-        Command::Send { key, to, message } => {
+        Command::Send { key, to, message, files } => {
             let to = match to {
                 SendTo::User(user) => To::User(user),
                 SendTo::Conversation(conversation) => To::Conversation(conversation),
             };
-            let draft = Draft { from: Some(user), to, key: Some(key.clone()), message };
+            let draft = Draft { from: Some(user), to, key: Some(key.clone()), message, files };
             match node.begin_send(draft).await {
                 Err(why) => Begun::Finished(refused(id, Some(key), (&why).into())),
                 Ok(sending) => Begun::AtWork(Box::pin(async move {

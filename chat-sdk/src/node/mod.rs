@@ -9,6 +9,7 @@ mod commands;
 pub(crate) mod connection;
 mod credentials;
 mod drain;
+mod files;
 mod hints;
 mod inbound;
 mod join;
@@ -48,6 +49,7 @@ use crate::{
     bus::Topic,
     conversation::Peers,
     erased::Ports,
+    files::Files,
     hub::{
         Aftermath, Balance, Enrolled, Feeds, Followed, Hole, Mailbox, NodeId, Presence, Published,
     },
@@ -71,6 +73,7 @@ pub(crate) struct Node {
     pub(crate) ports: Ports,
     pub(crate) limits: Arc<Limits>,
     pub(crate) peers: Peers,
+    pub(crate) files: Arc<Files>,
     pub(super) id: NodeId,
     epoch: Mutex<Epoch>,
     pub(crate) events: broadcast::Sender<Event>,
@@ -136,8 +139,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Node {
     /// Starts the tasks of a node. The store must answer, or nothing is started.
-    pub(crate) async fn start(ports: Ports, limits: Limits) -> Result<Arc<Self>, StoreError> {
+    pub(crate) async fn start(
+        ports: Ports,
+        mut limits: Limits,
+        file_key: Option<Arc<[u8]>>,
+    ) -> Result<Arc<Self>, StoreError> {
+        if ports.blobs.is_none() {
+            // What clients are told.
+            limits.file_bytes_max = 0;
+        }
         let limits = Arc::new(limits);
+        let files = Arc::new(Files::new(ports.clone(), limits.clone(), file_key));
         let epoch = ports.store.epoch().await?;
         // The first who joins gets a resume token already.
         let checkpoint = ports.store.heads(&[]).await?.checkpoint;
@@ -148,6 +160,7 @@ impl Node {
         let (bus_out, bus_queue) = mpsc::channel(BUS_QUEUE);
         let node = Arc::new(Self {
             peers: Peers::default(),
+            files,
             id: NodeId(u64::from_le_bytes(id)),
             epoch: Mutex::new(epoch),
             events: broadcast::Sender::new(limits.events_backlog),
@@ -192,6 +205,7 @@ impl Node {
         node.tasks.spawn(hints::live(node.clone()));
         node.tasks.spawn(balance::run(node.clone()));
         node.tasks.spawn(registry::keep_house(node.clone()));
+        node.tasks.spawn(files::collect(node.clone()));
         Ok(node)
     }
 

@@ -1,11 +1,13 @@
 //! The errors of the verbs, as rows of the protocol's table.
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::registry::NoPlace;
 use crate::{
     auth::AuthError,
+    blob::BlobError,
     conversation::{AmendError, ChangeError, JoinError, OpenError, ReadError, SendError},
+    files::error::FileError,
     protocol::{Code, Problem},
     store::StoreError,
 };
@@ -31,6 +33,8 @@ impl From<&SendError> for Problem {
             SendError::ToOneself => Self::new(Code::Invalid, why.to_string()),
             SendError::NotMember => Self::new(Code::NotFound, "no such conversation"),
             SendError::NoSuchMessage => Self::new(Code::NotFound, "no such message"),
+            SendError::NoSuchFile => Self::new(Code::NotFound, "no such file"),
+            SendError::TooManyFiles(_) => Self::new(Code::Invalid, why.to_string()),
             SendError::RoleTooLow => Self::new(Code::Forbidden, why.to_string()),
             SendError::Denied(reason) => Self::new(Code::Forbidden, reason),
             SendError::TooLong(_) => Self::new(Code::TooLarge, why.to_string()),
@@ -128,6 +132,35 @@ impl From<&ReadError> for Problem {
             ReadError::RoleTooLow => Self::new(Code::Forbidden, why.to_string()),
             ReadError::Denied(reason) => Self::new(Code::Forbidden, reason),
             ReadError::Store(why) => why.into(),
+        }
+    }
+}
+
+impl From<&FileError> for Problem {
+    fn from(why: &FileError) -> Self {
+        match why {
+            FileError::NotTaken | FileError::Attached => {
+                Self::new(Code::Forbidden, why.to_string())
+            }
+            FileError::NotFound => Self::new(Code::NotFound, why.to_string()),
+            FileError::Denied(reason) => Self::new(Code::Forbidden, reason),
+            FileError::Empty | FileError::TooManyPieces(_) => {
+                Self::new(Code::Invalid, why.to_string())
+            }
+            FileError::TooLarge(_) => Self::new(Code::TooLarge, why.to_string()),
+            FileError::OverQuota => Self::new(Code::QuotaExceeded, why.to_string()),
+            FileError::WrongOffset(_) => Self::new(Code::WrongOffset, why.to_string()),
+            FileError::Busy => Self::new(Code::Overloaded, why.to_string()),
+            FileError::ShuttingDown => Self::of(Code::Draining),
+            FileError::Store(why) => why.into(),
+            FileError::Blobs(BlobError::Defect(_)) => {
+                error!(error = why as &dyn std::error::Error, "blob store defect");
+                Self::of(Code::Internal)
+            }
+            FileError::Blobs(BlobError::Unavailable(_) | BlobError::Source(_)) => {
+                warn!(error = why as &dyn std::error::Error, "blob store failed");
+                Self::new(Code::Unavailable, "the place for files does not answer; try again")
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    model::{Amendment, ClientKey, ConversationId, Epoch, Message, Seq, UserId},
+    model::{Amendment, ClientKey, ConversationId, Epoch, FileId, Message, Seq, UserId},
     store::Checkpoint,
 };
 
@@ -101,6 +101,8 @@ pub enum Command {
         to: SendTo,
         /// What.
         message: Message,
+        /// What comes with it.
+        files: Vec<FileId>,
     },
     /// Change a message: `edit`, `delete`, `react`, `pin`.
     Amend {

@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 use super::{ClientFrame, Command, CommandId, Hello, SendTo, ServerFrame, Welcome};
 use crate::{
     model::{
-        Amendment, ClientKey, ConversationId, Emoji, Event, Marker, Message, Seq, Text, Timestamp,
-        UserId,
+        Amendment, ClientKey, ConversationId, Emoji, Event, FileId, InvalidText, Marker, Message,
+        Seq, Text, Timestamp, UserId, message::MaybeText,
     },
     protocol::Problem,
     store::Checkpoint,
@@ -202,7 +202,8 @@ where
 /// What the frames hold beside `type` and `id`: what is read, and what is described.
 pub(crate) mod content {
     use super::{
-        BTreeMap, ClientKey, ConversationId, Deserialize, Emoji, Seq, Text, ToSchema, UserId,
+        BTreeMap, ClientKey, ConversationId, Deserialize, Emoji, FileId, MaybeText, Seq, Text,
+        ToSchema, UserId,
     };
 
     #[derive(Deserialize, ToSchema)]
@@ -210,8 +211,11 @@ pub(crate) mod content {
         pub(super) key: ClientKey,
         pub(super) to: Option<UserId>,
         pub(super) conversation: Option<ConversationId>,
-        pub(super) text: Text,
+        #[serde(default)]
+        pub(super) text: MaybeText,
         pub(super) reply_to: Option<Seq>,
+        #[serde(default)]
+        pub(super) files: Vec<FileId>,
     }
     #[derive(Deserialize, ToSchema)]
     pub(crate) struct MarkFields {
@@ -277,7 +281,11 @@ fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
             return Ok(ClientFrame::Ping { positions });
         }
         "send" => {
-            let SendFields { key, to, conversation, text, reply_to } = fields(text, &id)?;
+            let SendFields { key, to, conversation, text: MaybeText(text), reply_to, files } =
+                fields(text, &id)?;
+            if text.is_none() && files.is_empty() {
+                return Err(MalformedFrame::new(id, format!("text {}", InvalidText::Empty)));
+            }
             let to = match (to, conversation) {
                 (Some(user), None) => SendTo::User(user),
                 (None, Some(conversation)) => SendTo::Conversation(conversation),
@@ -288,7 +296,7 @@ fn decode_object(text: &str) -> Result<ClientFrame, MalformedFrame> {
             };
             let mut message = Message::new(text);
             message.reply_to = reply_to;
-            Command::Send { key, to, message }
+            Command::Send { key, to, message, files }
         }
         "edit" | "delete" | "react" | "pin" => {
             let AmendFields { key, conversation, message } = fields(text, &id)?;
@@ -469,8 +477,11 @@ pub fn encode_client(frame: &ClientFrame) -> String {
         ClientFrame::Ping { positions } if positions.is_empty() => json!({"type": "ping"}),
         ClientFrame::Ping { positions } => json!({"type": "ping", "positions": positions}),
         ClientFrame::Command(_, command) => match command {
-            Command::Send { key, to, message } => {
+            Command::Send { key, to, message, files } => {
                 let mut value = json!(message);
+                if !files.is_empty() {
+                    value["files"] = json!(files);
+                }
                 value["type"] = json!("send");
                 value["key"] = json!(key);
                 match to {

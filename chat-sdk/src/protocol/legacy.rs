@@ -96,7 +96,7 @@ impl Legacy {
         self.remember(ConversationId::direct(&self.me, &to), &to);
         Ok(ClientFrame::Command(
             CommandId::new(key.as_str()),
-            Command::Send { key, to: SendTo::User(to), message: text.into() },
+            Command::Send { key, to: SendTo::User(to), message: text.into(), files: Vec::new() },
         ))
     }
 

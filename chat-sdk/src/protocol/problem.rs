@@ -69,12 +69,20 @@ codes! {
     NameTaken = "name_taken", 409, false, "this name is taken";
     /// The key was used for another content.
     KeyConflict = "key_conflict", 409, false, "this key was used for something else";
+    /// The upload is at another place.
+    WrongOffset = "wrong_offset", 409, false, "the upload is at another place";
     /// A group with members keeps an owner.
     LastOwner = "last_owner", 409, false, "a group needs an owner";
+    /// Another version of the upload protocol.
+    UploadVersion = "upload_version", 412, false, "another version of the upload protocol";
     /// The body or the text is above its limit.
     TooLarge = "too_large", 413, false, "too large";
+    /// The user has as many files as they may.
+    QuotaExceeded = "quota_exceeded", 413, false, "no room for another file";
     /// Not JSON, or compressed.
     UnsupportedMediaType = "unsupported_media_type", 415, false, "not a supported content type";
+    /// The file has none of the bytes that are asked for.
+    RangeNotSatisfiable = "range_not_satisfiable", 416, false, "no such bytes";
     /// Well-formed, but a value is not allowed.
     Invalid = "invalid", 422, false, "a value is not allowed";
     /// `/ws` without a WebSocket upgrade.

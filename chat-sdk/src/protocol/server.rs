@@ -164,6 +164,12 @@ pub struct WireLimits {
     pub positions_max: usize,
     /// See [`Limits::watch_max`].
     pub watch_max: usize,
+    /// See [`Limits::file_bytes_max`]; 0: files are not taken.
+    #[serde(default)]
+    pub file_bytes_max: u64,
+    /// See [`Limits::files_per_message_max`].
+    #[serde(default)]
+    pub files_per_message_max: usize,
 }
 
 impl From<&Limits> for WireLimits {
@@ -177,6 +183,8 @@ impl From<&Limits> for WireLimits {
             sends_burst: limits.sends_burst,
             positions_max: limits.positions_max,
             watch_max: limits.watch_max,
+            file_bytes_max: limits.file_bytes_max,
+            files_per_message_max: limits.files_per_message_max,
         }
     }
 }

@@ -131,6 +131,7 @@ fn a_command_is_passed_on_with_its_id() {
         key: crate::model::ClientKey::new("k").unwrap(),
         to: SendTo::User(UserId::new("u2").unwrap()),
         message: Text::new("hi").unwrap().into(),
+        files: Vec::new(),
     };
     assert_eq!(outputs(&mut session), [Output::Run(CommandId::new("1"), expected)]);
 }

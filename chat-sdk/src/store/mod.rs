@@ -5,6 +5,7 @@
 #[cfg(feature = "accounts")]
 mod account_search;
 mod checkpoint;
+mod files;
 mod memory;
 mod plan;
 #[cfg(feature = "postgres")]
@@ -24,14 +25,20 @@ use std::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::memory::{MemoryBackup, MemoryStore};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresError, PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{Durability, SqliteError, SqliteOptions, SqliteStore};
+pub use self::{
+    files::{
+        DiscardWhen, FileChange, FileChanged, FilePart, FileQuery, FileQuota, FileRecord, FileState,
+    },
+    memory::{MemoryBackup, MemoryStore},
+};
 use crate::model::{
-    Body, ClientKey, ConversationId, Entrance, Epoch, Event, Kind, Link, LinkId, Listing, Marker,
-    Member, Memberships, MessageState, Receipts, Role, Seq, Summary, Timestamp, Title, UserId,
+    BlobId, Body, ClientKey, ConversationId, Entrance, Epoch, Event, Kind, Link, LinkId, Listing,
+    Marker, Member, Memberships, MessageState, Receipts, Role, Seq, Summary, Timestamp, Title,
+    UserId,
 };
 
 /// What became of a store's tables: from which version to which. Version 0 is none at all.
@@ -210,6 +217,9 @@ pub enum Refusal {
     NoSuchLink,
     /// The user was removed from here: somebody has to add them.
     Barred,
+    /// A file of the message is not the author's, not complete, carried by a message already, or
+    /// named twice.
+    NoSuchFile,
 }
 
 /// On whose behalf something is read.
@@ -351,7 +361,12 @@ pub struct Heads {
 ///     whoever may: what it changes of members and messages changes as far as they are there. If it is
 ///     not the next one of a log that exists, or is about a later one, it is refused with
 ///     [`Refusal::OutOfPlace`]; if its key was used, with [`Refusal::KeyConflict`].
-/// 13. **Epoch.** Stays the same for one life of the data, restarts included, and differs after a
+/// 13. **Files.** A message that brings files is refused with [`Refusal::NoSuchFile`] unless each of
+///     them is [`FileState::Complete`], its author's, and described as the message says; with the
+///     message each is [`FileState::Attached`] to it, for ever, and with the deletion of the message
+///     [`FileState::Gone`]. [`Write::Restore`] attaches those that it finds. What a [`FileChange`] asks
+///     is compared and done at one moment, also the sum that a quota is held against.
+/// 14. **Epoch.** Stays the same for one life of the data, restarts included, and differs after a
 ///     restore from a backup.
 ///
 /// Dropping a future of these methods may or may not cancel the operation; it never leaves half of
@@ -521,5 +536,32 @@ pub trait Store: Send + Sync + 'static {
                 }
             }
         }
+    }
+
+    /// Changes a file. By default no files are kept.
+    fn change_file(
+        &self,
+        change: FileChange,
+    ) -> impl Future<Output = Result<FileChanged, StoreError>> + Send {
+        let _ = change;
+        async { Err(StoreError::Unavailable("this store keeps no files".into())) }
+    }
+
+    /// Finds files, in any order. By default there are none.
+    fn files(
+        &self,
+        query: FileQuery,
+    ) -> impl Future<Output = Result<Vec<FileRecord>, StoreError>> + Send {
+        let _ = query;
+        async { Ok(Vec::new()) }
+    }
+
+    /// Those of these blobs that belong to no file. By default none: nothing is deleted for them.
+    fn stray_blobs(
+        &self,
+        blobs: &[BlobId],
+    ) -> impl Future<Output = Result<Vec<BlobId>, StoreError>> + Send {
+        let _ = blobs;
+        async { Ok(Vec::new()) }
     }
 }

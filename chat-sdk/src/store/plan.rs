@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::{Append, Mark, Open, Refusal, Write, Written};
 use crate::{
     model::{
-        Access, Body, ClientKey, ConversationId, Emoji, Entrance, Event, History, Kind, Link,
-        LinkId, Marker, Role, Seq, Timestamp, Title, Topic, UserId,
+        Access, Body, ClientKey, ConversationId, Emoji, Entrance, Event, File, FileId, History,
+        Kind, Link, LinkId, Marker, Role, Seq, Timestamp, Title, Topic, UserId,
     },
     sabotage::{self, Defect},
 };
@@ -36,6 +36,8 @@ pub(super) struct Questions {
     pub(super) pins: BTreeSet<(ConversationId, Seq)>,
     /// Links that are made, ended or used.
     pub(super) links: BTreeSet<(ConversationId, LinkId)>,
+    /// Files that messages bring: they are locked in this order, after the conversations.
+    pub(super) files: BTreeSet<FileId>,
 }
 
 impl Questions {
@@ -96,6 +98,7 @@ impl Questions {
             }
             Body::Message(message) => {
                 self.messages.extend(message.reply_to.map(|it| (conversation, it)));
+                self.files.extend(message.files.iter().map(|file| file.id));
             }
             Body::Reacted { message, .. } | Body::Unreacted { message, .. } => {
                 self.reactors.extend(by.map(|by| (conversation, *message, by.clone())));
@@ -136,6 +139,8 @@ pub(super) struct Found {
     pub(super) reactions: HashMap<(ConversationId, Seq, UserId), BTreeSet<Emoji>>,
     pub(super) pins: BTreeSet<(ConversationId, Seq)>,
     pub(super) links: HashMap<(ConversationId, LinkId), Link>,
+    /// Those that are complete and that no message carries, with their owners.
+    pub(super) files: HashMap<FileId, (UserId, File)>,
 }
 
 /// A conversation.
@@ -174,7 +179,10 @@ pub(super) struct Changes {
     pub(super) reactions: BTreeMap<(ConversationId, Seq, UserId, Emoji), bool>,
     /// Whether the message is pinned now.
     pub(super) pins: BTreeMap<(ConversationId, Seq), bool>,
-    /// Messages whose text has to go, with that of their edits and all emojis on them.
+    /// Files and the messages that carry them now.
+    pub(super) files: BTreeMap<FileId, (ConversationId, Seq)>,
+    /// Messages whose text has to go, with that of their edits, all emojis on them and their files.
+    /// Comes last: what is attached in the same batch goes too.
     pub(super) erased: BTreeSet<(ConversationId, Seq)>,
     /// Links as they are now; `None`: they are no more.
     pub(super) links: BTreeMap<(ConversationId, LinkId), Option<Link>>,
@@ -293,8 +301,10 @@ impl Plan {
         self.check(conversation, by.as_ref(), role, &body)?;
         self.check_entrance(conversation, by.as_ref(), at, &body)?;
         self.check_target(conversation, by.as_ref(), role, &body)?;
+        self.check_files(by.as_ref(), &body)?;
         self.take_effect(conversation, by.as_ref(), at, &body);
         let event = self.push(conversation, by, key, at, body);
+        self.attach(&event);
         Ok(Written::Event { event, fresh: true })
     }
 
@@ -317,6 +327,7 @@ impl Plan {
             self.take_effect(conversation, from.as_ref(), at, &body);
         }
         let event = self.push(conversation, from, key, at, body);
+        self.attach(&event);
         Ok(Written::Event { event, fresh: true })
     }
 
@@ -555,6 +566,31 @@ impl Plan {
                 if pinned == wanted { Err(Refusal::NoChange) } else { Ok(()) }
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the files that a message brings are there for it, each once.
+    fn check_files(&self, by: Option<&UserId>, body: &Body) -> Result<(), Refusal> {
+        let Body::Message(message) = body else { return Ok(()) };
+        let mut named = BTreeSet::new();
+        for file in &message.files {
+            let there = self.found.files.get(&file.id);
+            let fits = there.is_some_and(|(owner, found)| Some(owner) == by && found == file);
+            if !fits || !named.insert(file.id) {
+                return Err(Refusal::NoSuchFile);
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, event: &Event) {
+        let Body::Message(message) = &event.body else { return };
+        for file in &message.files {
+            let there = self.found.files.get(&file.id);
+            if there.is_some_and(|(owner, _)| Some(owner) == event.from.as_ref()) {
+                self.found.files.remove(&file.id);
+                self.changes.files.insert(file.id, (event.conversation, event.seq));
+            }
         }
     }
 

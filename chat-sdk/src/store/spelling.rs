@@ -4,10 +4,10 @@ use std::num::NonZeroU16;
 #[cfg(feature = "accounts")]
 use std::time::Duration;
 
-use super::Page;
+use super::{FileState, Page};
 #[cfg(feature = "accounts")]
 use crate::auth::accounts::AccountRole;
-use crate::model::{Access, History, InvalidId, Kind, Role, Seq, UserId};
+use crate::model::{Access, ConversationId, History, InvalidId, Kind, Role, Seq, UserId};
 
 /// As the log stores an author: the system has no name.
 pub(super) fn author_text(by: Option<&UserId>) -> &str {
@@ -84,6 +84,35 @@ pub(super) fn history(text: &str) -> Result<History, String> {
         "since_joining" => Ok(History::SinceJoining),
         other => Err(format!("unknown history {other:?}")),
     }
+}
+
+pub(super) const fn file_state_text(state: FileState) -> &'static str {
+    match state {
+        FileState::Uploading => "uploading",
+        FileState::Complete => "complete",
+        FileState::Attached(..) => "attached",
+        FileState::Gone => "gone",
+    }
+}
+
+pub(super) fn file_state(
+    text: &str,
+    message: Option<(ConversationId, Seq)>,
+) -> Result<FileState, String> {
+    match (text, message) {
+        ("uploading", _) => Ok(FileState::Uploading),
+        ("complete", _) => Ok(FileState::Complete),
+        ("attached", Some((conversation, message))) => {
+            Ok(FileState::Attached(conversation, message))
+        }
+        ("gone", _) => Ok(FileState::Gone),
+        (other, _) => Err(format!("a file cannot be {other:?}")),
+    }
+}
+
+/// A number of bytes as a parameter.
+pub(super) fn size(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// A place in a log as a parameter.

@@ -11,7 +11,11 @@ use std::{
 use chat_sdk::{
     Body, ConversationId, Epoch, Event, Link, LinkId, Listing, Marker, Member, Memberships,
     MemoryStore, Message, Seq, Store, Summary, Timestamp, Title, UserId,
-    store::{Checkpoint, Events, Heads, Only, Page, Reader, StoreError, Write, Written},
+    blob::BlobId,
+    store::{
+        Checkpoint, Events, FileChange, FileChanged, FileQuery, FileRecord, Heads, Only, Page,
+        Reader, StoreError, Write, Written,
+    },
 };
 
 use super::{
@@ -307,5 +311,17 @@ impl Store for FlakyStore {
 
     async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
         self.call(self.disk.links(conversation)).await
+    }
+
+    async fn change_file(&self, change: FileChange) -> Result<FileChanged, StoreError> {
+        self.call(self.disk.change_file(change)).await
+    }
+
+    async fn files(&self, query: FileQuery) -> Result<Vec<FileRecord>, StoreError> {
+        self.call(self.disk.files(query)).await
+    }
+
+    async fn stray_blobs(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>, StoreError> {
+        self.call(self.disk.stray_blobs(blobs)).await
     }
 }

@@ -17,7 +17,11 @@ use chat_sdk::{
     AuthError, Authenticator, Change, Chat, ChatBuilder, ConversationId, Credentials, Draft,
     Entrance, Epoch, Event, Health, Identity, Limits, Link, LinkId, Listing, Member, Memberships,
     MemoryStore, NewGroup, RemoteAddr, Seq, Store, Summary, Text, Timestamp, Title, To, UserId,
-    store::{self, Checkpoint, Heads, Only, Page, Reader, StoreError, Write, Written},
+    blob::BlobId,
+    store::{
+        self, Checkpoint, FileChange, FileChanged, FileQuery, FileRecord, Heads, Only, Page,
+        Reader, StoreError, Write, Written,
+    },
 };
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -834,5 +838,22 @@ impl Store for Moody {
     async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
         self.well(false).await?;
         self.memory.links(conversation).await
+    }
+
+    async fn change_file(&self, change: FileChange) -> Result<FileChanged, StoreError> {
+        self.well(true).await?;
+        self.memory.change_file(change).await
+    }
+
+    async fn files(&self, query: FileQuery) -> Result<Vec<FileRecord>, StoreError> {
+        self.read.fetch_add(1, Ordering::SeqCst);
+        self.well(false).await?;
+        self.memory.files(query).await
+    }
+
+    async fn stray_blobs(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>, StoreError> {
+        self.read.fetch_add(1, Ordering::SeqCst);
+        self.well(false).await?;
+        self.memory.stray_blobs(blobs).await
     }
 }

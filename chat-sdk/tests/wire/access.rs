@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use chat_sdk::{
-    Change, Chat, ConversationId, Draft, Entrance, Limits, LinkToken, MemoryStore, NewGroup,
-    NewLink, Role, Text, Title, To, UserId,
+    Change, Chat, ConversationId, Draft, Entrance, Limits, LinkToken, MemoryBlobStore, MemoryStore,
+    NewGroup, NewLink, Role, Text, Title, To, UserId,
     auth::{Accounts, accounts::AccountLimits},
 };
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ const WRITERS: fn(u16) -> [u16; 8] = |ok| [ok, ok, ok, 403, 404, 404, 401, 401];
 const AUTHOR: fn(u16) -> [u16; 8] = |ok| [403, 403, ok, 403, 404, 404, 401, 401];
 const AUTHOR_OR_ADMIN: [u16; 8] = [204, 204, 204, 403, 404, 404, 401, 401];
 const ADMINS: fn(u16) -> [u16; 8] = |ok| [ok, ok, 403, 403, 404, 404, 401, 401];
+/// The member began the upload.
+const UPLOADER: fn(u16) -> [u16; 8] = |ok| [404, 404, ok, 404, 404, 404, 401, 401];
 const OWNERS: fn(u16) -> [u16; 8] = |ok| [ok, 403, 403, 403, 404, 404, 401, 401];
 
 /// A row of the table: the route as PROTOCOL.md writes it, the query and body, and what each of
@@ -91,6 +93,14 @@ fn table() -> Vec<(&'static str, &'static str, Value, [u16; 8])> {
         // The former member was removed.
         ("POST /join/{token}", "", Value::Null, [200, 200, 200, 200, 403, 201, 401, 401]),
         ("GET /directory", "", Value::Null, USERS(200)),
+        ("OPTIONS /files", "", Value::Null, ANYBODY(204)),
+        ("POST /files", "", Value::Null, USERS(201)),
+        ("GET /files", "?ids=$sent", Value::Null, USERS(200)),
+        ("HEAD /files/{file}", "", Value::Null, UPLOADER(200)),
+        ("PATCH /files/{file}", "", Value::Null, UPLOADER(204)),
+        ("DELETE /files/{file}", "", Value::Null, UPLOADER(204)),
+        ("GET /files/{file}/content", "", Value::Null, MEMBERS(200)),
+        ("GET /files/{file}/thumbnail", "", Value::Null, MEMBERS(200)),
         // Without an upgrade; sockets are the business of the other files.
         ("GET /ws", "", Value::Null, ANYBODY(426)),
         ("GET /openapi.json", "", Value::Null, ANYBODY(200)),
@@ -149,9 +159,31 @@ impl World {
             users.push((token.user, token.token));
         }
         // The same few people do all of it.
-        let limits = Limits { sends_burst: 10_000, ..Limits::default() };
+        let limits = Limits { sends_burst: 10_000, files_waiting_max: 10_000, ..Limits::default() };
         let chat = Chat::builder(accounts.clone()).accounts(accounts).store(store).limits(limits);
+        let chat = chat.blobs(MemoryBlobStore::new());
         Self { server: Server::start(chat).await, users: users.try_into().unwrap() }
+    }
+
+    /// An upload of this many bytes that the member begins.
+    async fn begin_upload(&self, size: usize) -> String {
+        let ask = Ask::new("POST", "/files").bearer(&self.users[2].1);
+        let reply = self.server.ask(ask.header("upload-length", &size.to_string())).await;
+        reply.header("location").unwrap().strip_prefix("files/").unwrap().to_owned()
+    }
+
+    /// A picture that the member sent into the group.
+    async fn sent_file(&self, group: ConversationId) -> String {
+        let mut picture = std::io::Cursor::new(Vec::new());
+        image::RgbImage::new(3, 2).write_to(&mut picture, image::ImageFormat::Png).unwrap();
+        let picture = picture.into_inner();
+        let file = self.begin_upload(picture.len()).await;
+        let ask = Ask::new("PATCH", &format!("/files/{file}")).header("upload-offset", "0");
+        let ask = ask.header("content-type", "application/offset+octet-stream").body(picture);
+        assert_eq!(self.server.ask(ask.bearer(&self.users[2].1)).await.status, 204);
+        let draft = Draft::new(self.user(2).clone(), To::Conversation(group), Text::none());
+        self.server.chat.send(draft.files([file.parse().unwrap()])).await.unwrap();
+        file
     }
 
     fn user(&self, role: usize) -> &UserId {
@@ -192,8 +224,15 @@ async fn every_route_answers_everybody_as_the_table_says() {
         for (role, expected) in expected.into_iter().enumerate() {
             n += 1;
             let (group, token) = world.group().await;
+            let file = match path {
+                "/files/{file}" => world.begin_upload(5).await,
+                _ if path.starts_with("/files") => world.sent_file(group).await,
+                _ => String::new(),
+            };
             let fill = |text: &str| {
                 text.replace("{id}", &group.to_string())
+                    .replace("{file}", &file)
+                    .replace("$sent", &file)
                     .replace("{user}", world.user(6).as_str())
                     .replace("{link}", token.link().as_str())
                     .replace("{token}", token.as_str())
@@ -218,6 +257,14 @@ async fn every_route_answers_everybody_as_the_table_says() {
             if let Some(token) = &bearer {
                 ask = ask.bearer(token);
             }
+            ask = match route {
+                "POST /files" => ask.header("upload-length", "5"),
+                "PATCH /files/{file}" => ask
+                    .header("upload-offset", "0")
+                    .header("content-type", "application/offset+octet-stream")
+                    .body("hello"),
+                _ => ask,
+            };
             if !body.is_null() {
                 ask = ask.json(serde_json::from_str(&fill(&body.to_string())).unwrap());
             }

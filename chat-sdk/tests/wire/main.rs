@@ -10,6 +10,7 @@ mod support;
 mod access;
 mod amendments;
 mod bodies;
+mod files;
 mod paging;
 mod routes;
 mod described;

@@ -149,6 +149,61 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Files",
+        keys: &[
+            key(
+                "files.store",
+                "PLACE",
+                "",
+                Form::Plain,
+                "Where the bytes of uploaded files are kept: folder (files in the data folder), folder:PATH, s3://BUCKET, s3://BUCKET/PREFIX, or off. Without it a folder; off when there is a bus, because a folder is not shared",
+            ),
+            key(
+                "files.s3_endpoint",
+                "URL",
+                "",
+                Form::Plain,
+                "Where the object store is reached, if it is not Amazon's; with http: instead of https: everybody on the way can read the files",
+            ),
+            key("files.s3_region", "TEXT", "us-east-1", Form::Plain, "Its region"),
+            key(
+                "files.s3_access_key_id",
+                "TEXT",
+                "",
+                Form::Plain,
+                "Name of the key for the object store",
+            ),
+            key(
+                "files.s3_secret_access_key",
+                "SECRET",
+                "",
+                Form::Secret,
+                "The key for the object store",
+            ),
+            key(
+                "files.s3_secret_access_key_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "File that holds files.s3_secret_access_key",
+            ),
+            key(
+                "files.s3_virtual_hosted",
+                "BOOL",
+                "false",
+                Form::Switch,
+                "Whether the bucket's name is part of the host's name instead of the path",
+            ),
+            key(
+                "files.ca_file",
+                "FILE",
+                "",
+                Form::Plain,
+                "Certificates (PEM) of the authorities that may vouch for the object store; the machine's, if not set",
+            ),
+        ],
+    },
+    Group {
         title: "PostgreSQL and Redis",
         keys: &[
             key(
@@ -401,6 +456,20 @@ pub(crate) const GROUPS: &[Group] = &[
                 "30s",
                 Form::Plain,
                 "How often log-ins of live connections are, in case the news of a log-out was lost",
+            ),
+            key(
+                "limits.file_bytes_max",
+                "BYTES",
+                "104857600",
+                Form::Plain,
+                "Bytes of one uploaded file",
+            ),
+            key(
+                "limits.file_bytes_per_user_max",
+                "BYTES",
+                "5368709120",
+                Form::Plain,
+                "Bytes of all files of one user together",
             ),
             key("limits.members_max", "NUMBER", "10000", Form::Plain, "Members of one group"),
             key(

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     /// `None`: there is one server.
     pub(crate) bus: Option<RedisChoice>,
     pub(crate) auth: Auth,
+    /// `None`: files are not taken.
+    pub(crate) files: Option<FilesChoice>,
     pub(crate) http: Http,
     /// `None`: the door is not encrypted.
     pub(crate) tls: Option<TlsFiles>,
@@ -52,6 +54,46 @@ pub(crate) enum StoreChoice {
     Sqlite(PathBuf),
     /// In this database.
     Postgres(PostgresChoice),
+}
+
+/// Where files are kept.
+#[derive(Debug, Clone)]
+pub(crate) enum FilesChoice {
+    /// In this folder.
+    Folder(PathBuf),
+    /// In this bucket.
+    S3(Box<S3Choice>),
+}
+
+/// A bucket to be used.
+#[derive(Debug, Clone)]
+pub(crate) struct S3Choice {
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: ObjectKey,
+    pub(crate) virtual_hosted: bool,
+    /// PEM.
+    pub(crate) authorities: Option<Vec<u8>>,
+}
+
+/// A key that never shows itself.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ObjectKey(String);
+
+impl ObjectKey {
+    /// All of it, for whom connects.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ObjectKey([redacted])")
+    }
 }
 
 /// A PostgreSQL to be used.
@@ -203,6 +245,8 @@ impl Config {
     /// The values by their meaning; those without one are among the reader's problems.
     fn read(from: &mut Reader<'_>) -> Self {
         let data_dir = from.read("data_dir", parse::path);
+        let bus = value_or_file(from, "bus", "bus_file", parse::bus).flatten();
+        let files = files(from, &data_dir, bus.is_some());
         let config = Self {
             listen: from.read("listen", parse::plain),
             public_url: from.read_if_set("public_url", parse::url),
@@ -219,13 +263,12 @@ impl Config {
                     read_connections: from.read("postgres.read_connections", parse::plain),
                 }),
             },
-            bus: value_or_file(from, "bus", "bus_file", parse::bus).flatten().map(|urls| {
-                RedisChoice {
-                    urls,
-                    authorities: from.read_if_set("redis.ca_file", parse::file),
-                    prefix: from.read("redis.prefix", parse::prefix),
-                }
+            bus: bus.map(|urls| RedisChoice {
+                urls,
+                authorities: from.read_if_set("redis.ca_file", parse::file),
+                prefix: from.read("redis.prefix", parse::prefix),
             }),
+            files,
             data_dir,
             auth: Auth {
                 secret: secret(from),
@@ -301,6 +344,47 @@ fn is_in_file(from: &mut Reader<'_>, value: &str, file: &str) -> Option<bool> {
     Some(by_value < by_file)
 }
 
+/// Where files are kept. A folder that nobody asked for is none where several servers would each have
+/// their own.
+fn files(from: &mut Reader<'_>, data_dir: &Path, several: bool) -> Option<FilesChoice> {
+    let in_data_dir = || FilesChoice::Folder(data_dir.join("files"));
+    match from.read_if_set("files.store", parse::files) {
+        None => (!several).then(in_data_dir),
+        Some(parse::Files::Off) => None,
+        Some(parse::Files::InDataDir) => Some(in_data_dir()),
+        Some(parse::Files::Folder(path)) => Some(FilesChoice::Folder(path)),
+        Some(parse::Files::S3 { bucket, prefix }) => {
+            let (key, file) = ("files.s3_secret_access_key", "files.s3_secret_access_key_file");
+            let secret_access_key = if is_in_file(from, key, file)? {
+                from.read_if_set(file, |path| {
+                    let text = std::fs::read_to_string(path).map_err(|why| why.to_string())?;
+                    Ok::<_, String>(ObjectKey(text.trim().to_owned()))
+                })
+            } else {
+                from.read_if_set(key, |text| Ok::<_, &str>(ObjectKey(text.to_owned())))
+            };
+            let access_key_id =
+                from.read_if_set("files.s3_access_key_id", |id| Ok::<_, &str>(id.to_owned()));
+            let (Some(access_key_id), Some(secret_access_key)) = (access_key_id, secret_access_key)
+            else {
+                let what = "needs files.s3_access_key_id and files.s3_secret_access_key beside it";
+                from.problem("files.store", what);
+                return None;
+            };
+            Some(FilesChoice::S3(Box::new(S3Choice {
+                bucket,
+                prefix,
+                endpoint: from.read_if_set("files.s3_endpoint", parse::url),
+                region: from.read("files.s3_region", |region| Ok::<_, &str>(region.to_owned())),
+                access_key_id,
+                secret_access_key,
+                virtual_hosted: from.read("files.s3_virtual_hosted", parse::plain),
+                authorities: from.read_if_set("files.ca_file", parse::file),
+            })))
+        }
+    }
+}
+
 fn secret(from: &mut Reader<'_>) -> Option<Secret> {
     if is_in_file(from, "auth.secret", "auth.secret_file")? {
         from.read_if_set("auth.secret_file", |path| Secret::from_file(Path::new(path)))
@@ -363,6 +447,8 @@ fn limits(from: &mut Reader<'_>) -> Limits {
     // The limits in bytes follow from the one in characters, which people think in: two bytes a
     // character, as in the defaults, and whatever must hold a text grows with it.
     let text_bytes_max = defaults.text_bytes_max.max(text_chars_max.saturating_mul(2));
+    // What the descriptions of files take of an event.
+    let files = defaults.files_per_message_max * 2_048;
     let envelope = text_bytes_max.saturating_mul(2).saturating_add(4 * 1024);
     Limits {
         connections_max: from.read("limits.connections_max", parse::at_least_one),
@@ -376,7 +462,7 @@ fn limits(from: &mut Reader<'_>) -> Limits {
         body_bytes_max: defaults.body_bytes_max.max(envelope),
         mailbox_bytes_max: defaults
             .mailbox_bytes_max
-            .max(text_bytes_max.saturating_mul(7).saturating_add(4 * 1024)),
+            .max(text_bytes_max.saturating_mul(7).saturating_add(4 * 1024 + files)),
         sends_per_second: from.read("limits.sends_per_second", parse::at_least_one),
         sends_burst: from.read("limits.sends_burst", parse::at_least_one),
         frames_per_second: from.read("limits.frames_per_second", parse::at_least_one),
@@ -384,6 +470,8 @@ fn limits(from: &mut Reader<'_>) -> Limits {
         position_check: from.read("limits.position_check", parse::nonzero_time),
         membership_check: from.read("limits.membership_check", parse::nonzero_time),
         credential_check: from.read("limits.credential_check", parse::nonzero_time),
+        file_bytes_max: from.read("limits.file_bytes_max", parse::at_least_one),
+        file_bytes_per_user_max: from.read("limits.file_bytes_per_user_max", parse::at_least_one),
         members_max: from.read("limits.members_max", parse::at_least_one),
         channel_members_max: from.read("limits.channel_members_max", parse::at_least_one),
         links_max: from.read("limits.links_max", parse::at_least_one),
@@ -544,6 +632,54 @@ mod tests {
     fn a_problem_with_a_secret_does_not_repeat_it() {
         let problems = load(&[("CHAT_SERVER__AUTH__SECRET", "hunter2")]).unwrap_err();
         assert!(!problems.contains("hunter2"), "{problems}");
+    }
+
+    #[test]
+    fn files_are_kept_beside_the_data_unless_it_is_said_otherwise() {
+        let folder = |config: &Config| match &config.files {
+            Some(FilesChoice::Folder(path)) => Some(path.clone()),
+            _ => None,
+        };
+        let config = load(&[]).unwrap();
+        assert_eq!(folder(&config), Some(config.data_dir.join("files")));
+        let store = |text| ("CHAT_SERVER__FILES__STORE", text);
+        assert!(load(&[store("off")]).unwrap().files.is_none());
+        let config = load(&[store("folder:/srv/files")]).unwrap();
+        assert_eq!(folder(&config), Some("/srv/files".into()));
+        // Several servers share no folder, unless somebody says that they do.
+        let shared = [
+            ("CHAT_SERVER__STORE", "postgres://chat@db/chat"),
+            ("CHAT_SERVER__BUS", "redis://one"),
+        ];
+        assert!(load(&shared).unwrap().files.is_none());
+        let config = load(&[shared[0], shared[1], store("folder:/shared")]).unwrap();
+        assert_eq!(folder(&config), Some("/shared".into()));
+        check_refused(&[store("ftp://x")], "s3://BUCKET");
+        check_refused(&[store("s3://")], "s3://BUCKET");
+    }
+
+    #[test]
+    fn a_bucket_needs_a_key_which_is_not_shown() {
+        let store = ("CHAT_SERVER__FILES__STORE", "s3://bucket/some/prefix/");
+        check_refused(&[store], "files.s3_access_key_id");
+        let id = ("CHAT_SERVER__FILES__S3_ACCESS_KEY_ID", "name");
+        let key = ("CHAT_SERVER__FILES__S3_SECRET_ACCESS_KEY", "hunter2");
+        let endpoint = ("CHAT_SERVER__FILES__S3_ENDPOINT", "https://minio.example.org:9000/");
+        let config = load(&[store, id, key, endpoint]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let Some(FilesChoice::S3(choice)) = config.files else { panic!("a bucket") };
+        assert_eq!((&*choice.bucket, &*choice.prefix), ("bucket", "some/prefix"));
+        assert_eq!(choice.endpoint.as_deref(), Some("https://minio.example.org:9000"));
+        assert_eq!(choice.secret_access_key.reveal(), "hunter2");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter3\n").unwrap();
+        let file = file.path().to_str().unwrap();
+        let in_file = ("CHAT_SERVER__FILES__S3_SECRET_ACCESS_KEY_FILE", file);
+        let Some(FilesChoice::S3(choice)) = load(&[store, id, in_file]).unwrap().files else {
+            panic!("a bucket")
+        };
+        assert_eq!(choice.secret_access_key.reveal(), "hunter3");
+        check_refused(&[store, id, key, in_file], "only one of them");
     }
 
     #[test]

@@ -129,6 +129,31 @@ pub(super) fn store(text: &str) -> Result<Store, &'static str> {
     }
 }
 
+/// Where files are kept, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Files {
+    Off,
+    InDataDir,
+    Folder(PathBuf),
+    S3 { bucket: String, prefix: String },
+}
+
+pub(super) fn files(text: &str) -> Result<Files, &'static str> {
+    if let Some(place) = text.strip_prefix("s3://") {
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        if !bucket.is_empty() {
+            let (bucket, prefix) = (bucket.to_owned(), prefix.trim_end_matches('/').to_owned());
+            return Ok(Files::S3 { bucket, prefix });
+        }
+    }
+    match text.split_once(':') {
+        None if text == "off" => Ok(Files::Off),
+        None if text == "folder" => Ok(Files::InDataDir),
+        Some(("folder", path)) if !path.is_empty() => Ok(Files::Folder(path.into())),
+        Some(_) | None => Err("expected folder, folder:PATH, s3://BUCKET/PREFIX or off"),
+    }
+}
+
 /// The URLs of a bus; `None`: there is one server.
 pub(super) fn bus(text: &str) -> Result<Option<Vec<Url>>, &'static str> {
     if text == "local" {

@@ -7,7 +7,7 @@ const CUT: &str = "[redacted]";
 
 /// Words that stand before a credential, in lower case. In `"token":"x"`, `token: "x"` and
 /// `token=x` the value is what follows the word and its punctuation.
-const NAMED: &[&str] = &["token", "password", "secret", "ticket"];
+const NAMED: &[&str] = &["token", "password", "secret", "ticket", "signature"];
 
 /// What gives a credential away wherever it stands, in lower case, and how much of it is not the
 /// credential: a scheme of HTTP, a one-time code in a link, a step of a session, and the beginning

@@ -23,6 +23,8 @@ fn what_the_chart_writes_holds() {
         ("database-ca.crt", String::new()),
         ("redis-url", "redis://cache".to_owned()),
         ("redis-ca.crt", String::new()),
+        ("files-s3-key", "secret".to_owned()),
+        ("files-ca.crt", String::new()),
     ];
     for (name, content) in &secrets {
         fs::write(folder.path().join(name), content).unwrap();

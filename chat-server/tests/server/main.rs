@@ -7,6 +7,7 @@ mod accounts;
 mod charts;
 mod demo;
 mod doors;
+mod files;
 mod image;
 mod leaving;
 mod migrating;

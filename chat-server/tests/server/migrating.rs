@@ -27,8 +27,8 @@ fn reason(output: &Output) -> String {
 }
 
 /// The versions of the tables that this program makes.
-const SQLITE: u32 = 5;
-const POSTGRES: u32 = 4;
+const SQLITE: u32 = 6;
+const POSTGRES: u32 = 5;
 
 fn made(version: u32) -> String {
     format!("schema {version} (was 0)\n")

@@ -4,6 +4,27 @@
 /** Who may come in by themselves. */
 export type Access = "private" | "public";
 
+/** A file with where it is to be had for a while. */
+export interface AddressedFile {
+  address: string;
+  expires_at: Timestamp;
+  /** The same. */
+  height?: number;
+  /** Which. */
+  id: FileId;
+  /** What its uploader called it. */
+  name: FileName;
+  /** How many bytes it has. */
+  size: number;
+  /** Whether there is a small picture of it. */
+  thumbnail?: boolean;
+  thumbnail_address?: string;
+  /** What it is, by its bytes. */
+  type: ContentType;
+  /** Of a picture, in pixels, as it is to be shown. */
+  width?: number;
+}
+
 /** What stands behind a link. */
 export interface BehindLink {
   /** Who may come in by themselves. */
@@ -96,10 +117,11 @@ export interface ClientReact {
 
 export interface ClientSend {
   conversation?: ConversationId | null;
+  files?: FileId[];
   id?: CommandId | null;
   key: ClientKey;
   reply_to?: Seq | null;
-  text: Text;
+  text?: MaybeText;
   to?: UserId | null;
   type: "send";
 }
@@ -125,10 +147,13 @@ export interface ClientWatch {
 }
 
 /** What went wrong, as programs tell it apart. Stable. */
-export type Code = "malformed" | "unauthenticated" | "wrong_credentials" | "forbidden" | "origin_refused" | "not_found" | "unknown_user" | "method_not_allowed" | "timeout" | "name_taken" | "key_conflict" | "last_owner" | "too_large" | "unsupported_media_type" | "invalid" | "upgrade_required" | "rate_limited" | "internal" | "unavailable" | "overloaded" | "draining";
+export type Code = "malformed" | "unauthenticated" | "wrong_credentials" | "forbidden" | "origin_refused" | "not_found" | "unknown_user" | "method_not_allowed" | "timeout" | "name_taken" | "key_conflict" | "wrong_offset" | "last_owner" | "upload_version" | "too_large" | "quota_exceeded" | "unsupported_media_type" | "range_not_satisfiable" | "invalid" | "upgrade_required" | "rate_limited" | "internal" | "unavailable" | "overloaded" | "draining";
 
 /** The client's name for a command, given back in its reply: 1 to 64 bytes. */
 export type CommandId = string;
+
+/** What the bytes of a file are, as we found by looking at them: `image/png`. */
+export type ContentType = string;
 
 /** A conversation in a list. */
 export interface Conversation {
@@ -203,10 +228,12 @@ export type EventBody = {
   title?: Title;
   type: "created";
 } | {
+  /** What comes with it. */
+  files?: File[];
   /** The message of the same conversation that it answers. It may have been deleted since. */
   reply_to?: Seq;
-  /** What. */
-  text: Text;
+  /** What; `Text::none` where there is nothing but files. */
+  text: MaybeText;
   type: "message";
 } | {
   /** Which message. */
@@ -293,6 +320,30 @@ export type EventBody = {
   type: "joined";
 };
 
+/** A file as everybody who sees its message knows it.  ``` let json = r#"{"id":"f_0197a3f252a07c4e9a513e3a1b2c4d5e","name":"boat.png","type":"image/png",     "size":48213,"width":640,"height":480,"thumbnail":true}"#; let file: chat_sdk::File = serde_json::from_str(json).unwrap(); assert_eq!(file.name.as_str(), "boat.png"); ``` */
+export interface File {
+  /** The same. */
+  height?: number;
+  /** Which. */
+  id: FileId;
+  /** What its uploader called it. */
+  name: FileName;
+  /** How many bytes it has. */
+  size: number;
+  /** Whether there is a small picture of it. */
+  thumbnail?: boolean;
+  /** What it is, by its bytes. */
+  type: ContentType;
+  /** Of a picture, in pixels, as it is to be shown. */
+  width?: number;
+}
+
+/** A file that somebody uploads or uploaded: `f_` and 32 hexadecimal digits. */
+export type FileId = string;
+
+/** What a file is called, for people: nothing is ever stored or found by it. Without what could end a path, a line or a header, or make the end of a name look like something else, at most 255 bytes. */
+export type FileName = string;
+
 /** What newcomers see of what was there before them. */
 export type History = "all" | "since_joining";
 
@@ -320,6 +371,10 @@ export interface LastMessage {
 export interface Limits {
   /** See `Limits::commands_in_flight_max`. */
   commands_in_flight_max: number;
+  /** See `Limits::file_bytes_max`; 0: files are not taken. */
+  file_bytes_max?: number;
+  /** See `Limits::files_per_message_max`. */
+  files_per_message_max?: number;
   /** See `Limits::frame_bytes_max`. */
   frame_bytes_max: number;
   /** See `Limits::positions_max`. */
@@ -405,6 +460,9 @@ export interface Marker {
   user: UserId;
 }
 
+/** A text that need not be there where files are. */
+export type MaybeText = string;
+
 /** One member of a conversation. */
 export interface Member {
   /** The last event that the user has seen. */
@@ -421,6 +479,7 @@ export interface Member {
 export interface Message {
   content: Text;
   conversation: ConversationId;
+  files?: File[];
   from?: UserId;
   id: string;
   key?: ClientKey;
@@ -493,8 +552,9 @@ export interface NewMembers {
 }
 
 export interface NewMessage {
+  files?: FileId[];
   reply_to?: Seq | null;
-  text: Text;
+  text?: MaybeText;
 }
 
 export interface NewRole {
@@ -775,7 +835,8 @@ export interface Paths {
     | `/conversations/${string}/members/${string}`
     | `/conversations/${string}/messages/${string}`
     | `/conversations/${string}/messages/${string}/pin`
-    | `/conversations/${string}/messages/${string}/reactions/${string}`;
+    | `/conversations/${string}/messages/${string}/reactions/${string}`
+    | `/files/${string}`;
   GET:
     | `/api`
     | `/asyncapi.json`
@@ -788,22 +849,31 @@ export interface Paths {
     | `/conversations/${string}/messages/${string}/edits`
     | `/conversations/${string}/messages/${string}/receipts`
     | `/directory`
+    | `/files`
+    | `/files/${string}/content`
+    | `/files/${string}/thumbnail`
     | `/join/${string}`
     | `/messages`
     | `/openapi.json`
     | `/user`
     | `/users`
     | `/ws`;
+  HEAD:
+    | `/files/${string}`;
+  OPTIONS:
+    | `/files`;
   PATCH:
     | `/conversations/${string}`
     | `/conversations/${string}/members/${string}`
-    | `/conversations/${string}/messages/${string}`;
+    | `/conversations/${string}/messages/${string}`
+    | `/files/${string}`;
   POST:
     | `/conversations`
     | `/conversations/${string}/join`
     | `/conversations/${string}/links`
     | `/conversations/${string}/members`
     | `/conversations/${string}/messages`
+    | `/files`
     | `/join/${string}`
     | `/messages`
     | `/user/login`

@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod entrance;
+mod files;
 mod lists;
 mod markers;
 mod membership;
@@ -81,6 +82,7 @@ pub fn store_cases<F: StoreFactory>(factory: F) -> Vec<Case> {
         pages::cases(),
         lists::cases(),
         memberships::cases(),
+        files::cases(),
         text::cases(),
         concurrency::cases(),
         restart::cases(),

@@ -146,6 +146,7 @@ fn operations(accounts: bool) -> Vec<Operation> {
     all.extend(rest::messages::description::operations());
     all.extend(rest::conversations::description::operations());
     all.extend(rest::entrance::description::operations());
+    all.extend(rest::files::description::operations());
     all.extend(own());
     all
 }
@@ -214,6 +215,7 @@ fn openapi(operations: &[Operation], beside: &Beside) -> Value {
     let schemas = schemas.finish(&inward, &outward);
     let integer = json!({"type": "integer", "minimum": 1});
     let string = json!({"type": "string"});
+    let size = json!({"type": "integer", "minimum": 0});
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -265,6 +267,10 @@ fn openapi(operations: &[Operation], beside: &Beside) -> Value {
                     "schema": string,
                 },
                 "ETag": {"required": true, "schema": string},
+                "Location": {"required": true, "schema": string},
+                "Upload-Offset": {"required": true, "schema": size},
+                "Upload-Length": {"required": true, "schema": size},
+                "Content-Range": {"required": true, "schema": string},
                 "Retry-After": {
                     "description": "When to come back, in seconds.",
                     "required": true,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{Of, Schemas, Shared};
 use crate::{
-    model::{ConversationId, Emoji, LinkId, LinkToken, Seq, UserId},
+    model::{ConversationId, Emoji, FileId, LinkId, LinkToken, Seq, UserId},
     protocol::{Code, problem},
 };
 
@@ -20,8 +20,9 @@ pub(in crate::http) struct Operation {
     summary: &'static str,
     tag: &'static str,
     who: Who,
-    query: Vec<Query>,
-    body: Option<(Of, Vec<Value>)>,
+    query: Vec<Parameter>,
+    headers: Vec<Parameter>,
+    body: Option<(&'static str, Of, Vec<Value>)>,
     keyed: bool,
     answers: Vec<Answer>,
     problems: BTreeSet<usize>,
@@ -38,9 +39,9 @@ enum Who {
     Socket,
 }
 
-/// A parameter of the query.
+/// A parameter of the query, or a header that is looked at.
 #[derive(Debug, Clone)]
-struct Query {
+struct Parameter {
     name: &'static str,
     required: bool,
     schema: Value,
@@ -72,6 +73,7 @@ pub(in crate::http) fn operation(
         tag: path.split('/').nth(1).unwrap_or(path),
         who: Who::User,
         query: Vec::new(),
+        headers: Vec::new(),
         body: None,
         keyed: false,
         answers: Vec::new(),
@@ -106,7 +108,7 @@ impl Operation {
         schema: Value,
         about: &'static str,
     ) -> Self {
-        self.query.push(Query { name, required: false, schema, about });
+        self.query.push(Parameter { name, required: false, schema, about });
         self.may(&[Code::Invalid])
     }
 
@@ -122,6 +124,31 @@ impl Operation {
             last.required = true;
         }
         asking
+    }
+
+    /// A header that is looked at.
+    pub(in crate::http) fn header(
+        mut self,
+        name: &'static str,
+        schema: Value,
+        about: &'static str,
+    ) -> Self {
+        self.headers.push(Parameter { name, required: false, schema, about });
+        self
+    }
+
+    /// One without which it cannot be answered.
+    pub(in crate::http) fn needs_header(
+        self,
+        name: &'static str,
+        schema: Value,
+        about: &'static str,
+    ) -> Self {
+        let mut needing = self.header(name, schema, about);
+        if let Some(last) = needing.headers.last_mut() {
+            last.required = true;
+        }
+        needing
     }
 
     /// A part of a log: which one is asked for, and links that lead on.
@@ -145,7 +172,7 @@ impl Operation {
 
     /// Bodies of this type, with examples.
     pub(in crate::http) fn takes(mut self, of: Of, examples: Vec<Value>) -> Self {
-        self.body = Some((of, examples));
+        self.body = Some(("application/json", of, examples));
         self.may(&[
             Code::Malformed,
             Code::Timeout,
@@ -153,6 +180,12 @@ impl Operation {
             Code::UnsupportedMediaType,
             Code::Invalid,
         ])
+    }
+
+    /// Bodies of another kind.
+    pub(in crate::http) fn takes_as(mut self, content_type: &'static str, of: Of) -> Self {
+        self.body = Some((content_type, of, Vec::new()));
+        self
     }
 
     /// It takes an `Idempotency-Key`.
@@ -216,11 +249,13 @@ impl Operation {
             // What cannot be an id names nothing.
             self = self.may(&[Code::NotFound]);
         }
-        for Query { name, required, schema, about } in &self.query {
-            parameters.push(json!({
-                "name": name, "in": "query", "required": required, "description": about,
-                "schema": schema,
-            }));
+        for (place, named) in [("query", &self.query), ("header", &self.headers)] {
+            for Parameter { name, required, schema, about } in named {
+                parameters.push(json!({
+                    "name": name, "in": place, "required": required, "description": about,
+                    "schema": schema,
+                }));
+            }
         }
         if self.keyed {
             parameters.push(json!({"$ref": "#/components/parameters/IdempotencyKey"}));
@@ -239,13 +274,15 @@ impl Operation {
             Who::Anybody => described["security"] = json!([]),
             Who::Socket => described["security"] = json!([{}, {"bearer": []}, {"token": []}]),
         }
-        if let Some((of, examples)) = &self.body {
+        if let Some((content_type, of, examples)) = &self.body {
             let mut content = json!({"schema": of(schemas)});
             let named = |(n, value)| (format!("{}", n + 1), json!({"value": value}));
-            let examples: Map<_, _> = examples.iter().enumerate().map(named).collect();
-            content["examples"] = examples.into();
+            let examples: Map<String, Value> = examples.iter().enumerate().map(named).collect();
+            if !examples.is_empty() {
+                content["examples"] = examples.into();
+            }
             described["requestBody"] =
-                json!({"required": true, "content": {"application/json": content}});
+                json!({"required": true, "content": {*content_type: content}});
         }
         described
     }
@@ -323,6 +360,9 @@ fn path_parameters(path: &str, schemas: &mut Schemas) -> Vec<Value> {
                 "What the link carries.",
                 json!("00112233445566778899aabbccddeeff"),
             ),
+            "file" => {
+                (schemas.of::<FileId>(), "The file.", json!("f_0197a3f252a07c4e9a513e3a1b2c4d5e"))
+            }
             "user" => (schemas.of::<UserId>(), "The user, percent-encoded.", json!("u_42")),
             other => panic!("what is {{{other}}}? say it here"),
         };

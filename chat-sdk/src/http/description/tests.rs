@@ -34,6 +34,7 @@ fn every_route_and_no_other_is_described_with_all_its_methods() {
             .replace("{message}", "13")
             .replace("{emoji}", "+1")
             .replace("{user}", "u_42")
+            .replace("{file}", "f_0197a3f252a07c4e9a513e3a1b2c4d5e")
             .replace("{link}", "4b1f0c52e8a79d3614f0b2c6d58e9a07")
             .replace("{token}", "4b1f0c52e8a79d3614f0b2c6d58e9a07");
         let route = Route::of(&real).unwrap_or_else(|| panic!("what is in {path}? say it here"));

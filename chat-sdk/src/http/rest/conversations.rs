@@ -25,8 +25,8 @@ use crate::{
         service::{Shared, query},
     },
     model::{
-        Access, Amendment, ConversationId, Entrance, History, Marker, Message, Role, Seq, Text,
-        Timestamp, Title, Topic, UserId,
+        Access, Amendment, ConversationId, Entrance, FileId, History, InvalidText, Marker, Message,
+        Role, Seq, Text, Timestamp, Title, Topic, UserId, message::MaybeText,
     },
     protocol::{Code, Problem},
     store::{BoxError, Only},
@@ -60,8 +60,11 @@ enum New {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMessage {
-    text: Text,
+    #[serde(default)]
+    text: MaybeText,
     reply_to: Option<Seq>,
+    #[serde(default)]
+    files: Vec<FileId>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -206,11 +209,16 @@ where
             amend(shared, headers, me, id, message, Amendment::Pin(pinned)).await
         }
         Route::Send(id) => {
-            let NewMessage { text, reply_to } = body::json(headers, body, limits).await?;
+            let NewMessage { text: MaybeText(text), reply_to, files } =
+                body::json(headers, body, limits).await?;
+            if text.is_none() && files.is_empty() {
+                return Err(Problem::new(Code::Invalid, format!("text {}", InvalidText::Empty)));
+            }
             let mut message = Message::new(text);
             message.reply_to = reply_to;
             let key = idempotency_key(headers)?;
-            let draft = Draft { from: Some(me.clone()), to: To::Conversation(id), key, message };
+            let (from, to) = (Some(me.clone()), To::Conversation(id));
+            let draft = Draft { from, to, key, message, files };
             let sent = node.send(draft).await.map_err(|why| Problem::from(&why))?;
             let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
             Ok(reply::json(status, &sent.event))
@@ -260,7 +268,10 @@ where
         | Route::LogOut
         | Route::Me
         | Route::Users
-        | Route::Messages => Err(Problem::new(Code::NotFound, "no such route")),
+        | Route::Messages
+        | Route::Files
+        | Route::File(_)
+        | Route::FilePart(..) => Err(Problem::new(Code::NotFound, "no such route")),
         Route::Links(_) | Route::Link(..) | Route::Enter(_) | Route::Door(_) | Route::Directory => {
             entrance::answer(shared, route, parts, body, me).await
         }

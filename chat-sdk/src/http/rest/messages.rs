@@ -58,8 +58,7 @@ where
     }
     let New { to, content } = body::json(&parts.headers, body, &node.limits).await?;
     let key = idempotency_key(&parts.headers)?;
-    let draft =
-        Draft { from: Some(me.clone()), to: To::User(to.clone()), key, message: content.into() };
+    let draft = Draft { key, ..Draft::new(me.clone(), To::User(to.clone()), content) };
     let sent = node.send(draft).await.map_err(|why| Problem::from(&why))?;
     let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok(reply::json(status, &MessageShape::of(&sent.event, None, me, &to)))

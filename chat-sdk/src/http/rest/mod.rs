@@ -4,6 +4,7 @@
 pub(super) mod accounts;
 pub(super) mod conversations;
 pub(super) mod entrance;
+pub(super) mod files;
 pub(super) mod messages;
 mod paging;
 mod shape;

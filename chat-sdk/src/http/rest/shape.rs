@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     model::{
-        Access, Body, ClientKey, ConversationId, Edit, Event, History, Kind, Marker, Message,
+        Access, Body, ClientKey, ConversationId, Edit, Event, File, History, Kind, Marker, Message,
         Reaction, Role, Seq, Summary, Text, Timestamp, Title, Topic, UserId,
     },
     store::Events,
@@ -22,6 +22,8 @@ pub(super) struct MessageShape<'a> {
     from: Option<&'a UserId>,
     to: &'a UserId,
     content: &'a Text,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    files: &'a [File],
     timestamp: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a ClientKey>,
@@ -36,7 +38,7 @@ impl<'a> MessageShape<'a> {
         one: &'a UserId,
         other: &'a UserId,
     ) -> Option<Self> {
-        let Body::Message(Message { text, .. }) = &event.body else { return None };
+        let Body::Message(Message { text, files, .. }) = &event.body else { return None };
         let text = edit.map_or(text, |edit| &edit.text);
         Some(Self {
             id: format!("{}.{}", event.conversation, event.seq),
@@ -45,6 +47,7 @@ impl<'a> MessageShape<'a> {
             from: event.from.as_ref(),
             to: if event.from.as_ref() == Some(one) { other } else { one },
             content: text,
+            files,
             timestamp: event.at,
             key: event.key.as_ref(),
         })

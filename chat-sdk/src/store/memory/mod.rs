@@ -5,6 +5,7 @@
 
 #[cfg(feature = "accounts")]
 mod accounts;
+mod files;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,14 +15,15 @@ use std::{
 };
 
 use super::{
-    Checkpoint, Events, Heads, Only, Page, Reader, Store, StoreError, Write, Written,
+    Checkpoint, Events, FileChange, FileChanged, FileQuery, FileRecord, FileState, Heads, Only,
+    Page, Reader, Store, StoreError, Write, Written,
     checkpoint::Stamps,
     plan::{self, Changes, Found, Place, Questions},
 };
 use crate::model::{
-    Access, Body, ClientKey, ConversationId, Edit, Emoji, Entrance, Epoch, Event, Kind, Link,
-    LinkId, Listing, Marker, Member, Membership, Memberships, MessageState, Reaction, Role, Seq,
-    Summary, Timestamp, Title, Topic, UserId,
+    Access, BlobId, Body, ClientKey, ConversationId, Edit, Emoji, Entrance, Epoch, Event, FileId,
+    Kind, Link, LinkId, Listing, Marker, Member, Membership, Memberships, MessageState, Reaction,
+    Role, Seq, Summary, Timestamp, Title, Topic, UserId,
 };
 
 /// A store in memory. Clones share the data, as nodes share a database.
@@ -259,6 +261,18 @@ impl Store for MemoryStore {
         links.sort_by(|one, other| (one.at, &one.link).cmp(&(other.at, &other.link)));
         Ok(links)
     }
+
+    async fn change_file(&self, change: FileChange) -> Result<FileChanged, StoreError> {
+        Ok(files::change(&mut self.lock().files, change))
+    }
+
+    async fn files(&self, query: FileQuery) -> Result<Vec<FileRecord>, StoreError> {
+        Ok(files::find(&self.lock().files, query))
+    }
+
+    async fn stray_blobs(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>, StoreError> {
+        Ok(files::strays(&self.lock().files, blobs))
+    }
 }
 
 #[derive(Clone)]
@@ -270,6 +284,7 @@ struct Data {
     logs: BTreeMap<ConversationId, Log>,
     /// Which logs a user has a seat in, left ones included.
     seated: BTreeMap<UserId, BTreeSet<ConversationId>>,
+    files: BTreeMap<FileId, FileRecord>,
     #[cfg(feature = "accounts")]
     accounts: accounts::Book,
 }
@@ -313,6 +328,7 @@ impl Data {
             stamp: 0,
             logs: BTreeMap::new(),
             seated: BTreeMap::new(),
+            files: BTreeMap::new(),
             #[cfg(feature = "accounts")]
             accounts: accounts::Book::default(),
         }
@@ -365,6 +381,10 @@ impl Data {
             self.logs.get(id).is_some_and(|log| log.pins.contains(message))
         };
         found.pins = asked.pins.iter().filter(pinned).copied().collect();
+        for id in &asked.files {
+            let there = self.files.get(id).filter(|it| it.state == FileState::Complete);
+            found.files.extend(there.map(|it| (*id, (it.owner.clone(), it.file.clone()))));
+        }
         for name @ (id, user) in &asked.seats {
             let log = self.logs.get(id);
             if let Some(seat) = log.and_then(|log| log.seats.get(user)) {
@@ -436,7 +456,13 @@ impl Data {
                 None => log.links.remove(&name),
             };
         }
+        for (file, (id, message)) in changes.files {
+            let record = self.files.get_mut(&file).expect("it was found");
+            record.state = FileState::Attached(id, message);
+        }
         for (id, message) in changes.erased {
+            let carried = |it: &&mut FileRecord| it.state == FileState::Attached(id, message);
+            self.files.values_mut().filter(carried).for_each(|it| it.state = FileState::Gone);
             let log = self.logs.get_mut(&id).expect("it was found or opened");
             log.erase(message);
         }

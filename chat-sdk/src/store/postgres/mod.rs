@@ -8,6 +8,7 @@ mod accounts;
 mod error;
 #[cfg(feature = "accounts")]
 mod export;
+mod files;
 mod life;
 mod pool;
 mod read;
@@ -37,12 +38,13 @@ use self::{
     session::{Connector, Patience, Session},
 };
 use super::{
-    Checkpoint, Events, Heads, Migrated, Only, Page, Reader, Store, StoreError, Write, Written,
+    Checkpoint, Events, FileChange, FileChanged, FileQuery, FileRecord, Heads, Migrated, Only,
+    Page, Reader, Store, StoreError, Write, Written,
 };
 use crate::{
     model::{
-        ConversationId, Epoch, Event, Link, LinkId, Listing, Member, Memberships, Receipts, Seq,
-        Summary, Timestamp, Title, UserId,
+        BlobId, ConversationId, Epoch, Event, Link, LinkId, Listing, Member, Memberships, Receipts,
+        Seq, Summary, Timestamp, Title, UserId,
     },
     tls::TlsRoots,
 };
@@ -554,5 +556,17 @@ impl Store for PostgresStore {
     async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
         let rows = self.rows(read::links(conversation)).await?;
         rows.iter().map(|row| row::link(row, 0)).collect()
+    }
+
+    async fn change_file(&self, change: FileChange) -> Result<FileChanged, StoreError> {
+        self.change_one_file(change).await
+    }
+
+    async fn files(&self, query: FileQuery) -> Result<Vec<FileRecord>, StoreError> {
+        self.find_files(query).await
+    }
+
+    async fn stray_blobs(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>, StoreError> {
+        self.find_strays(blobs).await
     }
 }

@@ -54,7 +54,6 @@ macro_rules! query {
         Query { sql: $sql, params: vec![$(Box::new($param)),*] }
     };
 }
-#[cfg(feature = "accounts")]
 pub(super) use query;
 
 pub(super) fn heads(asked: &[ConversationId]) -> Query {

@@ -28,6 +28,8 @@ const SCRIPTS: &[Script] = &[
     Script { sql: include_str!("schema/3.sql"), compatible_from: 3 },
     // Programs before this one would show newcomers what was before them.
     Script { sql: include_str!("schema/4.sql"), compatible_from: 4 },
+    // Programs before this one cannot read a message without text, and would leave its files.
+    Script { sql: include_str!("schema/5.sql"), compatible_from: 5 },
 ];
 
 /// One step.

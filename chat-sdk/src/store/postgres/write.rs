@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::{try_join, try_join3, try_join5};
+use futures_util::future::{try_join, try_join3, try_join4, try_join5};
 use tokio_postgres::{Client, Error, Row, Statement, Transaction};
 use uuid::Uuid;
 
 use super::{
     error::{Failure, defect},
+    files,
     life::Flushed,
     row::{self, event_columns, link_columns},
     session::{self, Session},
@@ -196,7 +197,18 @@ const LINK: &str = "
     SET made_by = excluded.made_by, made_at = excluded.made_at,
         expires_at = excluded.expires_at, uses_max = excluded.uses_max, uses = excluded.uses";
 
-/// Messages, their edits and all emojis on them.
+/// Under a lock of their own, because two messages of two conversations may want the same.
+const FILES: &str = "
+    SELECT f.id, f.owner, f.document FROM {schema}.chat_files f
+    WHERE f.id = ANY($1::uuid[]) AND f.state = 'complete' ORDER BY f.id FOR NO KEY UPDATE";
+
+const ATTACH: &str = "
+    UPDATE {schema}.chat_files f
+    SET state = 'attached', conversation = a.conversation, message = a.message
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS a(id, conversation, message)
+    WHERE f.id = a.id";
+
+/// Messages, their edits, all emojis on them and their files.
 const ERASE: &str = r#"
     WITH m AS (
         SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS m(conversation, message)
@@ -206,14 +218,17 @@ const ERASE: &str = r#"
     ), edits AS (
         UPDATE {schema}.chat_events e SET body = '{"type":"erased"}', edits = NULL FROM m
         WHERE e.conversation = m.conversation AND e.edits = m.message
+    ), files AS (
+        UPDATE {schema}.chat_files f SET state = 'gone', expires_at = 0 FROM m
+        WHERE f.conversation = m.conversation AND f.message = m.message AND f.state = 'attached'
     )
     UPDATE {schema}.chat_events e SET body = '{"type":"erased"}', message = false FROM m
     WHERE e.conversation = m.conversation AND e.seq = m.message"#;
 
 /// All of them, in the order in which [`Prepared`] takes them.
-const STATEMENTS: [&str; 21] = [
+const STATEMENTS: [&str; 23] = [
     STAMP, OPEN, LOCK, FIRSTS, KEYED, SEATS, COUNTS, TOUCH, INSERT, SEAT, MESSAGES, REACTIONS,
-    PINS, REACT, PIN, ERASE, CROWDS, TOPIC, ENTRANCE, LINKS, LINK,
+    PINS, REACT, PIN, ERASE, CROWDS, TOPIC, ENTRANCE, LINKS, LINK, FILES, ATTACH,
 ];
 
 struct Prepared {
@@ -238,10 +253,12 @@ struct Prepared {
     entrance: Statement,
     links: Statement,
     link: Statement,
+    files: Statement,
+    attach: Statement,
 }
 
 impl Prepared {
-    fn texts() -> [&'static str; 21] {
+    fn texts() -> [&'static str; 23] {
         let mut texts = STATEMENTS;
         if sabotage::on(Defect::SeqOutsideLock) {
             texts[2] = NO_LOCK;
@@ -250,7 +267,7 @@ impl Prepared {
         texts
     }
 
-    fn new(statements: [Statement; 21]) -> Self {
+    fn new(statements: [Statement; 23]) -> Self {
         let [
             stamp,
             open,
@@ -273,6 +290,8 @@ impl Prepared {
             entrance,
             links,
             link,
+            files,
+            attach,
         ] = statements;
         Self {
             stamp,
@@ -296,6 +315,8 @@ impl Prepared {
             entrance,
             links,
             link,
+            files,
+            attach,
         }
     }
 }
@@ -447,16 +468,28 @@ async fn ask(
         }
         client.query(&prepared.crowds, &[&crowds, &(Summary::MARKERS_MAX as i64)]).await
     };
+    let wanted: Vec<_> = asked.files.iter().copied().map(files::file_id).collect();
+    let waiting = async {
+        if wanted.is_empty() {
+            return none();
+        }
+        client.query(&prepared.files, &[&wanted]).await
+    };
     let locks = try_join3(stamp, open, lock);
     let rest = try_join5(locks, firsts, keyed, seats, counts);
-    let (((stamp, _, locked), firsts, keyed, seats, counts), targets, crowds) =
-        try_join3(rest, ask_targets(client, prepared, asked), crowds).await?;
+    let targets = ask_targets(client, prepared, asked);
+    let (((stamp, _, locked), firsts, keyed, seats, counts), targets, crowds, waiting) =
+        try_join4(rest, targets, crowds, waiting).await?;
 
     let mut found = found(&locked, &firsts, &keyed, &seats, &counts)?;
     for row in crowds {
         if let Some(place) = found.conversations.get_mut(&row::conversation(&row, 0)?) {
             place.crowd = true;
         }
+    }
+    for row in waiting {
+        let (file, waiting) = files::waiting(&row)?;
+        found.files.insert(file, waiting);
     }
     targets.put(&mut found)?;
     Ok((found, row::get(&stamp, 0)?))
@@ -586,6 +619,7 @@ struct Rows<'a> {
     seats: SeatColumns<'a>,
     reactions: ReactionColumns<'a>,
     pins: (Vec<Uuid>, Vec<i64>, Vec<bool>),
+    files: (Vec<Uuid>, Vec<Uuid>, Vec<i64>),
     erased: (Vec<Uuid>, Vec<i64>),
     links: LinkColumns<'a>,
 }
@@ -650,7 +684,7 @@ struct SeatColumns<'a> {
 impl<'a> Rows<'a> {
     fn of(changes: &'a Changes) -> Result<Self, StoreError> {
         let mut rows = Self::default();
-        let Self { touched, events, seats, reactions, pins, erased, links } = &mut rows;
+        let Self { touched, events, seats, reactions, pins, files, erased, links } = &mut rows;
         for (id, it) in &changes.conversations {
             touched.id.push(row::id(*id));
             touched.head.push(place(it.head));
@@ -697,6 +731,11 @@ impl<'a> Rows<'a> {
             pins.0.push(row::id(*id));
             pins.1.push(place(*message));
             pins.2.push(*pinned);
+        }
+        for (file, (id, message)) in &changes.files {
+            files.0.push(files::file_id(*file));
+            files.1.push(row::id(*id));
+            files.2.push(place(*message));
         }
         for (id, message) in &changes.erased {
             erased.0.push(row::id(*id));
@@ -768,7 +807,14 @@ async fn put(
         }
         client.execute(&prepared.pin, &[conversation, message, pinned]).await
     };
-    // Behind the events, of which some may be edits of these.
+    let attach = async {
+        let (file, conversation, message) = &rows.files;
+        if file.is_empty() {
+            return Ok(0);
+        }
+        client.execute(&prepared.attach, &[file, conversation, message]).await
+    };
+    // Behind the events, of which some may be edits of these, and behind their files.
     let erase = async {
         let (conversation, message) = &rows.erased;
         if message.is_empty() {
@@ -805,5 +851,6 @@ async fn put(
     };
     // Each is sent when its future is first polled, so in this order.
     let log = try_join3(touch, insert, seat);
-    try_join3(log, try_join3(react, pin, erase), try_join3(topic, entrance, link)).await.map(|_| ())
+    let rest = try_join3(topic, entrance, link);
+    try_join3(log, try_join4(react, pin, attach, erase), rest).await.map(|_| ())
 }

@@ -9,6 +9,7 @@ mod connect;
 mod error;
 #[cfg(feature = "accounts")]
 mod export;
+mod files;
 mod read;
 mod readers;
 mod row;
@@ -36,12 +37,12 @@ use self::{
     writer::{Commit, Writer},
 };
 use super::{
-    Checkpoint, Events, Heads, Migrated, Only, Page, Reader, Store, StoreError, Write, Written,
-    checkpoint::random_epoch,
+    Checkpoint, Events, FileChange, FileChanged, FileQuery, FileRecord, Heads, Migrated, Only,
+    Page, Reader, Store, StoreError, Write, Written, checkpoint::random_epoch,
 };
 use crate::model::{
-    ConversationId, Epoch, Event, Link, LinkId, Listing, Member, Memberships, Receipts, Seq,
-    Summary, Timestamp, Title, UserId,
+    BlobId, ConversationId, Epoch, Event, Link, LinkId, Listing, Member, Memberships, Receipts,
+    Seq, Summary, Timestamp, Title, UserId,
 };
 
 /// What a commit survives.
@@ -515,5 +516,18 @@ impl Store for SqliteStore {
 
     async fn links(&self, conversation: ConversationId) -> Result<Vec<Link>, StoreError> {
         self.query(move |connection| read::links(connection, conversation)).await
+    }
+
+    async fn change_file(&self, change: FileChange) -> Result<FileChanged, StoreError> {
+        self.write_with(move |commit| files::change(commit.connection(), &change)).await
+    }
+
+    async fn files(&self, query: FileQuery) -> Result<Vec<FileRecord>, StoreError> {
+        self.query(move |connection| files::find(connection, &query)).await
+    }
+
+    async fn stray_blobs(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>, StoreError> {
+        let blobs = blobs.to_vec();
+        self.query(move |connection| files::strays(connection, &blobs)).await
     }
 }

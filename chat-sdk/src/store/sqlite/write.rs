@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    read,
+    files, read,
     row::{self, event_columns},
     writer::Commit,
 };
@@ -70,6 +70,11 @@ fn look_up(connection: &Connection, asked: &Questions, writes: usize) -> rusqlit
     for name @ (conversation, link) in &asked.links {
         if let Some(link) = read::link_of(connection, *conversation, link)? {
             found.links.insert(name.clone(), link);
+        }
+    }
+    for file in &asked.files {
+        if let Some(waiting) = files::waiting(connection, *file)? {
+            found.files.insert(*file, waiting);
         }
     }
     for conversation in &asked.counts {
@@ -267,6 +272,9 @@ fn put(commit: &mut Commit<'_>, changes: &Changes) -> rusqlite::Result<()> {
     for ((conversation, name), link) in &changes.links {
         put_link(connection, *conversation, name, link.as_ref())?;
     }
+    for (file, (conversation, message)) in &changes.files {
+        files::attach(connection, *file, *conversation, *message)?;
+    }
     for (conversation, message) in &changes.erased {
         erase(connection, *conversation, *message)?;
     }
@@ -287,6 +295,8 @@ fn erase(
         r#"UPDATE events SET body = '{"type":"erased"}', edits = NULL
            WHERE conversation = ?1 AND edits = ?2"#,
         "DELETE FROM reactions WHERE conversation = ?1 AND message = ?2",
+        "UPDATE files SET state = 'gone', expires_at = 0
+         WHERE conversation = ?1 AND message = ?2 AND state = 'attached'",
     ] {
         connection.prepare_cached(sql)?.execute(name)?;
     }
