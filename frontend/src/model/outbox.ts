@@ -4,7 +4,7 @@
 import type { Problem } from "../protocol";
 import { assertNever } from "./assertNever";
 import { viewOf } from "./problems";
-import type { ClientKey, ConversationId, Seq } from "./types";
+import type { ClientKey, ConversationId, FileInfo, Seq } from "./types";
 
 export type SendState =
   /** `notBefore`: the server asked for patience. */
@@ -21,6 +21,8 @@ export interface Send {
   text: string;
   /** The message that this one answers. */
   replyTo?: Seq;
+  /** What comes with it, uploaded already. */
+  files?: readonly FileInfo[];
   createdAt: number;
   state: SendState;
 }

@@ -8,6 +8,7 @@ import type { TimelineMessage } from "../../model/types";
 import { Avatar } from "../ui/Avatar";
 import { hue } from "../ui/hue";
 import type { MessageActions } from "./actions";
+import { MessageFiles } from "./MessageFiles";
 import { MessageMeta } from "./MessageMeta";
 import { MessageText } from "./MessageText";
 import { MessageToolbar } from "./MessageToolbar";
@@ -39,9 +40,11 @@ const DELETED = "Message deleted";
 /** Author, time, text, reactions, state: the order in which they are of use. */
 function spokenMessage(message: TimelineMessage, author: string, answered: string | null): string {
   const said = message.deleted ? DELETED : message.text;
+  const files = (message.files ?? []).map(({ name }) => name);
   const parts = [message.mine ? "You" : author, format.time(message.at)];
   if (answered !== null) parts.push(`in reply to ${answered}`);
-  parts.push(said);
+  if (said !== "") parts.push(said);
+  if (files.length > 0) parts.push(`${format.count(files.length, "file", "files")}: ${files.join(", ")}`);
   if (message.editedAt !== null) parts.push("edited");
   if (message.pinned) parts.push("pinned");
   for (const { emoji, users } of message.reactions) parts.push(`${emoji} ${users.length}`);
@@ -120,6 +123,7 @@ export function Message(props: MessageProps) {
         >
           <Bubble mine={mine} startsGroup={startsGroup} endsGroup={endsGroup}>
             {quote !== null && <QuoteBlock quote={quote} mine={mine} tabIndex={tabIndex} onJump={actions.jump} />}
+            {!deleted && message.files !== undefined && <MessageFiles files={message.files} mine={mine} tabIndex={tabIndex} />}
             <div dir="auto" className="flow-root whitespace-pre-wrap">
               {deleted ? (
                 <span dir="ltr" className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{DELETED}</span>
