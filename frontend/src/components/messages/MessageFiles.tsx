@@ -65,14 +65,14 @@ function Saved({ file, mine, tabIndex }: FileProps) {
       href={address?.content}
       download={file.name}
       tabIndex={tabIndex}
-      className="flex max-w-full items-center gap-2 rounded-control border border-bubble-line px-2.5 py-2 hover:bg-hover pointer-coarse:min-h-11"
+      className="flex max-w-full items-center gap-2 rounded-control border border-line px-2.5 py-2 hover:bg-hover pointer-coarse:min-h-11"
     >
       <FileIcon type={file.type} className="shrink-0" />
       <span className="min-w-0">
         <bdi className="block truncate font-semibold">{file.name}</bdi>
         <span className={clsx("block text-meta", mine ? "text-own-muted" : "text-peer-muted")}>{format.bytes(file.size)}</span>
       </span>
-      <Download aria-hidden size={16} strokeWidth={1.75} className="shrink-0" />
+      <Download aria-hidden size={16} strokeWidth={1.75} className="ms-auto shrink-0" />
     </a>
   );
 }
