@@ -54,7 +54,7 @@ pub fn key(n: u64) -> ClientKey {
 #[must_use]
 pub fn send_frame(bytes: usize) -> String {
     let to = SendTo::Conversation(conversation(0));
-    let command = Command::Send { key: key(1), to, message: text(bytes).into() };
+    let command = Command::Send { key: key(1), to, message: text(bytes).into(), files: Vec::new() };
     encode_client(&ClientFrame::Command(None, command))
 }
 
