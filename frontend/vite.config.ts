@@ -106,7 +106,7 @@ export default defineConfig({
         test: {
           name: "library",
           environment: "node",
-          include: ["src/*.test.ts", "src/model/**/*.test.ts"],
+          include: ["src/*.test.ts", "src/model/**/*.test.ts", "src/client/**/*.test.ts"],
         },
       },
       {
@@ -116,7 +116,7 @@ export default defineConfig({
           environment: "jsdom",
           setupFiles: ["src/test/setup.ts"],
           include: ["src/**/*.test.{ts,tsx}"],
-          exclude: ["src/*.test.ts", "src/model/**"],
+          exclude: ["src/*.test.ts", "src/model/**", "src/client/**"],
         },
       },
     ],

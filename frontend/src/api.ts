@@ -29,6 +29,8 @@ type Ask = Route & {
 
 /** Longer than the server's own limits, so that its answer comes first where there is one. */
 const TIMEOUT_MS = 20_000;
+/** For one piece of a file. */
+const UPLOAD_TIMEOUT_MS = 60_000;
 export const PAGE = 50;
 export const LIST_MAX = 100;
 
@@ -132,6 +134,74 @@ export class Api {
     return this.done({ method: "DELETE", path: memberPath(id, user) });
   }
 
+  /** Where these files are to be had; those that the user may not have are missing. */
+  files(ids: readonly string[]) {
+    return this.read({ method: "GET", path: "/files", query: { ids: ids.join(",") } }, listOf(protocol.addressedBody));
+  }
+
+  /** An address that the server gave, from here. */
+  resolve(address: string): string {
+    return `${this.options.base}/${address}`;
+  }
+
+  /** The id of a new upload (tus 1.0, as everything about uploads). */
+  async beginUpload(name: string, size: number): Promise<Outcome<string>> {
+    const headers = { "upload-length": String(size), "upload-metadata": `filename ${base64(name)}` };
+    const answer = await this.tus("POST", "/files", headers);
+    if (!answer.ok) return answer;
+    const id = protocol.fileId(answer.value.get("location")?.split("/").at(-1));
+    return id === null ? failed(NOT_UNDERSTOOD) : { ok: true, value: id };
+  }
+
+  /** Brings bytes; how many the server has then. */
+  async uploadPiece(id: string, offset: number, piece: Blob, signal: AbortSignal): Promise<Outcome<number>> {
+    const headers = { "upload-offset": String(offset), "content-type": "application/offset+octet-stream" };
+    return offsetOf(await this.tus("PATCH", `/files/${id}`, headers, piece, signal));
+  }
+
+  /** How many bytes of an upload the server has. */
+  async uploadOffset(id: string): Promise<Outcome<number>> {
+    return offsetOf(await this.tus("HEAD", `/files/${id}`));
+  }
+
+  giveUpUpload(id: string) {
+    return this.tus("DELETE", `/files/${id}`);
+  }
+
+  private async tus(
+    method: string,
+    path: string,
+    headers: Record<string, string> = {},
+    body?: Blob,
+    signal?: AbortSignal,
+  ): Promise<Outcome<Headers>> {
+    const token = this.options.token();
+    const abort = new AbortController();
+    const stop = () => abort.abort();
+    signal?.addEventListener("abort", stop);
+    const cancel = this.options.after(UPLOAD_TIMEOUT_MS, stop);
+    try {
+      const response = await this.options.fetch(this.options.base + path, {
+        method,
+        headers: { "tus-resumable": "1.0.0", ...headers, ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
+        ...(body === undefined ? {} : { body }),
+        signal: abort.signal,
+        cache: "no-store",
+      });
+      const text = await response.text();
+      if (response.ok) return { ok: true, value: response.headers };
+      const problem = protocol.problem(parse(text));
+      if (problem === null) return failed(response.status >= 502 ? UNREACHABLE : NOT_UNDERSTOOD);
+      if (problem.code === "unauthenticated" && token !== null) this.options.unauthenticated(token);
+      return failed(viewOf(problem));
+    } catch {
+      return failed(UNREACHABLE);
+    } finally {
+      cancel();
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
   private async read<T>(ask: Ask, decode: (value: unknown) => T | null): Promise<Outcome<T>> {
     const answer = await this.ask(ask);
     if (!answer.ok) return answer;
@@ -178,6 +248,16 @@ export class Api {
 
 function failed(problem: ProblemView): { ok: false; problem: ProblemView } {
   return { ok: false, problem };
+}
+
+function offsetOf(answer: Outcome<Headers>): Outcome<number> {
+  if (!answer.ok) return answer;
+  const offset = answer.value.get("upload-offset");
+  return offset === null || !/^\d{1,15}$/.test(offset) ? failed(NOT_UNDERSTOOD) : { ok: true, value: Number(offset) };
+}
+
+function base64(words: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(words)));
 }
 
 function shown(displayName: string): { display_name?: string } {

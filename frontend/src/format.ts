@@ -91,6 +91,19 @@ export function number(value: number): string {
   return formats().whole.format(value);
 }
 
+const SIZES = [
+  [1_000_000_000, "gigabyte"],
+  [1_000_000, "megabyte"],
+  [1_000, "kilobyte"],
+] as const;
+
+/** The size of a file, as people say it. */
+export function bytes(value: number): string {
+  const [scale, unit] = SIZES.find(([least]) => value >= least) ?? [1, "byte"];
+  const digits = value / scale < 10 && scale > 1 ? 1 : 0;
+  return new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: unit === "byte" ? "long" : "short", maximumFractionDigits: digits }).format(value / scale);
+}
+
 /** A badge stays narrow; the accessible name beside it has the exact number. */
 export function badge(count: number): string {
   return count > 99 ? "99+" : formats().whole.format(count);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  addressedBody,
   conversationBody,
   linkBody,
   listingBody,
@@ -37,7 +38,7 @@ describe("the examples of PROTOCOL.md", () => {
     });
     expect(bodies.map((body) => body.type)).toEqual(
       ("created message added role removed left title message message edited reacted unreacted pinned " +
-        "unpinned deleted erased topic topic added access history linked joined unlinked").split(" "),
+        "unpinned deleted erased topic topic added access history linked joined unlinked message").split(" "),
     );
     expect(bodies[8]).toEqual({ type: "message", text: "me too", replyTo: 2 });
     expect(bodies[10]).toEqual({ type: "reacted", message: 9, emoji: "👍" });
@@ -56,10 +57,20 @@ describe("the examples of PROTOCOL.md", () => {
   });
 
   it("has every body over HTTP read in full", () => {
-    const [token, profile, message, event, page, conversation, marker, member, receipts, link, listing, ...more] = examples("rest").map(
+    const [token, profile, message, event, page, conversation, marker, member, receipts, link, listing, file, ...more] = examples("rest").map(
       (line) => JSON.parse(line) as unknown,
     );
     expect(more).toEqual([]);
+    expect(addressedBody(file)).toEqual({
+      file: { id: "f_0197a3f252a07c4e9a513e3a1b2c4d5e", name: "boat.png", type: "image/png", size: 48213, width: 640, height: 480, thumbnail: true },
+      address: {
+        content: expect.stringMatching(/^files\/f_[0-9a-f]{32}\/content\?user=u_7&/) as string,
+        thumbnail: expect.stringMatching(/^files\/f_[0-9a-f]{32}\/thumbnail\?user=u_7&/) as string,
+        expiresAt: Date.UTC(2026, 0, 2, 3, 10),
+      },
+    });
+    expect(addressedBody({ ...(file as object), address: "https://elsewhere.example/x" })).toBeNull();
+    expect(addressedBody({ ...(file as object), address: "javascript:alert(1)" })).toBeNull();
     // Of crowds; this client does not ask for it.
     expect(receipts).toEqual({ members: 4999, received: 498, read: 120 });
     expect(linkBody(link)).toEqual({

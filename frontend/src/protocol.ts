@@ -2,7 +2,7 @@
 // nothing of sockets, requests or the screen: past `decode` a value can be trusted.
 import type { Fields } from "./generated/agreement";
 import type * as wire from "./generated/wire";
-import type { ClientKey, ConversationId, Profile, Seq, UserId } from "./model/types";
+import type { ClientKey, ConversationId, FileAddress, FileInfo, Profile, Seq, UserId } from "./model/types";
 import { count, flag, isObject, list, parse, text, time, type Json } from "./shape";
 
 export const PROTOCOL_VERSION = 1;
@@ -44,7 +44,7 @@ export type History = "all" | "since_joining";
 export type LinkId = string;
 
 export type EventBody =
-  | { type: "message"; text: string; replyTo?: Seq }
+  | { type: "message"; text: string; replyTo?: Seq; files?: readonly FileInfo[] }
   | { type: "edited"; message: Seq; text: string }
   /** The message and its edits are `erased` from here on. */
   | { type: "deleted"; message: Seq }
@@ -100,6 +100,9 @@ export interface Limits {
   sendsBurst: number;
   positionsMax: number;
   watchMax: number;
+  /** 0: files are not taken, as by servers that do not know of them. */
+  fileBytesMax: number;
+  filesPerMessageMax: number;
 }
 
 export type Positions = Record<ConversationId, Seq>;
@@ -114,8 +117,8 @@ export interface Resume {
 
 export type ClientFrame =
   | { type: "hello"; version: number; token?: string; resume?: Resume }
-  | { type: "send"; id: string; key: ClientKey; to: UserId; text: string; reply_to?: Seq }
-  | { type: "send"; id: string; key: ClientKey; conversation: ConversationId; text: string; reply_to?: Seq }
+  | { type: "send"; id: string; key: ClientKey; to: UserId; text: string; reply_to?: Seq; files?: string[] }
+  | { type: "send"; id: string; key: ClientKey; conversation: ConversationId; text: string; reply_to?: Seq; files?: string[] }
   | { type: "edit"; id?: string; key?: ClientKey; conversation: ConversationId; message: Seq; text: string }
   | { type: "delete"; id?: string; key?: ClientKey; conversation: ConversationId; message: Seq }
   | { type: "react"; id?: string; key?: ClientKey; conversation: ConversationId; message: Seq; emoji: string; on: boolean }
@@ -269,7 +272,11 @@ function limitsOf(value: unknown): Limits | null {
   const watchMax = count(value["watch_max"]);
   if (frameBytesMax === null || textBytesMax === null || textCharsMax === null || commandsInFlightMax === null) return null;
   if (sendsPerSecond === null || sendsBurst === null || positionsMax === null || watchMax === null) return null;
-  return { frameBytesMax, textBytesMax, textCharsMax, commandsInFlightMax, sendsPerSecond, sendsBurst, positionsMax, watchMax };
+  const fileBytesMax = count(value["file_bytes_max"]) ?? 0;
+  const filesPerMessageMax = count(value["files_per_message_max"]) ?? 0;
+  return {
+    frameBytesMax, textBytesMax, textCharsMax, commandsInFlightMax, sendsPerSecond, sendsBurst, positionsMax, watchMax, fileBytesMax, filesPerMessageMax,
+  };
 }
 
 function ack(value: Fields<wire.ServerAck>): ServerFrame | null {
@@ -315,8 +322,9 @@ function knownBody(name: string, value: Fields<wire.EventBody>): EventBody | nul
     case "message": {
       const said = text(value["text"]);
       const replyTo = count(value["reply_to"]);
-      if (said === null) return null;
-      return { type: "message", text: said, ...(replyTo === null ? {} : { replyTo }) };
+      const files = value["files"] === undefined ? [] : list(value["files"], fileBody);
+      if (said === null || files === null) return null;
+      return { type: "message", text: said, ...(replyTo === null ? {} : { replyTo }), ...(files.length === 0 ? {} : { files }) };
     }
     case "edited": {
       const message = count(value["message"]);
@@ -405,7 +413,36 @@ function roleOf(value: unknown): Role | null {
   return ROLES.find((role) => role === value) ?? null;
 }
 
+const FILE = /^f_[0-9a-f]{32}$/;
+
+export function fileId(value: unknown): string | null {
+  return typeof value === "string" && FILE.test(value) ? value : null;
+}
+
+export function fileBody(value: unknown): FileInfo | null {
+  if (!isObject(value)) return null;
+  const id = fileId(value["id"]);
+  const name = text(value["name"]);
+  const type = text(value["type"]);
+  const size = count(value["size"]);
+  if (id === null || name === null || type === null || size === null) return null;
+  const [width, height] = [count(value["width"]), count(value["height"])];
+  return { id, name, type, size, width, height, thumbnail: flag(value["thumbnail"]) ?? false };
+}
+
 // ---- bodies over HTTP ---------------------------------------------------------------------------
+
+/** A file with its addresses, relative to where the chat is mounted. */
+export function addressedBody(value: unknown): { file: FileInfo; address: FileAddress } | null {
+  const file = fileBody(value);
+  if (!isObject(value) || file === null) return null;
+  const content = text(value["address"]);
+  const expiresAt = time(value["expires_at"]);
+  // Nothing that could lead anywhere else.
+  if (content === null || !content.startsWith("files/") || expiresAt === null) return null;
+  const thumbnail = text(value["thumbnail_address"]);
+  return { file, address: { content, thumbnail: thumbnail?.startsWith("files/") === true ? thumbnail : null, expiresAt } };
+}
 
 export interface Token {
   user: UserId;

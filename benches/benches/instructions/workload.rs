@@ -186,7 +186,8 @@ async fn send(times: u32) {
     let frames: Vec<_> = (0..2 * u64::from(Workload::Send.repetitions()))
         .map(|n| {
             let to = SendTo::Conversation(conversation(0));
-            let command = Command::Send { key: key(n), to, message: text(128).into(), files: Vec::new() };
+            let command =
+                Command::Send { key: key(n), to, message: text(128).into(), files: Vec::new() };
             Frame::of(&ClientFrame::Command(None, command))
         })
         .collect();

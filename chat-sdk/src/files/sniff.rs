@@ -33,6 +33,7 @@ pub(crate) fn is_shown(content_type: &ContentType) -> bool {
 }
 
 /// Whether there is a chance of a small picture.
+#[cfg(any(test, feature = "images"))]
 pub(crate) fn is_picture(content_type: &ContentType) -> bool {
     SHOWN[..4].contains(&content_type.as_str())
 }

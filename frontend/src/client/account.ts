@@ -13,6 +13,7 @@ import { connectionView } from "./connection";
 import { Directory, type ListState } from "./directory";
 import { Drafts } from "./drafts";
 import type { Environment, TabMessage } from "./environment";
+import { FileAddresses } from "./fileAddresses";
 import { Holes } from "./holes";
 import { Keeper } from "./keeper";
 import { items } from "./list";
@@ -21,6 +22,7 @@ import { Profiles } from "./profiles";
 import { Rooms, type Room, type RoomsOptions } from "./rooms";
 import { Sender } from "./sender";
 import { Signals } from "./signals";
+import { Uploads } from "./uploads";
 
 export interface AccountOptions {
   env: Environment;
@@ -43,6 +45,9 @@ const LOSS_SEEN_MS = 2_000;
 
 export class Account {
   readonly textLimits = createStore({ bytes: 16_384, chars: 8_000 });
+  readonly fileLimits = createStore({ bytes: 0, count: 0 });
+  readonly uploads: Uploads;
+  readonly addresses: FileAddresses;
   readonly profiles: Profiles;
   readonly drafts: Drafts;
   readonly sender: Sender;
@@ -86,6 +91,8 @@ export class Account {
     const write = this.socket.send.bind(this.socket);
     this.profiles = new Profiles(api, after);
     this.profiles.remember([options.me]);
+    this.uploads = new Uploads(api, this.fileLimits);
+    this.addresses = new FileAddresses(api, after);
     this.drafts = new Drafts(env.storage, env.tabs, me);
     this.sender = new Sender(env, me, write);
     this.amender = new Amender({ now, after, write, newKey: () => env.newKey() });
@@ -171,6 +178,7 @@ export class Account {
     this.directory.end();
     this.profiles.end();
     this.sender.end();
+    this.uploads.end();
     this.amender.end();
     this.socket.close();
   }
@@ -187,6 +195,7 @@ export class Account {
   private arrived(frame: ServerFrame): void {
     switch (frame.type) {
       case "welcome":
+        this.fileLimits.set({ bytes: frame.limits.fileBytesMax, count: frame.limits.filesPerMessageMax });
         this.textLimits.set({ bytes: frame.limits.textBytesMax, chars: frame.limits.textCharsMax });
         this.signals.limits(frame.typingMs, frame.limits.watchMax);
         this.welcomed(frame.epoch, frame.resumed);

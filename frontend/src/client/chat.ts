@@ -8,6 +8,7 @@ import type {
   ConnectionView,
   ConversationId,
   ConversationItem,
+  FileAddress,
   Member,
   Outcome,
   Pins,
@@ -17,6 +18,7 @@ import type {
   Seq,
   SessionView,
   Timeline,
+  Upload,
   UserId,
   Version,
 } from "../model/types";
@@ -31,6 +33,7 @@ const SIGNED_OUT: ConnectionView = { at: "stopped", reason: "signed-out", detail
 const NO_TIMELINE: Timeline = { entries: [], older: "more", loaded: false, read: 0, head: 0 };
 const NOT_SIGNED_IN: ProblemView = { code: "unauthenticated", retryAfterMs: null };
 const SIGNED_OUT_FAILURE = { ok: false, problem: NOT_SIGNED_IN } as const;
+const NO_UPLOADS: readonly Upload[] = [];
 const NO_PINS: Pins = { state: "loading", messages: [] };
 const UNSENT: ProblemView = { code: "unsent", retryAfterMs: null };
 
@@ -42,6 +45,7 @@ export class Chat implements ChatClient {
   private readonly timelines = new Map<ConversationId, Readable<Timeline>>();
   private readonly profileViews = new Map<UserId, Readable<Profile | null>>();
   private readonly memberViews = new Map<ConversationId, Readable<Member[]>>();
+  private readonly uploadViews = new Map<ConversationId, Readable<readonly Upload[]>>();
   private readonly pinViews = new Map<ConversationId, Readable<Pins>>();
   private renewing: Promise<Renewal> | null = null;
 
@@ -49,6 +53,7 @@ export class Chat implements ChatClient {
   readonly connection = this.ofAccount<ConnectionView>((account) => account.connection, SIGNED_OUT);
   readonly conversations = this.ofAccount<ListView>((account) => account.list, { items: [] satisfies ConversationItem[], state: "loading" });
   readonly totalUnread = this.ofAccount((account) => account.totalUnread, 0);
+  readonly fileLimits = this.ofAccount((account) => account.fileLimits, { bytes: 0, count: 0 });
   readonly textLimits = this.ofAccount((account) => account.textLimits, { bytes: 16_384, chars: 8_000 });
 
   constructor(
@@ -243,7 +248,30 @@ export class Chat implements ChatClient {
   // ---- messages ----
 
   send(conversation: ConversationId, text: string, replyTo?: Seq): void {
-    this.account.get()?.sender.send(conversation, text, replyTo);
+    const account = this.account.get();
+    account?.sender.send(conversation, text, replyTo, account.uploads.take(conversation));
+  }
+
+  uploads(conversation: ConversationId): Readable<readonly Upload[]> {
+    return cached(this.uploadViews, conversation, () =>
+      this.ofAccount<readonly Upload[]>((account) => account.uploads.of(conversation), NO_UPLOADS),
+    );
+  }
+
+  attach(conversation: ConversationId, files: readonly File[]): void {
+    this.account.get()?.uploads.add(conversation, files);
+  }
+
+  cancelUpload(id: number): void {
+    this.account.get()?.uploads.cancel(id);
+  }
+
+  retryUpload(id: number): void {
+    this.account.get()?.uploads.retry(id);
+  }
+
+  fileAddress(id: string): Promise<FileAddress | null> {
+    return this.account.get()?.addresses.of(id) ?? Promise.resolve(null);
   }
 
   amend(conversation: ConversationId, message: Seq, amendment: Amendment): Promise<Outcome<null>> {

@@ -2,6 +2,7 @@
 import { byActivity, type Summary } from "../model/conversations";
 import type { Outbox, Send } from "../model/outbox";
 import type { Presence } from "../model/presence";
+import { said } from "../model/said";
 import type { ConversationId, ConversationItem, Profile, UserId } from "../model/types";
 import type { DraftTexts } from "./drafts";
 
@@ -53,8 +54,8 @@ function itemOf(summary: Summary, send: Send | undefined, of: ListOf): Conversat
 }
 
 function previewOf({ last }: Summary, send: Send | undefined, me: UserId): ConversationItem["preview"] {
-  if (send !== undefined) return { text: send.text, mine: true, from: me };
+  if (send !== undefined) return { text: said(send), mine: true, from: me };
   if (last?.event.type === "erased") return { text: null, mine: last.from === me, from: last.from };
   if (last === null || last.event.type !== "message") return null;
-  return { text: last.event.text, mine: last.from === me, from: last.from };
+  return { text: said(last.event), mine: last.from === me, from: last.from };
 }

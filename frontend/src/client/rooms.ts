@@ -7,6 +7,7 @@ import { entries, held } from "../model/entries";
 import { fold } from "../model/fold";
 import type { Outbox } from "../model/outbox";
 import { pinnedNow } from "../model/pins";
+import { said as inWords } from "../model/said";
 import { NOT_HERE, TOO_FAR_BACK, UNREACHABLE } from "../model/problems";
 import { applyEvent, applyPage, emptyLog, startReached, type Applied, type Log } from "../model/timeline";
 import type { ConversationId, Member, OlderPages, Outcome, Pins, Quote, Readable, Seq, Timeline, UserId, Version } from "../model/types";
@@ -224,7 +225,7 @@ export class Rooms {
     const found = page.value.messages.find((message) => message.seq === seq);
     const quote: Quote =
       found?.event.type === "message"
-        ? { seq, from: found.from, text: found.event.text, state: "said" }
+        ? { seq, from: found.from, text: inWords(found.event), state: "said" }
         : { seq, from: null, text: "", state: "deleted" };
     room.quoted.update((quoted) => new Map(quoted).set(seq, quote));
   }

@@ -2,7 +2,7 @@
 // and lets one tab do so for all. What a send may become is decided in model/outbox.ts.
 import * as outbox from "../model/outbox";
 import type { Outbox, Send } from "../model/outbox";
-import type { ConversationId, Seq, UserId } from "../model/types";
+import type { ConversationId, FileInfo, Seq, UserId } from "../model/types";
 import { clientKey, type ClientFrame, type Problem } from "../protocol";
 import { createStore } from "../store";
 import type { Environment } from "./environment";
@@ -43,11 +43,12 @@ export class Sender {
     this.release();
   }
 
-  send(conversation: ConversationId, text: string, replyTo?: Seq): void {
+  send(conversation: ConversationId, text: string, replyTo?: Seq, files: readonly FileInfo[] = []): void {
     const key = clientKey(this.env.newKey());
     if (key === null) throw new Error("a new key is printable and short");
     const answers = replyTo === undefined ? {} : { replyTo };
-    this.set(outbox.add(this.outbox.get(), { key, conversation, text, ...answers, createdAt: this.env.socket.now() }));
+    const brings = files.length === 0 ? {} : { files };
+    this.set(outbox.add(this.outbox.get(), { key, conversation, text, ...answers, ...brings, createdAt: this.env.socket.now() }));
     this.unwritten.add(key);
     this.note(key, () => this.unwritten.delete(key));
   }
@@ -124,9 +125,9 @@ export class Sender {
     const { outbox: next, write } = outbox.due(ready, now, this.inFlightMax);
     const changed = new Map(next.map((send) => [send.key, send]));
     this.set(all.map((send) => changed.get(send.key) ?? send));
-    for (const { key, conversation, text, replyTo } of write) {
+    for (const { key, conversation, text, replyTo, files } of write) {
       this.ids += 1;
-      this.write({ type: "send", id: `send-${this.ids}`, key, conversation, text, ...(replyTo === undefined ? {} : { reply_to: replyTo }) });
+      this.write({ type: "send", id: `send-${this.ids}`, key, conversation, text, ...(replyTo === undefined ? {} : { reply_to: replyTo }), ...(files === undefined ? {} : { files: files.map(({ id: file }) => file) }) });
       this.tell(key);
     }
     for (const send of next) if (send.state.at === "failed" && !ready.includes(send)) this.note(send.key);

@@ -1,8 +1,10 @@
 // The open conversation: header, connection, messages, composer. Mounted anew for each conversation.
+import clsx from "clsx";
 import { useCallback, useImperativeHandle, useRef, useState, type Ref } from "react";
 import { useAnnounce } from "../a11y/Announcer";
 import { useShortcuts } from "../a11y/useShortcuts";
 import { useTypeAnywhere } from "../a11y/useTypeAnywhere";
+import * as format from "../format";
 import { useChat } from "../hooks/ChatProvider";
 import { useConnection } from "../hooks/useConnection";
 import { useReadable } from "../hooks/useReadable";
@@ -12,6 +14,8 @@ import type { ConversationItem, TimelineEntry, TimelineMessage } from "../model/
 import { Composer, type ComposerHandle } from "./composer/Composer";
 import { ComposerStrip } from "./composer/ComposerStrip";
 import { TypingLine } from "./composer/TypingLine";
+import { UploadStrip } from "./composer/UploadStrip";
+import { useFileDrop } from "./composer/useFileDrop";
 import { ConnectionBar } from "./ConnectionBar";
 import { ConversationHeader } from "./ConversationHeader";
 import { ErrorBoundary } from "./ErrorBoundary";
@@ -54,6 +58,8 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
   const timeline = useTimeline(id);
   const connection = useConnection();
   const limits = useReadable(chat.textLimits);
+  const fileLimits = useReadable(chat.fileLimits);
+  const uploads = useReadable(chat.uploads(id));
   const composer = useRef<ComposerHandle>(null);
   const list = useRef<MessageListHandle>(null);
   useAnnounceTimeline(timeline);
@@ -119,6 +125,15 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
     "mod+End": () => list.current?.jumpToLatest(),
   });
 
+  const writable = mayWrite(item);
+  const takesFiles = writable && fileLimits.bytes > 0 && doing.at !== "edit";
+  const attach = (files: File[]) => {
+    chat.attach(id, files);
+    announce.polite(`${format.count(files.length, "file", "files")} attached`);
+    write();
+  };
+  const drop = useFileDrop(takesFiles ? attach : null);
+
   const loadOlder = useCallback(() => chat.loadOlder(id), [chat, id]);
   const markRead = useCallback((seq: number) => chat.markRead(id, seq), [chat, id]);
   const retry = useCallback((key: string) => chat.retry(id, key), [chat, id]);
@@ -135,7 +150,7 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
     <>
       <ConversationHeader item={item} detailsOpen={detailsOpen} onDetails={onDetails} onBack={onBack} />
       <ConnectionBar connection={connection} onRetry={() => chat.retryConnection()} onReload={reload} />
-      <div data-region="messages" className="flex min-h-0 flex-1 flex-col">
+      <div data-region="messages" {...drop.handlers} className={clsx("flex min-h-0 flex-1 flex-col", drop.over && "bg-hover outline-2 -outline-offset-8 outline-dashed outline-ring")}>
         <ErrorBoundary>
           {timeline.loaded ? (
             <MessageList
@@ -161,8 +176,8 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
       </div>
       <TypingLine who={item.typing} />
       {trouble !== null && <Notice trouble={trouble} onClose={() => { setTrouble(null); write(); }} />}
-      <div data-region="composer">
-        {!mayWrite(item) && doing.at === "plain" ? (
+      <div data-region="composer" {...drop.handlers}>
+        {!writable && doing.at === "plain" ? (
           <p className="border-t border-line px-4 py-4 text-center text-[0.875rem] text-muted">{t("composer.readOnly")}</p>
         ) : <Composer
           // An edit has a text of its own; the draft comes back after it.
@@ -170,9 +185,17 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
           ref={composer}
           to={item.name}
           editing={doing.at === "edit"}
-          above={doing.at !== "plain" && target !== null && (
-            <ComposerStrip doing={doing.at} message={target} onJump={() => void jumpTo(doing.seq)} onCancel={stop} />
-          )}
+          attachments={takesFiles ? {
+            ready: uploads.filter(({ state }) => state.at === "ready").length,
+            busy: uploads.some(({ state }) => state.at === "uploading"),
+            onFiles: attach,
+          } : undefined}
+          above={<>
+            {doing.at !== "plain" && target !== null && (
+              <ComposerStrip doing={doing.at} message={target} onJump={() => void jumpTo(doing.seq)} onCancel={stop} />
+            )}
+            {takesFiles && <UploadStrip uploads={uploads} onCancel={(upload) => { chat.cancelUpload(upload); write(); }} onRetry={(upload) => chat.retryUpload(upload)} />}
+          </>}
           draft={doing.at === "edit" ? doing.text : chat.draft(id)}
           limits={limits}
           onDraft={(text) => { if (doing.at !== "edit") chat.setDraft(id, text); }}

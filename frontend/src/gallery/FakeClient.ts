@@ -1,8 +1,8 @@
 // A ChatClient without a server, for the gallery and for component tests: shows what it is given,
 // and does what one does with it, at once.
 import type {
-  Amendment, ChatClient, ConnectionView, ConversationId, ConversationItem, Member, Outcome, Pins, Profile, Readable, SessionView, Timeline, TimelineEntry,
-  TimelineMessage, UserId, Version,
+  Amendment, ChatClient, ConnectionView, ConversationId, ConversationItem, FileAddress, Member, Outcome, Pins, Profile, Readable, SessionView, Timeline, TimelineEntry,
+  TimelineMessage, Upload, UserId, Version,
 } from "../model/types";
 import { fold, UNCHANGED } from "../model/fold";
 import { clientKey, type Role } from "../protocol";
@@ -45,6 +45,8 @@ export class FakeClient implements ChatClient {
   readonly connection: Cell<ConnectionView>;
   readonly conversations: Cell<{ items: ConversationItem[]; state: "loading" | "ready" | "failed" }>;
   readonly totalUnread: Cell<number>;
+  readonly fileLimits = new Cell({ bytes: 104_857_600, count: 10 });
+  readonly uploadCell = new Cell<readonly Upload[]>([]);
   readonly textLimits = new Cell({ bytes: 16_384, chars: 8000 });
   /** The calls that were made, for tests. */
   readonly calls: [verb: string, ...args: unknown[]][] = [];
@@ -141,6 +143,14 @@ export class FakeClient implements ChatClient {
       : { ...before, text: edit?.text ?? before.text, editedAt: edit?.at ?? before.editedAt, reactions, pinned: became.pinned ?? before.pinned };
     const cell = this.timeline(conversation);
     cell.set({ ...cell.get(), entries: cell.get().entries.map((entry) => (entry === before ? after : entry)) });
+  }
+
+  uploads(): Cell<readonly Upload[]> { return this.uploadCell; }
+  attach(conversation: ConversationId, files: readonly File[]): void { this.calls.push(["attach", conversation, files.map(({ name }) => name)]); }
+  cancelUpload(id: number): void { this.calls.push(["cancelUpload", id]); }
+  retryUpload(id: number): void { this.calls.push(["retryUpload", id]); }
+  fileAddress(id: string): Promise<FileAddress | null> {
+    return Promise.resolve({ content: `/files/${id}/content`, thumbnail: `/files/${id}/thumbnail`, expiresAt: Date.now() + 600_000 });
   }
 
   send(conversation: ConversationId, text: string, replyTo?: number): void {

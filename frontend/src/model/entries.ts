@@ -4,6 +4,7 @@ import type { LoggedEvent } from "../protocol";
 import { assertNever } from "./assertNever";
 import { UNCHANGED, type Folded } from "./fold";
 import type { Send } from "./outbox";
+import { said as inWords } from "./said";
 import type { MessageState, Quote, Reaction, Seq, TimelineEntry, TimelineMessage, UserId } from "./types";
 
 export interface EntriesOf {
@@ -52,7 +53,8 @@ function entryOf(event: LoggedEvent, of: EntriesOf): TimelineEntry | null {
       const edit = edits.at(-1);
       const state = mine ? stateOf(seq) : null;
       const quote = quoteOf(event.event.replyTo, of);
-      return { ...message, text: edit?.text ?? event.event.text, editedAt: edit?.at ?? null, quote, reactions, pinned: pinned ?? false, state };
+      const { files } = event.event;
+      return { ...message, ...(files === undefined ? {} : { files }), text: edit?.text ?? event.event.text, editedAt: edit?.at ?? null, quote, reactions, pinned: pinned ?? false, state };
     }
     case "erased":
       // An edit of a deleted message leaves one as well, and is no line of its own.
@@ -94,7 +96,8 @@ const PLAIN = {
 } as const;
 
 function pendingEntry(send: Send, of: EntriesOf): TimelineEntry {
-  return { ...PLAIN, key: send.key, from: of.me, mine: true, text: send.text, quote: quoteOf(send.replyTo, of), ...pendingState(send) };
+  const files = send.files === undefined ? {} : { files: send.files };
+  return { ...PLAIN, ...files, key: send.key, from: of.me, mine: true, text: send.text, quote: quoteOf(send.replyTo, of), ...pendingState(send) };
 }
 
 /** Where in the run an event stands that is held. */
@@ -110,7 +113,7 @@ function quoteOf(seq: Seq | undefined, { run, folded, quoted }: EntriesOf): Quot
   const said = held(run, seq);
   if (became.deleted || said?.event.type === "erased") return { seq, from: said?.from ?? quoted.get(seq)?.from ?? null, text: "", state: "deleted" };
   const fetched = quoted.get(seq) ?? { seq, from: null, text: "", state: "unknown" };
-  const base: Quote = said?.event.type === "message" ? { seq, from: said.from, text: said.event.text, state: "said" } : fetched;
+  const base: Quote = said?.event.type === "message" ? { seq, from: said.from, text: inWords(said.event), state: "said" } : fetched;
   const edit = became.edits.at(-1);
   return edit === undefined || base.state !== "said" ? base : { ...base, text: edit.text };
 }

@@ -3,8 +3,8 @@
 // whatever is repeated happens once.
 import type { Problem } from "../protocol";
 import { assertNever } from "./assertNever";
-import { UNANSWERED } from "./problems";
-import type { ClientKey, ConversationId, Seq } from "./types";
+import { UNANSWERED, viewOf } from "./problems";
+import type { ClientKey, ConversationId, FileInfo, Seq } from "./types";
 
 export type SendState =
   /** `notBefore`: the server asked for patience. */
@@ -22,6 +22,8 @@ export interface Send {
   text: string;
   /** The message that this one answers. */
   replyTo?: Seq;
+  /** What comes with it, uploaded already. */
+  files?: readonly FileInfo[];
   createdAt: number;
   state: SendState;
 }

@@ -2,6 +2,7 @@
 import type { LoggedEvent, PageBody } from "../protocol";
 import { held } from "./entries";
 import type { Folded } from "./fold";
+import { said as inWords } from "./said";
 import type { PinnedMessage, Seq } from "./types";
 
 export interface PinnedNow {
@@ -16,7 +17,7 @@ export function pinnedNow(page: PageBody, run: readonly LoggedEvent[], folded: F
   const last = run.at(-1)?.seq ?? 0;
   const pinned = new Map<Seq, PinnedMessage>();
   for (const { seq, from, at, event } of page.messages) {
-    if (event.type === "message") pinned.set(seq, { seq, from, at, text: event.text });
+    if (event.type === "message") pinned.set(seq, { seq, from, at, text: inWords(event) });
   }
   let stale = first > page.head + 1 && last > page.head;
   // What is behind the page's head, and what is on its way. Anything before is in the page already,
@@ -30,7 +31,7 @@ export function pinnedNow(page: PageBody, run: readonly LoggedEvent[], folded: F
     } else if (became.pinned === true && lastWord(run, seq) > page.head) {
       const said = held(run, seq);
       if (said?.event.type !== "message") stale = true;
-      else pinned.set(seq, { seq, from: said.from, at: said.at, text: became.edits.at(-1)?.text ?? said.event.text });
+      else pinned.set(seq, { seq, from: said.from, at: said.at, text: became.edits.at(-1)?.text ?? inWords(said.event) });
     }
   }
   return { messages: [...pinned.values()].sort((a, b) => b.seq - a.seq), stale };

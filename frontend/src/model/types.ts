@@ -51,6 +51,41 @@ export interface Reaction {
   mine: boolean;
 }
 
+/** A file that came with a message. */
+export interface FileInfo {
+  id: string;
+  name: string;
+  /** What the server found it to be: `image/png`. */
+  type: string;
+  size: number;
+  /** Of a picture, in pixels. */
+  width: number | null;
+  height: number | null;
+  /** Whether there is a small picture of it. */
+  thumbnail: boolean;
+}
+
+/** Where a file is to be had for some minutes, without a token. */
+export interface FileAddress {
+  content: string;
+  thumbnail: string | null;
+  expiresAt: number;
+}
+
+/** A file on its way to the server, or there and not sent yet. */
+export interface Upload {
+  id: number;
+  conversation: ConversationId;
+  name: string;
+  size: number;
+  /** Bytes that the server has. */
+  sent: number;
+  state:
+    | { at: "uploading" }
+    | { at: "failed"; reason: string; again: boolean }
+    | { at: "ready"; file: FileInfo };
+}
+
 /** What can be done to a message that was sent. */
 export type Amendment =
   | { type: "edit"; text: string }
@@ -91,6 +126,8 @@ export interface TimelineMessage {
   /** When it was edited last. */
   editedAt: number | null;
   deleted: boolean;
+  /** What came with it; missing where nothing did. */
+  files?: readonly FileInfo[];
   /** What it answers. */
   quote: Quote | null;
   reactions: readonly Reaction[];
@@ -220,7 +257,22 @@ export interface ChatClient {
   setTopic(conversation: ConversationId, topic: string | null): Promise<Outcome<null>>;
   leave(conversation: ConversationId): Promise<Outcome<null>>;
 
-  /** Queues and shows at once; what becomes of it is in the timeline's `MessageState`. */
+  /** Files being uploaded for the next message here, and those that are ready. */
+  uploads(conversation: ConversationId): Readable<readonly Upload[]>;
+  /** Begins to upload; each is shown in `uploads` from now on. */
+  attach(conversation: ConversationId, files: readonly File[]): void;
+  cancelUpload(id: number): void;
+  /** Goes on where it was. */
+  retryUpload(id: number): void;
+  /** `null`: it is not to be had now. */
+  fileAddress(id: string): Promise<FileAddress | null>;
+  /** What may be attached; no bytes: nothing at all. */
+  readonly fileLimits: Readable<{ bytes: number; count: number }>;
+
+  /**
+   * Queues and shows at once; what becomes of it is in the timeline's `MessageState`. Takes along what
+   * is ready of `uploads`; only then the text may be empty.
+   */
   send(conversation: ConversationId, text: string, replyTo?: Seq): void;
   /** Shown at once, and taken back when it is refused. Answers when the server has. */
   amend(conversation: ConversationId, message: Seq, amendment: Amendment): Promise<Outcome<null>>;

@@ -87,6 +87,8 @@ export const LIMITS = {
   sends_burst: 60,
   positions_max: 1000,
   watch_max: 200,
+  file_bytes_max: 104857600,
+  files_per_message_max: 10,
 };
 
 export function welcome(changes: object = {}): object {

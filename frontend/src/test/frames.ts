@@ -1,6 +1,6 @@
 // The examples of PROTOCOL.md, one frame a line, so that the document and this client cannot part ways.
 import { readFileSync } from "node:fs";
-import { clientKey, conversationId, userId, type ClientFrame } from "../protocol";
+import { clientKey, conversationId, fileId, userId, type ClientFrame } from "../protocol";
 import { isObject } from "../shape";
 
 export type Block = "client" | "server" | "rest";
@@ -41,10 +41,11 @@ export function decodeClient(source: string): ClientFrame {
       optional("resume", "object");
       break;
     case "send":
-      only("id", "key", "to", "conversation", "text", "reply_to");
+      only("id", "key", "to", "conversation", "text", "reply_to", "files");
+      if (value.files !== undefined && (!Array.isArray(value.files) || value.files.some((id) => fileId(id) === null))) fail("files");
       optional("reply_to", "number");
       if (clientKey(value.key) === null) fail("key");
-      if (typeof value.text !== "string" || value.text.trim() === "") fail("text");
+      if (typeof value.text !== "string" || (value.text.trim() === "" && value.files === undefined)) fail("text");
       if ((value.to === undefined) === (value.conversation === undefined)) fail("to");
       if (value.to === undefined) conversation();
       else if (userId(value.to) === null) fail("to");

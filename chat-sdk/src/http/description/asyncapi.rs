@@ -43,6 +43,11 @@ fn sent(schemas: &mut Schemas) -> Vec<Sent> {
     let mut send = schemas.inline::<SendFields>();
     // One of the two, as the decoder has it.
     send["oneOf"] = json!([one_of_two("to"), one_of_two("conversation")]);
+    // Nothing at all is no message.
+    send["anyOf"] = json!([
+        {"required": ["text"], "properties": {"text": {"minLength": 1}}},
+        {"required": ["files"], "properties": {"files": {"minItems": 1}}},
+    ]);
     let mut all = vec![
         Sent { command: false, ..frame("hello", "The first frame.", vec![schemas.of::<Hello>()]) },
         Sent {

@@ -135,4 +135,35 @@ describe("the composer", () => {
       expect(onTyping.mock.calls).toEqual([[true], [false]]);
     });
   });
+
+  it("takes files by the button, by pasting and not where there is text too", async () => {
+    const onFiles = vi.fn();
+    const picture = new File(["x"], "boat.png", { type: "image/png" });
+    const { user } = renderWith(
+      <Composer to="Bob" draft="" limits={LIMITS} onSend={vi.fn()} onDraft={vi.fn()} onTyping={vi.fn()} attachments={{ ready: 0, busy: false, onFiles }} />,
+    );
+    expect(screen.getByRole("button", { name: "Attach files" })).toBeEnabled();
+    await user.upload(screen.getByLabelText("Files to attach"), picture);
+    expect(onFiles).toHaveBeenLastCalledWith([picture]);
+    const field = screen.getByRole("textbox", { name: "Message Bob" });
+    fireEvent.paste(field, { clipboardData: { files: [picture], types: ["Files"] } });
+    expect(onFiles).toHaveBeenCalledTimes(2);
+    fireEvent.paste(field, { clipboardData: { files: [picture], types: ["Files", "text/plain"] } });
+    expect(onFiles).toHaveBeenCalledTimes(2);
+  });
+
+  it("sends files without a word, and waits for those on their way", async () => {
+    const onSend = vi.fn();
+    const composer = (attachments: { ready: number; busy: boolean }) => (
+      <Composer to="Bob" draft="" limits={LIMITS} onSend={onSend} onDraft={vi.fn()} onTyping={vi.fn()} attachments={{ ...attachments, onFiles: vi.fn() }} />
+    );
+    const { user, unmount } = renderWith(composer({ ready: 1, busy: true }));
+    expect(screen.getByRole("button", { name: "Send" })).toBeDisabled();
+    await user.type(screen.getByRole("textbox"), "hi{Enter}");
+    expect(onSend).not.toHaveBeenCalled();
+    unmount();
+    renderWith(composer({ ready: 1, busy: false }));
+    await user.click(screen.getByRole("button", { name: "Send" }));
+    expect(onSend).toHaveBeenCalledExactlyOnceWith("");
+  });
 });

@@ -1,6 +1,6 @@
 // Where one writes. Never disabled by the connection: what is sent offline waits in the outbox.
 import clsx from "clsx";
-import { Check, SendHorizontal } from "lucide-react";
+import { Check, Paperclip, SendHorizontal } from "lucide-react";
 import { useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type ReactNode, type Ref } from "react";
 import { TOUCH, useMediaQuery } from "../../a11y/useMediaQuery";
 import { useSettings } from "../../settings";
@@ -21,6 +21,8 @@ interface ComposerProps {
   onDraft: (text: string) => void;
   onSend: (text: string) => void;
   onTyping: (on: boolean) => void;
+  /** Files of the message; missing: none are taken here. */
+  attachments?: { ready: number; busy: boolean; onFiles: (files: File[]) => void } | undefined;
   /** It holds a message that was sent: then the draft is its text, and sending saves it. */
   editing?: boolean;
   /** What is answered or changed. */
@@ -35,7 +37,7 @@ interface ComposerProps {
 /** Eight lines of 22 px and the padding; after that it scrolls. */
 const HEIGHT_MAX_PX = 8 * 22 + 22;
 
-export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing = false, above, onEditLast, onCancel, ref }: ComposerProps) {
+export function Composer({ to, draft, limits, onDraft, onSend, onTyping, attachments, editing = false, above, onEditLast, onCancel, ref }: ComposerProps) {
   const id = useId();
   const touch = useMediaQuery(TOUCH);
   const { enterSends, showTyping } = useSettings();
@@ -43,7 +45,10 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
   const field = useRef<HTMLTextAreaElement>(null);
   const { typed, stopped } = useTypingSignal(onTyping);
   const space = room(text, limits);
-  const empty = text.trim() === "";
+  const empty = text.trim() === "" && (attachments === undefined || attachments.ready === 0);
+  // A message goes with all its files or not yet.
+  const held = empty || space.at === "over" || attachments?.busy === true;
+  const chooser = useRef<HTMLInputElement>(null);
 
   useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }));
 
@@ -71,7 +76,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
   };
 
   const send = () => {
-    if (empty || space.at === "over") return;
+    if (held) return;
     stopped();
     onSend(text.trim());
     setText("");
@@ -110,6 +115,24 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
     <form aria-label={label} onSubmit={onSubmit} className="mx-auto w-full max-w-[760px] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-4">
       {above}
       <div className="flex items-end gap-1 rounded-bubble border border-field bg-canvas p-1 focus-within:border-ring">
+        {attachments !== undefined && (
+          <>
+            <input
+              ref={chooser}
+              type="file"
+              multiple
+              hidden
+              aria-label="Files to attach"
+              onChange={(event) => {
+                attachments.onFiles([...(event.target.files ?? [])]);
+                // The same file may be chosen again.
+                event.target.value = "";
+                field.current?.focus();
+              }}
+            />
+            <IconButton label="Attach files" icon={Paperclip} side="top" onClick={() => chooser.current?.click()} />
+          </>
+        )}
         <textarea
           ref={field}
           rows={1}
@@ -123,6 +146,13 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
           onChange={(event) => change(event.target.value)}
           onKeyDown={onKeyDown}
           onBlur={stopped}
+          onPaste={(event) => {
+            // What was copied as text and picture at once, as by a word processor, is text.
+            const files = [...event.clipboardData.files];
+            if (attachments === undefined || files.length === 0 || event.clipboardData.types.includes("text/plain")) return;
+            event.preventDefault();
+            attachments.onFiles(files);
+          }}
           className="min-h-9 min-w-0 flex-1 resize-none bg-transparent px-2.5 py-[7px] outline-none pointer-coarse:min-h-11 pointer-coarse:py-[11px] pointer-coarse:text-base"
         />
         <IconButton
@@ -130,7 +160,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, editing
           label={editing ? t("common.save") : t("composer.send")}
           side="top"
           icon={editing ? Check : SendHorizontal}
-          disabled={empty || space.at === "over"}
+          disabled={held}
           className="bg-accent !text-on-accent hover:!bg-accent-hover disabled:bg-transparent disabled:!text-muted rtl:-scale-x-100"
         />
       </div>

@@ -9,6 +9,7 @@ import { Avatar } from "../ui/Avatar";
 import { hue } from "../ui/hue";
 import { t } from "../../i18n/text";
 import type { MessageActions } from "./actions";
+import { MessageFiles } from "./MessageFiles";
 import { MessageMeta } from "./MessageMeta";
 import { MessageText } from "./MessageText";
 import { MessageToolbar } from "./MessageToolbar";
@@ -39,9 +40,11 @@ interface MessageProps {
 /** Author, time, text, reactions, state: the order in which they are of use. */
 function spokenMessage(message: TimelineMessage, author: string, answered: string | null): string {
   const said = message.deleted ? t("message.deleted") : message.text;
+  const files = (message.files ?? []).map(({ name }) => name);
   const parts = [message.mine ? t("person.you") : author, format.time(message.at)];
   if (answered !== null) parts.push(t("message.inReplyTo", { what: answered }));
-  parts.push(said);
+  if (said !== "") parts.push(said);
+  if (files.length > 0) parts.push(t("message.files", { count: files.length, names: files.join(", ") }));
   if (message.editedAt !== null) parts.push(t("message.edited"));
   if (message.pinned) parts.push(t("message.pinned"));
   for (const { emoji, users } of message.reactions) parts.push(`${emoji} ${format.number(users.length)}`);
@@ -120,6 +123,7 @@ export function Message(props: MessageProps) {
         >
           <Bubble mine={mine} startsGroup={startsGroup} endsGroup={endsGroup}>
             {quote !== null && <QuoteBlock quote={quote} mine={mine} tabIndex={tabIndex} onJump={actions.jump} />}
+            {!deleted && message.files !== undefined && <MessageFiles files={message.files} mine={mine} tabIndex={tabIndex} />}
             <div dir="auto" className="flow-root whitespace-pre-wrap">
               {deleted ? (
                 <span className={clsx("italic", mine ? "text-own-muted" : "text-peer-muted")}>{t("message.deleted")}</span>
