@@ -2,6 +2,7 @@
 // ask and what an answer must look like; keeps nothing.
 import type { ClientKey, ConversationId, Outcome, ProblemView, Profile, Seq, UserId } from "./model/types";
 import { NOT_UNDERSTOOD, UNREACHABLE, viewOf } from "./model/problems";
+import type * as wire from "./generated/wire";
 import * as protocol from "./protocol";
 import { list, parse } from "./shape";
 
@@ -15,15 +16,16 @@ export interface ApiOptions {
   unauthenticated: (token: string) => void;
 }
 
-interface Ask {
-  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-  path: string;
+/** A method, and where the server describes it. */
+type Route = { [M in keyof wire.Paths]: { method: M; path: wire.Paths[M] } }[keyof wire.Paths];
+
+type Ask = Route & {
   query?: Record<string, string | number | undefined>;
   body?: object;
   key?: ClientKey;
   /** In place of the session's: for a token that is not the session's yet. Null: none at all. */
   token?: string | null;
-}
+};
 
 /** Longer than the server's own limits, so that its answer comes first where there is one. */
 const TIMEOUT_MS = 20_000;
@@ -34,16 +36,16 @@ export class Api {
   constructor(private readonly options: ApiOptions) {}
 
   logIn(identifier: string, password: string) {
-    return this.read({ method: "POST", path: "/user/login", body: { identifier, password }, token: null }, protocol.tokenBody);
+    return this.read({ method: "POST", path: "/user/login", body: { identifier, password } satisfies wire.LogIn, token: null }, protocol.tokenBody);
   }
 
   register(name: string, displayName: string, password: string) {
-    const body = { name, ...shown(displayName), password };
+    const body: wire.Register = { name, ...shown(displayName), password };
     return this.read({ method: "POST", path: "/user/register", body, token: null }, protocol.tokenBody);
   }
 
   setUp(code: string, name: string, displayName: string, password: string) {
-    const body = { code, name, ...shown(displayName), password };
+    const body: wire.SetUp = { code, name, ...shown(displayName), password };
     return this.read({ method: "POST", path: "/user/setup", body, token: null }, protocol.tokenBody);
   }
 
@@ -80,7 +82,7 @@ export class Api {
   }
 
   openDirect(user: UserId) {
-    return this.read({ method: "POST", path: "/conversations", body: { kind: "direct", user } }, protocol.conversationBody);
+    return this.read({ method: "POST", path: "/conversations", body: { kind: "direct", user } satisfies wire.NewConversation }, protocol.conversationBody);
   }
 
   createGroup(key: ClientKey, body: { kind: "group" | "channel"; title: string; members: readonly UserId[] }) {
@@ -88,11 +90,11 @@ export class Api {
   }
 
   setTitle(id: ConversationId, title: string) {
-    return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { title } });
+    return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { title } satisfies wire.NewDescription });
   }
 
   setTopic(id: ConversationId, topic: string | null) {
-    return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { topic } });
+    return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { topic } satisfies wire.NewDescription });
   }
 
   /** Ascending; the newest page without `before`. */
@@ -119,11 +121,11 @@ export class Api {
   }
 
   addMembers(id: ConversationId, users: readonly UserId[]) {
-    return this.done({ method: "POST", path: `/conversations/${id}/members`, body: { users } });
+    return this.done({ method: "POST", path: `/conversations/${id}/members`, body: { users: [...users] } satisfies wire.NewMembers });
   }
 
   setRole(id: ConversationId, user: UserId, role: protocol.Role) {
-    return this.done({ method: "PATCH", path: memberPath(id, user), body: { role } });
+    return this.done({ method: "PATCH", path: memberPath(id, user), body: { role } satisfies wire.NewRole });
   }
 
   removeMember(id: ConversationId, user: UserId) {
@@ -182,8 +184,8 @@ function shown(displayName: string): { display_name?: string } {
   return displayName === "" ? {} : { display_name: displayName };
 }
 
-function memberPath(id: ConversationId, user: UserId): string {
-  return `/conversations/${id}/members/${encodeURIComponent(user)}`;
+function memberPath(id: ConversationId, user: UserId) {
+  return `/conversations/${id}/members/${encodeURIComponent(user)}` as const;
 }
 
 function queryString(query: Record<string, string | number | undefined>): string {

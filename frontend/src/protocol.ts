@@ -1,10 +1,17 @@
 // The wire, as types, and the one place where what arrives is checked. Knows PROTOCOL.md and
 // nothing of sockets, requests or the screen: past `decode` a value can be trusted.
+import type { Fields } from "./generated/agreement";
+import type * as wire from "./generated/wire";
 import type { ClientKey, ConversationId, Profile, Seq, UserId } from "./model/types";
 import { count, flag, isObject, list, parse, text, time, type Json } from "./shape";
 
 export const PROTOCOL_VERSION = 1;
 export const SUBPROTOCOL = "chat.v1";
+
+/** An object, of which no other fields are looked at than those of `T`. */
+function isShape<T>(value: unknown): value is Fields<T> {
+  return isObject(value);
+}
 
 // ---- ids ----------------------------------------------------------------------------------------
 
@@ -158,102 +165,72 @@ export function decode(source: string): ServerFrame | Unknown {
   return read(value) ?? { type: "unknown", name, because: "shape" };
 }
 
-const readers = new Map<string, (value: Json) => ServerFrame | null>([
-  ["welcome", welcome],
-  [
-    "synced",
-    (value) => {
-      const token = text(value["token"]);
-      return token === null ? null : { type: "synced", token };
-    },
-  ],
-  [
-    "reset",
-    (value) => {
-      const conversation = conversationId(value["conversation"]);
-      const head = count(value["head"]);
-      return conversation === null || head === null ? null : { type: "reset", conversation, head };
-    },
-  ],
-  [
-    "left",
-    (value) => {
-      const conversation = conversationId(value["conversation"]);
-      return conversation === null ? null : { type: "left", conversation };
-    },
-  ],
-  ["ack", ack],
-  [
-    "done",
-    (value) => {
-      const id = text(value["id"]);
-      return id === null ? null : { type: "done", id };
-    },
-  ],
-  [
-    "error",
-    (value) => {
-      const read = problem(value["problem"]);
-      return read === null ? null : { type: "error", id: text(value["id"]), key: text(value["key"]), problem: read };
-    },
-  ],
-  [
-    "event",
-    (value) => {
-      const logged = loggedEvent(value);
-      return logged === null ? null : { type: "event", logged };
-    },
-  ],
-  [
-    "receipt",
-    (value) => {
-      const conversation = conversationId(value["conversation"]);
-      const marker = markerOf(value);
-      return conversation === null || marker === null ? null : { type: "receipt", conversation, marker };
-    },
-  ],
-  [
-    "typing",
-    (value) => {
-      const conversation = conversationId(value["conversation"]);
-      const user = userId(value["user"]);
-      const on = flag(value["on"]);
-      return conversation === null || user === null || on === null ? null : { type: "typing", conversation, user, on };
-    },
-  ],
-  [
-    "presence",
-    (value) => {
-      const user = userId(value["user"]);
-      const online = flag(value["online"]);
-      return user === null || online === null ? null : { type: "presence", user, online };
-    },
-  ],
-  [
-    "drain",
-    (value) => {
-      const afterMs = count(value["after_ms"]);
-      const deadlineMs = count(value["deadline_ms"]);
-      return afterMs === null || deadlineMs === null ? null : { type: "drain", afterMs, deadlineMs };
-    },
-  ],
-  [
-    "expiring",
-    (value) => {
-      const inMs = count(value["in_ms"]);
-      return inMs === null ? null : { type: "expiring", inMs };
-    },
-  ],
-  [
-    "pong",
-    (value) => {
-      const heads = value["heads"] === undefined ? {} : positions(value["heads"]);
-      return heads === null ? null : { type: "pong", heads, token: text(value["token"]) };
-    },
-  ],
-]);
+type Kind = wire.ServerFrame["type"];
+type Reader<K> = (value: Fields<Extract<wire.ServerFrame, { type: K }>>) => ServerFrame | null;
 
-function welcome(value: Json): ServerFrame | null {
+/** One for each kind of frame that the server describes. */
+const readersByKind: { [K in Kind]: Reader<K> } = {
+  welcome,
+  synced: (value) => {
+    const token = text(value["token"]);
+    return token === null ? null : { type: "synced", token };
+  },
+  reset: (value) => {
+    const conversation = conversationId(value["conversation"]);
+    const head = count(value["head"]);
+    return conversation === null || head === null ? null : { type: "reset", conversation, head };
+  },
+  left: (value) => {
+    const conversation = conversationId(value["conversation"]);
+    return conversation === null ? null : { type: "left", conversation };
+  },
+  ack,
+  done: (value) => {
+    const id = text(value["id"]);
+    return id === null ? null : { type: "done", id };
+  },
+  error: (value) => {
+    const read = problem(value["problem"]);
+    return read === null ? null : { type: "error", id: text(value["id"]), key: text(value["key"]), problem: read };
+  },
+  event: (value) => {
+    const logged = loggedEvent(value);
+    return logged === null ? null : { type: "event", logged };
+  },
+  receipt: (value) => {
+    const conversation = conversationId(value["conversation"]);
+    const marker = markerOf(value);
+    return conversation === null || marker === null ? null : { type: "receipt", conversation, marker };
+  },
+  typing: (value) => {
+    const conversation = conversationId(value["conversation"]);
+    const user = userId(value["user"]);
+    const on = flag(value["on"]);
+    return conversation === null || user === null || on === null ? null : { type: "typing", conversation, user, on };
+  },
+  presence: (value) => {
+    const user = userId(value["user"]);
+    const online = flag(value["online"]);
+    return user === null || online === null ? null : { type: "presence", user, online };
+  },
+  drain: (value) => {
+    const afterMs = count(value["after_ms"]);
+    const deadlineMs = count(value["deadline_ms"]);
+    return afterMs === null || deadlineMs === null ? null : { type: "drain", afterMs, deadlineMs };
+  },
+  expiring: (value) => {
+    const inMs = count(value["in_ms"]);
+    return inMs === null ? null : { type: "expiring", inMs };
+  },
+  pong: (value) => {
+    const heads = value["heads"] === undefined ? {} : positions(value["heads"]);
+    return heads === null ? null : { type: "pong", heads, token: text(value["token"]) };
+  },
+};
+
+const readers = new Map<string, (value: Json) => ServerFrame | null>(Object.entries(readersByKind));
+
+function welcome(value: Fields<wire.ServerWelcome>): ServerFrame | null {
   const version = count(value["version"]);
   const session = text(value["session"]);
   const user = userId(value["user"]);
@@ -269,7 +246,7 @@ function welcome(value: Json): ServerFrame | null {
 }
 
 function limitsOf(value: unknown): Limits | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Limits>(value)) return null;
   const frameBytesMax = count(value["frame_bytes_max"]);
   const textBytesMax = count(value["text_bytes_max"]);
   const textCharsMax = count(value["text_chars_max"]);
@@ -283,7 +260,7 @@ function limitsOf(value: unknown): Limits | null {
   return { frameBytesMax, textBytesMax, textCharsMax, commandsInFlightMax, sendsPerSecond, sendsBurst, positionsMax, watchMax };
 }
 
-function ack(value: Json): ServerFrame | null {
+function ack(value: Fields<wire.ServerAck>): ServerFrame | null {
   const key = text(value["key"]);
   const conversation = conversationId(value["conversation"]);
   const seq = count(value["seq"]);
@@ -306,7 +283,7 @@ function positions(value: unknown): Positions | null {
 }
 
 export function loggedEvent(value: unknown): LoggedEvent | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Event>(value)) return null;
   const conversation = conversationId(value["conversation"]);
   const seq = count(value["seq"]);
   const at = time(value["at"]);
@@ -316,12 +293,12 @@ export function loggedEvent(value: unknown): LoggedEvent | null {
 }
 
 /** What is not understood keeps its place in the log: refusing it would tear a hole that never heals. */
-function eventBody(value: Json): EventBody {
+function eventBody(value: Fields<wire.EventBody>): EventBody {
   const name = text(value["type"]) ?? "";
   return knownBody(name, value) ?? { type: "unknown", name };
 }
 
-function knownBody(name: string, value: Json): EventBody | null {
+function knownBody(name: string, value: Fields<wire.EventBody>): EventBody | null {
   switch (name) {
     case "message": {
       const said = text(value["text"]);
@@ -430,21 +407,21 @@ export interface MemberOf extends MarkerOf {
 }
 
 export function tokenBody(value: unknown): Token | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Token>(value)) return null;
   const user = userId(value["user_id"]);
   const token = text(value["token"]);
   return user === null || token === null ? null : { user, token, expiresAt: time(value["expires_at"]) };
 }
 
 export function profileBody(value: unknown): Profile | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Profile>(value)) return null;
   const id = userId(value["user_id"]);
   const name = text(value["name"]);
   return id === null || name === null ? null : { userId: id, name, displayName: text(value["display_name"]) ?? name };
 }
 
 export function messageBody(value: unknown): DirectMessage | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Message>(value)) return null;
   const id = text(value["id"]);
   const conversation = conversationId(value["conversation"]);
   const seq = count(value["seq"]);
@@ -456,7 +433,7 @@ export function messageBody(value: unknown): DirectMessage | null {
 }
 
 export function conversationBody(value: unknown): Conversation | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Conversation>(value)) return null;
   const id = conversationId(value["id"]);
   const kind = conversationKind(value["kind"]);
   const role = roleOf(value["role"]);
@@ -489,14 +466,14 @@ export interface PageBody {
 }
 
 export function pageBody(value: unknown): PageBody | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Page>(value)) return null;
   const head = count(value["head"]);
   const messages = list(value["messages"], saidLast);
   return head === null || messages === null ? null : { head, messages };
 }
 
 export function markerOf(value: unknown): MarkerOf | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Marker>(value)) return null;
   const user = userId(value["user"]);
   const received = count(value["received"]);
   const read = count(value["read"]);
@@ -505,12 +482,12 @@ export function markerOf(value: unknown): MarkerOf | null {
 
 export function memberBody(value: unknown): MemberOf | null {
   const marker = markerOf(value);
-  const role = isObject(value) ? roleOf(value["role"]) : null;
+  const role = isShape<wire.Member>(value) ? roleOf(value["role"]) : null;
   return marker === null || role === null ? null : { ...marker, role };
 }
 
 export function problem(value: unknown): Problem | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Problem>(value)) return null;
   const code = text(value["code"]);
   const status = count(value["status"]);
   const retryable = flag(value["retryable"]);

@@ -11,11 +11,11 @@ mod tcp;
 mod upgrade;
 mod websocket;
 
+pub use self::{body::ChatBody, origin::Origins, service::ChatService};
 pub(crate) use self::{
     description::{Beside, Description},
     service::Shared,
 };
-pub use self::{body::ChatBody, origin::Origins, service::ChatService};
 
 /// The address of whoever sent a request, to be put into its extensions by the host: behind a
 /// proxy, what the proxy says of it. Limits per address need it; without it, everybody shares one.

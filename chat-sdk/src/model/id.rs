@@ -217,9 +217,11 @@ impl<'de> Deserialize<'de> for ConversationId {
 /// A place in a conversation's log: 1, 2, 3 … without gaps; 0 stands before the first event.
 ///
 /// At most 2⁵³ − 1, so that JavaScript can hold it exactly.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema,
+)]
 #[serde(transparent)]
-#[schema(value_type = u64, maximum = 9_007_199_254_740_991u64)]
+#[schema(value_type = u64)]
 pub struct Seq(u64);
 
 impl Seq {

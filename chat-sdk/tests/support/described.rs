@@ -136,9 +136,10 @@ fn find<'a>(root: &'a Value, path: &str) -> Option<(&'a str, &'a Map<String, Val
     let fits = |template: &str| {
         let names: Vec<_> = template.split('/').collect();
         names.len() == real.len()
-            && names.iter().zip(&real).all(|(name, it)| {
-                name == it || (name.starts_with('{') && !it.is_empty())
-            })
+            && names
+                .iter()
+                .zip(&real)
+                .all(|(name, it)| name == it || (name.starts_with('{') && !it.is_empty()))
     };
     let paths = root["paths"].as_object().unwrap();
     let mut found: Vec<_> = paths.iter().filter(|(template, _)| fits(template)).collect();
@@ -162,7 +163,10 @@ fn check_headers(document: &Document, place: &str, response: &Value, reply: &Rep
     }
     for name in TELLING {
         let known = described.keys().any(|it| it.eq_ignore_ascii_case(name));
-        assert!(known || reply.header(name).is_none(), "{place} has {name}, which is not described");
+        assert!(
+            known || reply.header(name).is_none(),
+            "{place} has {name}, which is not described"
+        );
     }
 }
 
@@ -185,8 +189,12 @@ fn check_request(document: &Document, place: &str, operation: &Value, ask: &Ask,
     let parameters = parameters.map(|it| document.resolve(it)).filter(|it| it["in"] == "query");
     let names: Vec<_> = parameters.map(|it| it["name"].as_str().unwrap()).collect();
     for (name, _) in form_urlencoded::parse(query.as_bytes()) {
-        let known = names.contains(&&*name) || document.root["components"]["securitySchemes"]
-            .as_object().unwrap().values().any(|it| it["name"] == *name);
+        let known = names.contains(&&*name)
+            || document.root["components"]["securitySchemes"]
+                .as_object()
+                .unwrap()
+                .values()
+                .any(|it| it["name"] == *name);
         assert!(known, "{place}: ?{name} is not described");
     }
     let body = operation.pointer("/requestBody/content/application~1json/schema");

@@ -59,7 +59,8 @@ async fn what_is_not_described_is_noticed() {
     let server = Server::new().await;
     let ask = Ask::new("POST", "/messages").by("alice").json(json!({"to": "bob", "content": "hi"}));
     let reply = server.ask(ask.clone()).await;
-    let with = |body: serde_json::Value| move |reply: &mut Reply| reply.body = body.to_string().into();
+    let with =
+        |body: serde_json::Value| move |reply: &mut Reply| reply.body = body.to_string().into();
     let mut more = reply.json();
     more["mood"] = json!("good");
     let mut less = reply.json();

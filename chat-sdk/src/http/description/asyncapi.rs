@@ -33,7 +33,11 @@ fn sent(schemas: &mut Schemas) -> Vec<Sent> {
     let amendments = [
         amend("edit", "Makes a message say something else.", Some(inline::<EditFields>())),
         amend("delete", "Deletes a message for everybody.", None),
-        amend("react", "Puts an emoji on a message, or takes it back.", Some(inline::<ReactFields>())),
+        amend(
+            "react",
+            "Puts an emoji on a message, or takes it back.",
+            Some(inline::<ReactFields>()),
+        ),
         amend("pin", "Keeps a message at hand, or no longer.", Some(inline::<PinFields>())),
     ];
     let mut send = schemas.inline::<SendFields>();
@@ -41,7 +45,10 @@ fn sent(schemas: &mut Schemas) -> Vec<Sent> {
     send["oneOf"] = json!([one_of_two("to"), one_of_two("conversation")]);
     let mut all = vec![
         Sent { command: false, ..frame("hello", "The first frame.", vec![schemas.of::<Hello>()]) },
-        Sent { command: false, ..frame("ping", "The heartbeat.", vec![schemas.of::<PingFields>()]) },
+        Sent {
+            command: false,
+            ..frame("ping", "The heartbeat.", vec![schemas.of::<PingFields>()])
+        },
         frame("send", "Writes a message.", vec![send]),
     ];
     all.extend(amendments);
@@ -123,9 +130,8 @@ pub(super) fn asyncapi() -> Value {
         let place = |name| json!({"$ref": format!("#/channels/live/messages/{name}")});
         names.map(place).collect::<Vec<_>>()
     };
-    let in_channel = |name: &String| {
-        (name.clone(), json!({"$ref": format!("#/components/messages/{name}")}))
-    };
+    let in_channel =
+        |name: &String| (name.clone(), json!({"$ref": format!("#/components/messages/{name}")}));
     json!({
         "asyncapi": "3.0.0",
         "info": {

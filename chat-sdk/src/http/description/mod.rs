@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 pub(super) use self::{
-    operation::{Operation, operation},
+    operation::{Operation, operation, or_empty},
     schema::Schemas,
 };
 use super::{
@@ -110,7 +110,8 @@ impl Document {
     fn answer(&self, asked: &HeaderMap) -> Reply {
         let held = asked.get_all(header::IF_NONE_MATCH).iter();
         let mut held = held.filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(','));
-        let unchanged = held.any(|it| it.trim().trim_start_matches("W/").as_bytes() == self.tag.as_bytes());
+        let unchanged =
+            held.any(|it| it.trim().trim_start_matches("W/").as_bytes() == self.tag.as_bytes());
         let mut reply = if unchanged {
             reply::whole(StatusCode::NOT_MODIFIED, self.content_type, Bytes::new())
         } else {
@@ -200,10 +201,14 @@ fn openapi(operations: &[Operation], beside: &Beside) -> Value {
     examples::add(&mut schemas);
     let (inward, outward): (Vec<&Value>, Vec<&Value>) = {
         let of = |part: &str| {
-            let operations = paths.values().flat_map(|path| path.as_object().expect("ours").values());
+            let operations =
+                paths.values().flat_map(|path| path.as_object().expect("ours").values());
             operations.filter_map(|it| it.get(part)).collect::<Vec<_>>()
         };
-        ([of("requestBody"), of("parameters")].concat(), [of("responses"), shared.values().collect()].concat())
+        (
+            [of("requestBody"), of("parameters")].concat(),
+            [of("responses"), shared.values().collect()].concat(),
+        )
     };
     let schemas = schemas.finish(&inward, &outward);
     let integer = json!({"type": "integer", "minimum": 1});

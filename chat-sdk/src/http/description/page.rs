@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn the_page_has_nothing_that_its_policy_forbids() {
-        for forbidden in ["http://", "https://", "src=", "style=", "onclick", "innerHTML", "eval("] {
+        for forbidden in ["http://", "https://", "src=", "style=", "onclick", "innerHTML", "eval("]
+        {
             assert!(!HTML.contains(forbidden), "{forbidden}");
         }
     }

@@ -128,8 +128,17 @@ fn the_examples_are_what_the_schemas_say() {
             }
         }
     }
-    let shapes =
-        ["Token", "Profile", "Message", "Event", "Page", "Conversation", "Marker", "Member", "Receipts"];
+    let shapes = [
+        "Token",
+        "Profile",
+        "Message",
+        "Event",
+        "Page",
+        "Conversation",
+        "Marker",
+        "Member",
+        "Receipts",
+    ];
     for name in shapes {
         let schema = &openapi["components"]["schemas"][name];
         assert!(schema["examples"].is_array(), "{name} has no example: {schema}");

@@ -38,8 +38,13 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
                 Code::RateLimited,
                 Code::Overloaded,
             ]),
-        operation(Method::POST, "/user/token", "renew", "A fresh token for the bearer of a valid one")
-            .answers(200, token, "The token; the one it was asked with goes on, too."),
+        operation(
+            Method::POST,
+            "/user/token",
+            "renew",
+            "A fresh token for the bearer of a valid one",
+        )
+        .answers(200, token, "The token; the one it was asked with goes on, too."),
         operation(Method::POST, "/user/logout", "logOut", "Ends this token everywhere")
             .answers_nothing(204, "It ended, and the live connections opened with it."),
     ]

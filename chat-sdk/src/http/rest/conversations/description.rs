@@ -2,11 +2,11 @@ use http::Method;
 use serde_json::json;
 
 use super::{
-    ConversationShape, MarkerShape, New, NewDescription, NewMarker, NewMembers, NewMessage, NewRole,
-    NewText, PageShape,
+    ConversationShape, MarkerShape, New, NewDescription, NewMarker, NewMembers, NewMessage,
+    NewRole, NewText, PageShape,
 };
 use crate::{
-    http::description::{Operation, Schemas, operation},
+    http::description::{Operation, Schemas, operation, or_empty},
     model::{Event, Member, Receipts},
     protocol::Code,
 };
@@ -67,18 +67,23 @@ fn conversations() -> Vec<Operation> {
 }
 
 fn messages() -> Vec<Operation> {
-    let pinned = json!({"type": "boolean", "default": false});
+    let pinned = or_empty(json!({"type": "boolean"}));
     vec![
-        operation(Method::GET, "/conversations/{id}/messages", "messages", "Messages and their state")
-            .paged()
-            .query("pinned", pinned, "Those alone that are pinned.")
-            .answers(
-                200,
-                Schemas::of::<PageShape<'static>>,
-                "Ascending; the newest page by default. Deleted ones are not in it.",
-            )
-            .with("Link")
-            .in_a_conversation(),
+        operation(
+            Method::GET,
+            "/conversations/{id}/messages",
+            "messages",
+            "Messages and their state",
+        )
+        .paged()
+        .query("pinned", pinned, "Those alone that are pinned.")
+        .answers(
+            200,
+            Schemas::of::<PageShape<'static>>,
+            "Ascending; the newest page by default. Deleted ones are not in it.",
+        )
+        .with("Link")
+        .in_a_conversation(),
         operation(Method::POST, "/conversations/{id}/messages", "send", "Writes a message")
             .keyed()
             .takes(
@@ -134,7 +139,7 @@ fn amendments() -> Vec<Operation> {
 }
 
 fn members() -> Vec<Operation> {
-    let user = json!({"type": "string", "minLength": 1, "maxLength": 64});
+    let user = json!({"type": "string", "maxLength": 64});
     let change = |method, path, name, summary| {
         operation(method, path, name, summary)
             .answers_nothing(204, "So it is.")
