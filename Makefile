@@ -4,11 +4,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo binaries dev test test-rust test-frontend test-browser kube-tools kube-tools-ahead e2e lint lint-charts charts-golden chart-docs bench load instructions instructions-baseline measure measure-nodes torture needs clean
+.PHONY: help run demo binaries dev test test-rust test-frontend test-browser fuzz-api describe kube-tools kube-tools-ahead e2e lint lint-charts charts-golden chart-docs bench load instructions instructions-baseline measure measure-nodes torture needs clean
 
 NPM := npm --prefix frontend --no-audit --no-fund --loglevel=error
 DIST := frontend/dist/index.html
 HADOLINT := target/hadolint/bin/hadolint
+SCHEMATHESIS := target/schemathesis/bin/schemathesis
 FRONTEND := $(shell find frontend/src frontend/public frontend/index.html frontend/*.ts -type f 2>/dev/null)
 
 help: ## This list.
@@ -53,6 +54,14 @@ e2e: needs ## The operator and its charts on a real control plane, with real ser
 # In real browsers, against the binary that the tests above have built.
 test-browser: $(DIST) test-rust
 	$(NPM) run e2e
+
+# The features are those of the other tests, so that nothing is built twice.
+fuzz-api: needs $(SCHEMATHESIS) ## schemathesis over the OpenAPI document, on SQLite and PostgreSQL; a minute or two.
+	SCHEMATHESIS=$(abspath $(SCHEMATHESIS)) cargo test --locked --workspace --features chat-server/sabotage \
+	  --test server -- --ignored --test-threads 1 whatever_is_asked
+
+describe: ## Writes anew the front end's types of the wire, from those of the server.
+	WRITE_GENERATED=1 cargo test --locked -p chat-sdk --test typescript types
 
 lint: frontend/node_modules/.done $(HADOLINT) ## Formatting, clippy, the rules of the front end and the Dockerfile.
 	cargo fmt --check
@@ -123,6 +132,13 @@ clean: ## Removes what was built. Leaves ./data alone.
 $(HADOLINT): scripts/hadolint.txt
 	rm -rf target/hadolint
 	python3 -m pip install --quiet --no-deps --require-hashes --target target/hadolint -r $<
+	touch $@
+
+# Likewise; every version is named, so that a run is the same tomorrow.
+$(SCHEMATHESIS): scripts/fuzz/requirements.txt
+	rm -rf target/schemathesis
+	python3 -m venv target/schemathesis
+	target/schemathesis/bin/python -m pip install --quiet --no-deps -r $<
 	touch $@
 
 frontend/node_modules/.done: frontend/package.json frontend/package-lock.json frontend/.npmrc

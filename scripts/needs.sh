@@ -15,6 +15,7 @@ command -v redis-server >/dev/null || packages+=(redis-server)
 command -v psql >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || packages+=(postgresql)
 compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || packages+=(libfaketime)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
+python3 -c "import ensurepip" 2>/dev/null || packages+=(python3-venv)
 command -v ip >/dev/null || packages+=(iproute2)
 command -v nsenter >/dev/null && command -v setpriv >/dev/null || packages+=(util-linux)
 # Without them screenshots show boxes.

@@ -5,9 +5,9 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, StatusCode,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, REFERRER_POLICY,
+        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Entry, REFERRER_POLICY,
         X_CONTENT_TYPE_OPTIONS,
     },
 };
@@ -85,6 +85,7 @@ impl Router {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let mut response = match route {
             Route::Chat => self.node.answer(request, client).await.map(Either::Right),
+            Route::Health | Route::Ready if !reads(&method) => only_reads(),
             Route::Health => json(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
             Route::Ready => {
                 let (ready, report) = self.readiness.check().await;
@@ -121,6 +122,20 @@ fn protect<B>(response: &mut Response<B>) {
             missing.insert(value);
         }
     }
+}
+
+/// Whether nothing is asked for but an answer.
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn only_reads() -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::from("only GET and HEAD here\n")));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }
 
 fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {

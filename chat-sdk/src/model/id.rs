@@ -221,7 +221,7 @@ impl<'de> Deserialize<'de> for ConversationId {
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema,
 )]
 #[serde(transparent)]
-#[schema(value_type = u64, maximum = 9_007_199_254_740_991u64)]
+#[schema(value_type = u64)]
 pub struct Seq(u64);
 
 impl Seq {

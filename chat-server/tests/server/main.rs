@@ -6,6 +6,7 @@
 mod accounts;
 mod charts;
 mod demo;
+mod described;
 mod doors;
 mod files;
 mod image;

@@ -430,6 +430,7 @@ export interface Listing {
 }
 
 export interface LogIn {
+  /** The name. */
   identifier: string;
   password: string;
 }
@@ -621,8 +622,11 @@ export interface Receipts {
 }
 
 export interface Register {
+  /** What is shown; the name where it is missing. */
   display_name?: string | null;
+  /** What people sign in with and search for: a letter or digit first, no white space. */
   name: string;
+  /** At least 8 bytes. */
   password: string;
 }
 
@@ -800,6 +804,7 @@ export interface ServerWelcome {
 }
 
 export interface SetUp {
+  /** What the server printed when it started. */
   code: string;
   display_name?: string | null;
   name: string;

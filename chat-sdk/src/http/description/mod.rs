@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 pub(super) use self::{
-    operation::{Operation, operation},
+    operation::{Operation, operation, or_empty},
     schema::Schemas,
 };
 use super::{

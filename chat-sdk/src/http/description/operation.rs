@@ -70,7 +70,7 @@ pub(in crate::http) fn operation(
         path,
         name,
         summary,
-        tag: path.split('/').nth(1).unwrap_or(path),
+        tag: tag(path),
         who: Who::User,
         query: Vec::new(),
         headers: Vec::new(),
@@ -80,6 +80,16 @@ pub(in crate::http) fn operation(
         problems,
     }
     .may(&[Code::Internal, Code::Unavailable])
+}
+
+/// What it stands under.
+fn tag(path: &'static str) -> &'static str {
+    match path.split('/').nth(1) {
+        Some("ws") => "live",
+        Some("api" | "openapi.json" | "asyncapi.json") => "descriptions",
+        Some("user") => "oneself",
+        first => first.unwrap_or(path),
+    }
 }
 
 impl Operation {
@@ -153,7 +163,7 @@ impl Operation {
 
     /// A part of a log: which one is asked for, and links that lead on.
     pub(in crate::http) fn paged(self) -> Self {
-        let seq = || json!({"type": "integer", "minimum": 0, "maximum": Seq::MAX});
+        let seq = || or_empty(json!({"type": "integer", "minimum": 0}));
         self.query(
             "before",
             seq(),
@@ -166,8 +176,12 @@ impl Operation {
 
     /// How many at most.
     pub(in crate::http) fn limited(self) -> Self {
-        let limit = json!({"type": "integer", "minimum": 1, "default": 50});
-        self.query("limit", limit, "How many at most; more than 100 are taken as 100.")
+        let limit = or_empty(json!({"type": "integer", "minimum": 1}));
+        self.query(
+            "limit",
+            limit,
+            "How many at most, 50 by default; more than 100 are taken as 100.",
+        )
     }
 
     /// Bodies of this type, with examples.
@@ -275,7 +289,9 @@ impl Operation {
             Who::Socket => described["security"] = json!([{}, {"bearer": []}, {"token": []}]),
         }
         if let Some((content_type, of, examples)) = &self.body {
-            let mut content = json!({"schema": of(schemas)});
+            let schema = of(schemas);
+            schemas.refuse_others(&schema);
+            let mut content = json!({"schema": schema});
             let named = |(n, value)| (format!("{}", n + 1), json!({"value": value}));
             let examples: Map<String, Value> = examples.iter().enumerate().map(named).collect();
             if !examples.is_empty() {
@@ -314,6 +330,11 @@ impl Operation {
         }
         responses.into()
     }
+}
+
+/// What is given empty is not given.
+pub(in crate::http) fn or_empty(schema: Value) -> Value {
+    json!({"anyOf": [schema, {"const": ""}]})
 }
 
 /// The answer with this status, and the codes that it can have here.

@@ -14,7 +14,11 @@ pub(in crate::http) type Of = fn(&mut Schemas) -> Value;
 
 /// What a document refers to.
 #[derive(Debug, Default)]
-pub(in crate::http) struct Schemas(BTreeMap<String, Value>);
+pub(in crate::http) struct Schemas {
+    all: BTreeMap<String, Value>,
+    /// Those that take no field but theirs.
+    closed: BTreeSet<String>,
+}
 
 /// The answers that several operations have alike.
 pub(super) type Shared = BTreeMap<String, Value>;
@@ -26,7 +30,7 @@ impl Schemas {
         T::schemas(&mut found);
         for (name, schema) in found {
             let schema = serde_json::to_value(schema).expect("a schema is JSON");
-            self.0.entry(name).or_insert(schema);
+            self.all.entry(name).or_insert(schema);
         }
         refer(&T::name())
     }
@@ -43,30 +47,38 @@ impl Schemas {
 
     /// The properties of these types in one object.
     pub(super) fn add_merged(&mut self, name: &str, parts: Vec<Value>) -> Value {
-        self.0.insert(name.to_owned(), json!({"allOf": parts}));
+        self.all.insert(name.to_owned(), json!({"allOf": parts}));
         refer(name)
     }
 
+    /// Of the body of a request: a field that it does not name is refused.
+    pub(super) fn refuse_others(&mut self, schema: &Value) {
+        self.closed.extend(referred(schema).map(str::to_owned));
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.all.get(name)
     }
 
     pub(super) fn insert(&mut self, name: &str, schema: Value) -> Value {
-        self.0.insert(name.to_owned(), schema);
+        self.all.insert(name.to_owned(), schema);
         refer(name)
     }
 
     /// Everything that these roots lead to; what only goes out never says `null` in place of nothing.
     pub(super) fn finish(mut self, inward: &[&Value], outward: &[&Value]) -> Map<String, Value> {
-        let names: Vec<String> = self.0.keys().cloned().collect();
+        let names: Vec<String> = self.all.keys().cloned().collect();
         for name in names {
-            let plain = plain(&self.0[&name], &self.0);
-            self.0.insert(name, plain);
+            let mut plain = plain(&self.all[&name], &self.all);
+            if self.closed.contains(&name) {
+                close(&mut plain);
+            }
+            self.all.insert(name, plain);
         }
         let read = self.reached(inward);
         let written = self.reached(outward);
         let mut all = Map::new();
-        for (name, mut schema) in self.0 {
+        for (name, mut schema) in self.all {
             if !read.contains(&name) {
                 if !written.contains(&name) {
                     continue;
@@ -87,7 +99,7 @@ impl Schemas {
                     if let Some(name) = referred(value)
                         && reached.insert(name.to_owned())
                     {
-                        let schema = self.0.get(name);
+                        let schema = self.all.get(name);
                         waiting.push(schema.unwrap_or_else(|| panic!("{name} has no schema")));
                     }
                     waiting.extend(fields.values());
@@ -100,6 +112,16 @@ impl Schemas {
     }
 }
 
+/// Takes no field but those that it names, or of its kinds each those of its own.
+fn close(schema: &mut Value) {
+    if let Some(kinds) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        kinds.iter_mut().for_each(close);
+    }
+    if schema.get("properties").is_some() {
+        schema["additionalProperties"] = json!(false);
+    }
+}
+
 pub(super) fn refer(name: &str) -> Value {
     json!({"$ref": format!("{PLACE}{name}")})
 }
@@ -107,6 +129,9 @@ pub(super) fn refer(name: &str) -> Value {
 fn referred(value: &Value) -> Option<&str> {
     value.get("$ref")?.as_str()?.strip_prefix(PLACE)
 }
+
+/// What utoipa says of every whole number of 64 bits.
+const FORMAT: (&str, Option<&str>) = ("format", Some("int64"));
 
 /// One object in place of several that are all to hold, wherever that is the same: every generator
 /// understands it, and a reader need not put it together.
@@ -119,7 +144,9 @@ fn plain(schema: &Value, all: &BTreeMap<String, Value>) -> Value {
             {
                 return merged;
             }
-            let fields = fields.iter().map(|(name, value)| {
+            // All our whole numbers are without a sign, of which half would be no `int64`.
+            let fields = fields.iter().filter(|it| (it.0.as_str(), it.1.as_str()) != FORMAT);
+            let fields = fields.map(|(name, value)| {
                 let value = match (name.as_str(), value) {
                     ("description", Value::String(text)) => json!(prose(text)),
                     _ => plain(value, all),

@@ -27,6 +27,7 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LogIn {
+    /// The name.
     identifier: String,
     password: String,
 }
@@ -34,14 +35,18 @@ struct LogIn {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Register {
+    /// What people sign in with and search for: a letter or digit first, no white space.
     name: String,
+    /// What is shown; the name where it is missing.
     display_name: Option<String>,
+    /// At least 8 bytes.
     password: String,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetUp {
+    /// What the server printed when it started.
     code: String,
     name: String,
     display_name: Option<String>,

@@ -6,7 +6,7 @@ use super::{
     NewRole, NewText, PageShape,
 };
 use crate::{
-    http::description::{Operation, Schemas, operation},
+    http::description::{Operation, Schemas, operation, or_empty},
     model::{Event, Member, Receipts},
     protocol::Code,
 };
@@ -67,7 +67,7 @@ fn conversations() -> Vec<Operation> {
 }
 
 fn messages() -> Vec<Operation> {
-    let pinned = json!({"type": "boolean", "default": false});
+    let pinned = or_empty(json!({"type": "boolean"}));
     vec![
         operation(
             Method::GET,
@@ -139,7 +139,7 @@ fn amendments() -> Vec<Operation> {
 }
 
 fn members() -> Vec<Operation> {
-    let user = json!({"type": "string", "minLength": 1, "maxLength": 64});
+    let user = json!({"type": "string", "maxLength": 64});
     let change = |method, path, name, summary| {
         operation(method, path, name, summary)
             .answers_nothing(204, "So it is.")

@@ -8,7 +8,9 @@ use crate::{
 };
 
 pub(in crate::http) fn operations() -> Vec<Operation> {
-    let user = json!({"type": "string", "minLength": 1, "maxLength": 64});
+    let user = json!({
+        "type": "string", "minLength": 1, "maxLength": 64, "examples": ["u_42"],
+    });
     let message = Schemas::of::<MessageShape<'static>>;
     vec![
         operation(Method::GET, "/messages", "history", "What two users said to each other")
