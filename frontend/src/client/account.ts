@@ -3,12 +3,13 @@
 import type { Api } from "../api";
 import { assertNever } from "../model/assertNever";
 import { unsent, type Send } from "../model/outbox";
-import type { ConnectionView, ConversationId, ConversationItem, Profile, Readable, Seq } from "../model/types";
+import type { ConnectionView, ConversationId, ConversationItem, IncomingMessage, Profile, Readable, Seq } from "../model/types";
 import type { LoggedEvent, ServerFrame } from "../protocol";
 import { createStore, derive } from "../store";
 import { ChatSocket, type CloseReason, type Renewal } from "../ws";
 import { remedy } from "../ws/closing";
 import { Amender } from "./amender";
+import { Attention } from "./attention";
 import { connectionView } from "./connection";
 import { Directory, type ListState } from "./directory";
 import { Drafts } from "./drafts";
@@ -28,6 +29,8 @@ export interface AccountOptions {
   me: Profile;
   token: () => string | null;
   renew: (stale: string) => Promise<Renewal>;
+  /** Somebody else wrote, and nobody looks. */
+  incoming: (message: IncomingMessage) => void;
   /** The server wants a new sign-in. */
   signedOut: (because: CloseReason) => void;
 }
@@ -50,6 +53,7 @@ export class Account {
   readonly rooms: Rooms;
   readonly directory: Directory;
   readonly signals: Signals;
+  readonly attention: Attention;
   readonly socket: ChatSocket;
   readonly list: Readable<ListView>;
   readonly totalUnread: Readable<number>;
@@ -89,6 +93,7 @@ export class Account {
     this.drafts = new Drafts(env.storage, env.tabs, me);
     this.sender = new Sender(env, me, write);
     this.amender = new Amender({ now, after, write, newKey: () => env.newKey() });
+    this.attention = new Attention(env.tabs, now, env.newKey());
     this.marks = new Marks(after, write);
     this.signals = new Signals({ now, after, write });
     this.directory = new Directory({
@@ -195,7 +200,7 @@ export class Account {
         this.caughtUp();
         break;
       case "event":
-        this.rooms.take(frame.logged);
+        this.takeLive(frame.logged);
         break;
       case "reset":
         this.reset(frame.conversation, frame.head);
@@ -235,6 +240,20 @@ export class Account {
       default:
         assertNever(frame);
     }
+  }
+
+  private takeLive(logged: LoggedEvent): void {
+    const { conversation, seq, from, event } = logged;
+    const fresh = seq > (this.rooms.get(conversation)?.log.get().position ?? 0);
+    this.rooms.take(logged);
+    // What comes before the stream is live was there when the page was opened.
+    if (!fresh || !this.synced || event.type !== "message" || from === null || from === this.options.me.userId) return;
+    this.profiles.want([from]);
+    if (!this.sender.leads() || this.attention.isOn(conversation)) return;
+    const item = this.list.get().items.find((each) => each.id === conversation);
+    if (item === undefined || seq <= (this.directory.get(conversation)?.read ?? 0)) return;
+    const { kind, name } = item;
+    this.options.incoming({ conversation, kind, name, author: this.profiles.name(from), seq, text: event.text });
   }
 
   private welcomed(epoch: string, resumed: boolean): void {
@@ -376,6 +395,9 @@ export class Account {
         break;
       case "send-gone":
         if (message.user === me) this.sender.heardGone(message.key);
+        break;
+      case "attending":
+        this.attention.heard(message.tab, message.conversation);
         break;
       case "signed-in":
       case "signed-out":

@@ -8,6 +8,7 @@ import type {
   ConnectionView,
   ConversationId,
   ConversationItem,
+  IncomingMessage,
   Member,
   Outcome,
   Pins,
@@ -43,6 +44,7 @@ export class Chat implements ChatClient {
   private readonly profileViews = new Map<UserId, Readable<Profile | null>>();
   private readonly memberViews = new Map<ConversationId, Readable<Member[]>>();
   private readonly pinViews = new Map<ConversationId, Readable<Pins>>();
+  private readonly incoming = new Set<(message: IncomingMessage) => void>();
   private renewing: Promise<Renewal> | null = null;
 
   readonly session: Readable<SessionView> = this.view;
@@ -135,6 +137,7 @@ export class Chat implements ChatClient {
       me,
       token: () => this.stored.token(),
       renew: (stale) => this.renew(stale),
+      incoming: (message) => { for (const listener of [...this.incoming]) listener(message); },
       signedOut: (because) => this.sessionEnded(me, because),
     });
     this.account.set(account);
@@ -279,6 +282,15 @@ export class Chat implements ChatClient {
 
   setTyping(conversation: ConversationId, on: boolean): void {
     this.account.get()?.signals.setTyping(conversation, on);
+  }
+
+  attend(conversation: ConversationId | null): void {
+    this.account.get()?.attention.attend(conversation);
+  }
+
+  onIncoming(listener: (message: IncomingMessage) => void): () => void {
+    this.incoming.add(listener);
+    return () => void this.incoming.delete(listener);
   }
 
   draft(conversation: ConversationId): string {

@@ -20,6 +20,8 @@ export type TabMessage =
   /** A send that is new or whose state changed. */
   | { type: "send"; user: UserId; send: Send }
   | { type: "send-gone"; user: UserId; key: string }
+  /** The conversation that somebody looks at in that tab. */
+  | { type: "attending"; tab: string; conversation: ConversationId | null }
   | { type: "signed-in" }
   | { type: "signed-out" };
 
@@ -57,6 +59,8 @@ export function isTabMessage(value: unknown): value is TabMessage {
     case "signed-in":
     case "signed-out":
       return true;
+    case "attending":
+      return typeof value["tab"] === "string" && (value["conversation"] === null || conversationId(value["conversation"]) !== null);
     case "draft":
       return userId(value["user"]) !== null && conversationId(value["conversation"]) !== null && typeof value["text"] === "string";
     case "send-gone":

@@ -43,6 +43,11 @@ export class Sender {
     this.release();
   }
 
+  /** Whether this tab speaks for all of this browser. */
+  leads(): boolean {
+    return this.holder;
+  }
+
   send(conversation: ConversationId, text: string, replyTo?: Seq): void {
     const key = clientKey(this.env.newKey());
     if (key === null) throw new Error("a new key is printable and short");
