@@ -21,6 +21,7 @@ import { Marks } from "./marks";
 import { Profiles } from "./profiles";
 import { Rooms, type Room, type RoomsOptions } from "./rooms";
 import { Sender } from "./sender";
+import { SharedSocket } from "./shared";
 import { Signals } from "./signals";
 
 export interface AccountOptions {
@@ -54,7 +55,7 @@ export class Account {
   readonly directory: Directory;
   readonly signals: Signals;
   readonly attention: Attention;
-  readonly socket: ChatSocket;
+  readonly socket: SharedSocket;
   readonly list: Readable<ListView>;
   readonly totalUnread: Readable<number>;
   readonly connection: Readable<ConnectionView>;
@@ -79,7 +80,7 @@ export class Account {
     const me = options.me.userId;
     this.lostAt.set(now());
     this.online.set(env.page.online());
-    this.socket = new ChatSocket({
+    const makeSocket = () => new ChatSocket({
       url: env.socketUrl,
       token: options.token,
       renew: options.renew,
@@ -87,13 +88,15 @@ export class Account {
       pingPositions: () => this.holes.pingPositions(),
       env: env.socket,
     });
+    const name = env.newKey();
+    this.socket = new SharedSocket({ makeSocket, tabs: env.tabs, me, name, now, after });
     const write = this.socket.send.bind(this.socket);
     this.profiles = new Profiles(api, after);
     this.profiles.remember([options.me]);
     this.drafts = new Drafts(env.storage, env.tabs, me);
     this.sender = new Sender(env, me, write);
-    this.amender = new Amender({ now, after, write, newKey: () => env.newKey() });
-    this.attention = new Attention(env.tabs, now, env.newKey());
+    this.amender = new Amender({ now, after, write, name, newKey: () => env.newKey() });
+    this.attention = new Attention(env.tabs, now, name);
     this.marks = new Marks(after, write);
     this.signals = new Signals({ now, after, write });
     this.directory = new Directory({
@@ -134,6 +137,7 @@ export class Account {
     const { env, me } = this.options;
     this.ends.push(
       this.socket.onFrame((frame) => this.arrived(frame)),
+      this.socket.leads.subscribe(() => this.sender.lead(this.socket.leads.get())),
       this.socket.state.subscribe(() => this.connectionChanged()),
       this.directory.summaries.subscribe(() => this.watchPeers()),
       env.tabs.listen((message) => this.heard(message)),
@@ -148,6 +152,8 @@ export class Account {
         },
         visible: () => this.socket.retryNow(),
         leaving: () => void this.keeper.save(),
+        frozen: () => this.socket.rest(),
+        thawed: () => this.socket.connect(),
       }),
     );
     const [cache] = await Promise.all([env.persist.cache(me.userId), this.sender.start()]);
@@ -228,7 +234,8 @@ export class Account {
         this.signals.heardPresence(frame.user, frame.online);
         break;
       case "pong":
-        this.marks.confirmed();
+        // Only where it was written does an answer say that it has arrived.
+        if (this.socket.leads.get()) this.marks.confirmed();
         this.holes.compare(frame.heads);
         break;
       case "done":
@@ -395,6 +402,8 @@ export class Account {
         break;
       case "send-gone":
         if (message.user === me) this.sender.heardGone(message.key);
+        break;
+      case "line":
         break;
       case "attending":
         this.attention.heard(message.tab, message.conversation);
