@@ -39,6 +39,11 @@ const noBareWords = {
         { selector: `${place} > :matches(ConditionalExpression, LogicalExpression) > TemplateLiteral > TemplateElement[value.raw=/\\p{L}{2}/u]`, message: BARE },
       ]),
       { selector: `${SHOWN} > Literal[value=/\\p{L}/u]`, message: BARE },
+      // An Arabic screen is the same one, mirrored. What stands at one side in any language says so as `rtl:` too.
+      ...["Literal[value", "TemplateElement[value.raw"].map((text) => ({
+        selector: `JSXAttribute[name.name='className'] ${text}=/(?:^|[\\s:])-?(?:m[lr]|p[lr]|left|right|scroll-[mp][lr]|border-[lr]|rounded-(?:[lr]|[tb][lr])|text-(?:left|right))(?:-(?!shadow)|\\s|$)/u]`,
+        message: "Logical sides: start and end, not left and right.",
+      })),
       { selector: "ReturnStatement > Literal[value=/^\\p{Lu}.*\\p{L}/u]", message: BARE },
     ],
   },

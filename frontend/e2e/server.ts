@@ -2,7 +2,7 @@
 // can be killed without warning and started again in the same place.
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -26,11 +26,17 @@ async function freePort(): Promise<number> {
 
 const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
+/** A line of `chat-server export`. */
+export interface ExportedRecord {
+  event?: { conversation: string; seq: number; at: string; from: string; key?: string; event: { type: string; text?: string } };
+  [kind: string]: unknown;
+}
+
 export class ChatServer {
   private child: ChildProcess | null = null;
   private output = "";
 
-  private constructor(readonly port: number, private readonly folder: string, private readonly demo: boolean) {}
+  private constructor(readonly port: number, private folder: string, private readonly demo: boolean) {}
 
   /** With a free port and an empty folder; running when this returns. */
   static async start({ demo = false } = {}): Promise<ChatServer> {
@@ -118,6 +124,29 @@ export class ChatServer {
     // By its own handle, which is its pid: never a process that only has the same name.
     child.kill(signal);
     await ended;
+  }
+
+  /**
+   * Takes everything out, lets `more` add lines to it, and begins again with that: the way to a long past
+   * that is not sent message by message. Every tab of before has another epoch in front of it.
+   */
+  async refill(more: (records: readonly ExportedRecord[]) => ExportedRecord[]): Promise<void> {
+    const run = promisify(execFile);
+    const [before, after, next] = [`${this.folder}.before`, `${this.folder}.after`, await mkdtemp(join(tmpdir(), "chat-e2e-"))];
+    await this.stop();
+    try {
+      await run(BINARY, ["export", before, "--data-dir", this.folder]);
+      const records = (await readFile(before, "utf8")).split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as ExportedRecord);
+      const body = more(records.slice(0, -1));
+      await writeFile(after, [...body, { end: { records: body.length } }].map((record) => JSON.stringify(record)).join("\n") + "\n", { mode: 0o600 });
+      await run(BINARY, ["import", after, "--data-dir", next]);
+      // Who is signed in stays so.
+      await copyFile(join(this.folder, "secret.key"), join(next, "secret.key"));
+    } finally {
+      await Promise.all([before, after, this.folder].map((path) => rm(path, { recursive: true, force: true })));
+      this.folder = next;
+    }
+    await this.run();
   }
 
   /** Ends the process and removes what it wrote. */

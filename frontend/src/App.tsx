@@ -7,11 +7,10 @@ import { Chat } from "./components/Chat";
 import { ErrorBoundary } from "./components/ErrorBoundary";
 import { Login, type LoginMode } from "./components/Login";
 import { ChatProvider } from "./hooks/ChatProvider";
-import { useTotalUnread } from "./hooks/useConversations";
+import { useNotifications } from "./hooks/useNotifications";
 import { conversationPath, useRoute, type Route } from "./hooks/useRoute";
 import { useSession } from "./hooks/useSession";
 import { useLanguage } from "./i18n/language";
-import { t } from "./i18n/text";
 import type { ChatClient, Profile } from "./model/types";
 
 const SettingsScreen = lazy(() => import("./components/settings/SettingsScreen").then((module) => ({ default: module.SettingsScreen })));
@@ -21,9 +20,7 @@ function loginMode(route: Route): LoginMode {
 }
 
 function SignedIn({ me, route, navigate }: { me: Profile; route: Route; navigate: (path: string, options?: { replace?: boolean }) => void }) {
-  const unread = useTotalUnread();
-  const title = unread > 0 ? t("app.titleUnread", { count: unread }) : t("app.name");
-  useEffect(() => { document.title = title; }, [title]);
+  useNotifications(route.at === "chat" ? route.conversation : null);
   useEffect(() => { if (route.at !== "chat" && route.at !== "settings") navigate("/", { replace: true }); }, [route, navigate]);
   // Where the settings lead back to.
   const [last, setLast] = useState<string>("/");
@@ -40,6 +37,8 @@ function SignedIn({ me, route, navigate }: { me: Profile; route: Route; navigate
     <Chat
       me={me}
       selected={route.at === "chat" ? route.conversation : null}
+      goTo={(route.at === "chat" && route.message) || null}
+      onGone={() => { if (route.at === "chat" && route.conversation !== null) navigate(conversationPath(route.conversation), { replace: true }); }}
       onSelect={(id) => navigate(id === null ? "/" : conversationPath(id))}
     />
   );

@@ -19,7 +19,7 @@ class Browser {
   readonly storage = new Map<string, string>();
   readonly persist = new MemoryPersist();
   private readonly listeners = new Set<{ tab: number; listener: (message: TabMessage) => void }>();
-  private readonly queue: { tab: number; held: () => void }[] = [];
+  private readonly queue: { tab: number; held: () => void; lost: () => void }[] = [];
   private tabs = 0;
   online = true;
 
@@ -30,7 +30,7 @@ class Browser {
   post(tab: number, message: TabMessage): void {
     const copy = structuredClone(message);
     // Later, as in a browser: two tabs never see the same moment.
-    for (const each of [...this.listeners]) if (each.tab !== tab) clock.after(2, () => each.listener(copy));
+    for (const each of [...this.listeners]) if (each.tab !== tab) clock.after(2, () => this.sleeping.has(each.tab) || each.listener(copy));
   }
 
   listen(tab: number, listener: (message: TabMessage) => void): () => void {
@@ -39,15 +39,36 @@ class Browser {
     return () => void this.listeners.delete(entry);
   }
 
-  hold(tab: number, held: () => void): () => void {
-    const entry = { tab, held };
+  lead(tab: number, { held, lost }: { held: () => void; lost: () => void }) {
+    const entry = { tab, held, lost };
     this.queue.push(entry);
     if (this.queue.length === 1) held();
-    return () => {
-      const at = this.queue.indexOf(entry);
-      if (at >= 0) this.queue.splice(at, 1);
-      if (at === 0) this.queue[0]?.held();
+    return {
+      release: () => {
+        const at = this.queue.indexOf(entry);
+        if (at >= 0) this.queue.splice(at, 1);
+        if (at === 0) this.queue[0]?.held();
+      },
+      steal: () => {
+        const at = this.queue.indexOf(entry);
+        if (at <= 0) return;
+        this.queue.splice(at, 1);
+        const [robbed] = this.queue.splice(0, 1, entry);
+        if (robbed !== undefined) this.robbed.push(robbed.lost);
+        if (robbed !== undefined && !this.sleeping.has(robbed.tab)) this.wake(robbed.tab);
+        held();
+      },
     };
+  }
+
+  /** These hear nothing and do nothing, and hold what they hold. */
+  readonly sleeping = new Set<number>();
+  private readonly robbed: (() => void)[] = [];
+
+  /** The robbed one hears of it now. */
+  wake(tab: number): void {
+    this.sleeping.delete(tab);
+    for (const robbed of this.robbed.splice(0)) robbed();
   }
 
   closeTab(tab: number): void {
@@ -75,11 +96,11 @@ class Tab {
       socket: {
         ...network.env,
         // A closed page runs no timers and hears no frames.
-        after: (ms, callback) => clock.after(ms, () => this.closed || callback()),
+        after: (ms, callback) => clock.after(ms, () => this.closed || browser.sleeping.has(id) || callback()),
         openWire: (url, subprotocol, events) =>
           network.env.openWire(url, subprotocol, {
             opened: () => this.closed || events.opened(),
-            text: (text) => this.closed || events.text(text),
+            text: (text) => this.closed || browser.sleeping.has(id) || events.text(text),
             closed: (code) => this.closed || events.closed(code),
           }),
       },
@@ -93,7 +114,7 @@ class Tab {
       tabs: {
         post: (message) => browser.post(id, message),
         listen: (listener) => browser.listen(id, listener),
-        holdOutbox: (held) => browser.hold(id, held),
+        lead: (_user, events) => browser.lead(id, events),
       },
       page: {
         online: () => browser.online,
@@ -148,6 +169,7 @@ async function reload(tab: Tab, browser: Browser): Promise<Tab> {
 
 const run = (ms = 100) => clock.advanceAsync(ms);
 const A = conversationOf(1);
+const B = conversationOf(2);
 
 beforeEach(() => {
   for (const end of ends ?? []) end();
@@ -1016,8 +1038,8 @@ describe("several tabs", () => {
     await run();
     expect(server.texts(room)).toEqual(["from the second"]);
     expect(server.sendsSeen).toHaveLength(1);
+    expect(network.sockets).toHaveLength(1);
     expect(network.sockets[0]?.of("send")).toHaveLength(1);
-    expect(network.sockets[1]?.of("send")).toHaveLength(0);
     expect(first.lines(A)).toEqual(["from the second (sent)"]);
     expect(second.lines(A)).toEqual(["from the second (sent)"]);
   });
@@ -1038,6 +1060,134 @@ describe("several tabs", () => {
     await run(15_000);
     expect(server.texts(room)).toEqual(["one", "two"]);
     expect(second.lines(A)).toEqual(["one (sent)", "two (sent)"]);
+  });
+
+  it("have one connection, and each has every message once, in order", async () => {
+    const room = server.room(1, [ME, BOB]);
+    const other = server.room(2, [ME, BOB]);
+    const [first, second, browser] = await two();
+    for (const tab of [first, second]) tab.watch(A);
+    server.say(room, BOB, "one");
+    server.say(other, BOB, "elsewhere");
+    await run();
+    const third = browser.open();
+    third.watch(A);
+    server.say(room, BOB, "two");
+    await run();
+    second.client.send(A, "mine");
+    server.say(room, BOB, "three");
+    await run();
+    expect(network.sockets).toHaveLength(1);
+    const said = server.texts(room);
+    expect(said).toHaveLength(4);
+    for (const tab of [first, second, third]) {
+      expect(tab.lines(A).map((line) => line.replace(" (sent)", ""))).toEqual(said);
+      expect(tab.item(B)).toMatchObject({ unread: 1, preview: { text: "elsewhere" } });
+    }
+  });
+
+  it("share what was read, whichever read it", async () => {
+    const room = server.room(1, [ME, BOB]);
+    const [first, second] = await two();
+    for (const tab of [first, second]) tab.watch(A);
+    for (const reader of [second, first]) {
+      server.say(room, BOB, "hello");
+      await run();
+      for (const tab of [first, second]) expect(tab.item(A)?.unread).toBe(1);
+      reader.client.markRead(A, room.log.length);
+      await run(2_000);
+      for (const tab of [first, second]) expect(tab.item(A)?.unread).toBe(0);
+      expect(room.members.get(ME)).toMatchObject({ read: room.log.length });
+    }
+  });
+
+  it("a change of a message made in one that follows is answered there", async () => {
+    const room = server.room(1, [ME, BOB]);
+    server.say(room, ME, "mine");
+    const [first, second] = await two();
+    for (const tab of [first, second]) tab.watch(A);
+    await run();
+    const answers = [first, second].map((tab, index) => tab.client.amend(A, 1, { type: "react", emoji: index === 0 ? "👍" : "🎉", on: true }));
+    await run();
+    expect(await Promise.all(answers)).toEqual([{ ok: true, value: null }, { ok: true, value: null }]);
+    server.refusesAmendments = () => refusal(403, "forbidden");
+    const refused = second.client.amend(A, 1, { type: "delete" });
+    await run();
+    expect(await refused).toMatchObject({ ok: false, problem: { code: "forbidden" } });
+  });
+
+  it("the next one takes the connection over when the first is closed, and misses nothing", async () => {
+    const room = server.room(1, [ME, BOB]);
+    const [first, second, browser] = await two();
+    const third = browser.open();
+    for (const tab of [second, third]) tab.watch(A);
+    server.say(room, BOB, "before");
+    await run();
+    first.close();
+    server.say(room, BOB, "between");
+    await run(30_000);
+    server.say(room, BOB, "after");
+    await run();
+    for (const tab of [second, third]) {
+      expect(tab.lines(A)).toEqual(["before", "between", "after"]);
+      expect(tab.item(A)?.unread).toBe(3);
+      expect(tab.client.connection.get().at).toBe("online");
+    }
+    expect(network.sockets).toHaveLength(2);
+  });
+
+  it("one that froze with the connection loses it to another, and follows when it wakes", async () => {
+    const room = server.room(1, [ME, BOB]);
+    const [first, second, browser] = await two();
+    for (const tab of [first, second]) tab.watch(A);
+    browser.sleeping.add(1);
+    server.say(room, BOB, "while it slept");
+    await run(1_000);
+    expect(second.lines(A)).toEqual([]);
+    await run(60_000);
+    expect(second.lines(A)).toEqual(["while it slept"]);
+    second.client.send(A, "answered");
+    await run();
+    expect(server.texts(room)).toEqual(["while it slept", "answered"]);
+    browser.wake(1);
+    await run(60_000);
+    server.say(room, BOB, "good morning");
+    await run();
+    for (const tab of [first, second]) expect(tab.lines(A)).toEqual(["while it slept", "answered (sent)", "good morning"]);
+  });
+
+  it("one that goes into the memory of the Back button leaves the connection to others", async () => {
+    const room = server.room(1, [ME, BOB]);
+    const [first, second] = await two();
+    for (const tab of [first, second]) tab.watch(A);
+    first.page?.frozen();
+    await run();
+    server.say(room, BOB, "meanwhile");
+    await run();
+    expect(second.lines(A)).toEqual(["meanwhile"]);
+    expect(first.lines(A)).toEqual([]);
+    first.page?.thawed();
+    await run();
+    expect(first.lines(A)).toEqual(["meanwhile"]);
+    expect(first.client.connection.get().at).toBe("online");
+  });
+
+  it("notifications are told by one of them, of what nobody looks at", async () => {
+    const room = server.room(1, [ME, BOB]);
+    const [first, second] = await two();
+    const told: string[] = [];
+    for (const [index, tab] of [first, second].entries()) tab.client.onIncoming(({ text }) => told.push(`${index}: ${text}`));
+    server.say(room, BOB, "one");
+    await run();
+    second.client.attend(A);
+    await run();
+    server.say(room, BOB, "two");
+    await run();
+    second.client.attend(null);
+    await run();
+    server.say(room, BOB, "three");
+    await run();
+    expect(told).toEqual(["0: one", "0: three"]);
   });
 
   it("share failures and the wish to try again", async () => {

@@ -36,10 +36,17 @@ function formats(): Formats {
   return all;
 }
 
-/** Names the local calendar day; equal for two moments of the same day. */
-export function dayKey(at: number): string {
-  const date = new Date(at);
-  return `${date.getFullYear()}-${date.getMonth() + 1}-${date.getDate()}`;
+/** From midnight to midnight, which need not be 24 hours. */
+export interface Day {
+  start: number;
+  end: number;
+}
+
+/** The local calendar day of a moment. */
+export function dayOf(at: number): Day {
+  const midnight = new Date(at);
+  const start = midnight.setHours(0, 0, 0, 0);
+  return { start, end: midnight.setDate(midnight.getDate() + 1) };
 }
 
 /** Whole calendar days from `at` to `now`, counted over noon so that daylight saving cannot shift it. */

@@ -3,12 +3,13 @@
 import type { Api } from "../api";
 import { assertNever } from "../model/assertNever";
 import { unsent, type Send } from "../model/outbox";
-import type { ConnectionView, ConversationId, ConversationItem, Profile, Readable, Seq } from "../model/types";
+import type { ConnectionView, ConversationId, ConversationItem, IncomingMessage, Profile, Readable, Seq } from "../model/types";
 import type { LoggedEvent, ServerFrame } from "../protocol";
 import { createStore, derive } from "../store";
 import { ChatSocket, type CloseReason, type Renewal } from "../ws";
 import { remedy } from "../ws/closing";
 import { Amender } from "./amender";
+import { Attention } from "./attention";
 import { connectionView } from "./connection";
 import { Directory, type ListState } from "./directory";
 import { Drafts } from "./drafts";
@@ -21,6 +22,7 @@ import { Marks } from "./marks";
 import { Profiles } from "./profiles";
 import { Rooms, type Room, type RoomsOptions } from "./rooms";
 import { Sender } from "./sender";
+import { SharedSocket } from "./shared";
 import { Signals } from "./signals";
 import { Uploads } from "./uploads";
 
@@ -30,6 +32,8 @@ export interface AccountOptions {
   me: Profile;
   token: () => string | null;
   renew: (stale: string) => Promise<Renewal>;
+  /** Somebody else wrote, and nobody looks. */
+  incoming: (message: IncomingMessage) => void;
   /** The server wants a new sign-in. */
   signedOut: (because: CloseReason) => void;
 }
@@ -55,7 +59,8 @@ export class Account {
   readonly rooms: Rooms;
   readonly directory: Directory;
   readonly signals: Signals;
-  readonly socket: ChatSocket;
+  readonly attention: Attention;
+  readonly socket: SharedSocket;
   readonly list: Readable<ListView>;
   readonly totalUnread: Readable<number>;
   readonly connection: Readable<ConnectionView>;
@@ -80,7 +85,7 @@ export class Account {
     const me = options.me.userId;
     this.lostAt.set(now());
     this.online.set(env.page.online());
-    this.socket = new ChatSocket({
+    const makeSocket = () => new ChatSocket({
       url: env.socketUrl,
       token: options.token,
       renew: options.renew,
@@ -88,6 +93,8 @@ export class Account {
       pingPositions: () => this.holes.pingPositions(),
       env: env.socket,
     });
+    const name = env.newKey();
+    this.socket = new SharedSocket({ makeSocket, tabs: env.tabs, me, name, now, after });
     const write = this.socket.send.bind(this.socket);
     this.profiles = new Profiles(api, after);
     this.profiles.remember([options.me]);
@@ -95,7 +102,8 @@ export class Account {
     this.addresses = new FileAddresses(api, after);
     this.drafts = new Drafts(env.storage, env.tabs, me);
     this.sender = new Sender(env, me, write);
-    this.amender = new Amender({ now, after, write, newKey: () => env.newKey() });
+    this.amender = new Amender({ now, after, write, name, newKey: () => env.newKey() });
+    this.attention = new Attention(env.tabs, now, name);
     this.marks = new Marks(after, write);
     this.signals = new Signals({ now, after, write });
     this.directory = new Directory({
@@ -136,6 +144,7 @@ export class Account {
     const { env, me } = this.options;
     this.ends.push(
       this.socket.onFrame((frame) => this.arrived(frame)),
+      this.socket.leads.subscribe(() => this.sender.lead(this.socket.leads.get())),
       this.socket.state.subscribe(() => this.connectionChanged()),
       this.directory.summaries.subscribe(() => this.watchPeers()),
       env.tabs.listen((message) => this.heard(message)),
@@ -150,6 +159,8 @@ export class Account {
         },
         visible: () => this.socket.retryNow(),
         leaving: () => void this.keeper.save(),
+        frozen: () => this.socket.rest(),
+        thawed: () => this.socket.connect(),
       }),
     );
     const [cache] = await Promise.all([env.persist.cache(me.userId), this.sender.start()]);
@@ -204,7 +215,7 @@ export class Account {
         this.caughtUp();
         break;
       case "event":
-        this.rooms.take(frame.logged);
+        this.takeLive(frame.logged);
         break;
       case "reset":
         this.reset(frame.conversation, frame.head);
@@ -232,7 +243,8 @@ export class Account {
         this.signals.heardPresence(frame.user, frame.online);
         break;
       case "pong":
-        this.marks.confirmed();
+        // Only where it was written does an answer say that it has arrived.
+        if (this.socket.leads.get()) this.marks.confirmed();
         this.holes.compare(frame.heads);
         break;
       case "done":
@@ -244,6 +256,20 @@ export class Account {
       default:
         assertNever(frame);
     }
+  }
+
+  private takeLive(logged: LoggedEvent): void {
+    const { conversation, seq, from, event } = logged;
+    const fresh = seq > (this.rooms.get(conversation)?.log.get().position ?? 0);
+    this.rooms.take(logged);
+    // What comes before the stream is live was there when the page was opened.
+    if (!fresh || !this.synced || event.type !== "message" || from === null || from === this.options.me.userId) return;
+    this.profiles.want([from]);
+    if (!this.sender.leads() || this.attention.isOn(conversation)) return;
+    const item = this.list.get().items.find((each) => each.id === conversation);
+    if (item === undefined || seq <= (this.directory.get(conversation)?.read ?? 0)) return;
+    const { kind, name } = item;
+    this.options.incoming({ conversation, kind, name, author: this.profiles.name(from), seq, text: event.text });
   }
 
   private welcomed(epoch: string, resumed: boolean): void {
@@ -385,6 +411,11 @@ export class Account {
         break;
       case "send-gone":
         if (message.user === me) this.sender.heardGone(message.key);
+        break;
+      case "line":
+        break;
+      case "attending":
+        this.attention.heard(message.tab, message.conversation);
         break;
       case "signed-in":
       case "signed-out":

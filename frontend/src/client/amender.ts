@@ -12,6 +12,8 @@ export interface AmenderOptions {
   now: () => number;
   after: (ms: number, callback: () => void) => () => void;
   write: (frame: ClientFrame) => boolean;
+  /** Of this page: all tabs hear the answers. */
+  name: string;
   newKey: () => string;
 }
 
@@ -95,7 +97,7 @@ export class Amender {
     this.pending.set(next);
     for (const each of write) {
       this.ids += 1;
-      const id = `amend-${this.ids}`;
+      const id = `${this.options.name}-${this.ids}`;
       this.keys.set(id, each.key);
       this.options.write(frameOf(each, id));
     }

@@ -1,11 +1,11 @@
 // The browser as an `Environment`. The only file of the library that touches it.
 import { openPersist } from "../persist";
 import type { SocketEnv, Wire, WireEvents } from "../ws";
-import { isTabMessage, type Environment, type Page, type Storage, type Tabs } from "./environment";
+import { isTabMessage, LINE_VERSION, type Environment, type Page, type Storage, type Tabs } from "./environment";
 import { SESSION_NAME } from "./session";
 
 const CHANNEL = "chat";
-const OUTBOX_LOCK = "chat-outbox";
+const LEADER_LOCK = "chat-leader";
 
 export function browserEnvironment(): Environment {
   const { protocol, host } = window.location;
@@ -101,28 +101,46 @@ function browserTabs(): Tabs {
         window.removeEventListener("storage", stored);
       };
     },
-    holdOutbox(held) {
-      // Absent outside of secure contexts: then every tab sends, and the keys keep it to once.
-      if (!("locks" in navigator)) {
+    lead(user, { held, lost }) {
+      // No locks outside of secure contexts: then every tab has its connection and sends, and the keys keep it to once.
+      if (!("locks" in navigator) || channel === null) {
         held();
-        return () => {};
+        return { release: () => {}, steal: () => {} };
       }
-      const abort = new AbortController();
+      const name = `${LEADER_LOCK}-${LINE_VERSION}-${user}`;
+      const waiting = new AbortController();
+      let ended = false;
+      let holding = false;
       let release = (): void => {};
       const hold = (): Promise<void> => {
+        if (ended) return Promise.resolve();
         const until = new Promise<void>((resolve) => {
           release = resolve;
         });
-        if (!abort.signal.aborted) held();
-        else release();
+        holding = true;
+        held();
         return until;
       };
-      navigator.locks.request(OUTBOX_LOCK, { signal: abort.signal }, hold).catch(() => {
-        // Called off while it waited.
-      });
-      return () => {
-        abort.abort();
-        release();
+      const ask = (options: LockOptions): void => {
+        navigator.locks.request(name, options, hold).catch(() => {
+          // Called off while it waited; or held, and taken by another tab.
+          if (!holding || ended) return;
+          ended = true;
+          lost();
+        });
+      };
+      ask({ signal: waiting.signal });
+      return {
+        release: () => {
+          ended = true;
+          waiting.abort();
+          release();
+        },
+        steal: () => {
+          if (holding || ended) return;
+          waiting.abort();
+          ask({ steal: true });
+        },
       };
     },
   };
@@ -131,19 +149,33 @@ function browserTabs(): Tabs {
 function browserPage(): Page {
   return {
     online: () => navigator.onLine,
-    listen({ online, offline, visible, leaving }) {
+    listen({ online, offline, visible, leaving, frozen, thawed }) {
       const shown = (): void => {
         if (document.visibilityState === "visible") visible();
         else leaving();
       };
+      // Into the memory of the Back button, and out of it again.
+      const hidden = ({ persisted }: PageTransitionEvent): void => {
+        leaving();
+        if (persisted) frozen();
+      };
+      const back = ({ persisted }: PageTransitionEvent): void => {
+        if (persisted) thawed();
+      };
       window.addEventListener("online", online);
       window.addEventListener("offline", offline);
-      window.addEventListener("pagehide", leaving);
+      window.addEventListener("pagehide", hidden);
+      window.addEventListener("pageshow", back);
+      document.addEventListener("freeze", frozen);
+      document.addEventListener("resume", thawed);
       document.addEventListener("visibilitychange", shown);
       return () => {
         window.removeEventListener("online", online);
         window.removeEventListener("offline", offline);
-        window.removeEventListener("pagehide", leaving);
+        window.removeEventListener("pagehide", hidden);
+        window.removeEventListener("pageshow", back);
+        document.removeEventListener("freeze", frozen);
+        document.removeEventListener("resume", thawed);
         document.removeEventListener("visibilitychange", shown);
       };
     },

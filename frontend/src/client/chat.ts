@@ -9,6 +9,7 @@ import type {
   ConversationId,
   ConversationItem,
   FileAddress,
+  IncomingMessage,
   Member,
   Outcome,
   Pins,
@@ -47,6 +48,7 @@ export class Chat implements ChatClient {
   private readonly memberViews = new Map<ConversationId, Readable<Member[]>>();
   private readonly uploadViews = new Map<ConversationId, Readable<readonly Upload[]>>();
   private readonly pinViews = new Map<ConversationId, Readable<Pins>>();
+  private readonly incoming = new Set<(message: IncomingMessage) => void>();
   private renewing: Promise<Renewal> | null = null;
 
   readonly session: Readable<SessionView> = this.view;
@@ -140,6 +142,7 @@ export class Chat implements ChatClient {
       me,
       token: () => this.stored.token(),
       renew: (stale) => this.renew(stale),
+      incoming: (message) => { for (const listener of [...this.incoming]) listener(message); },
       signedOut: (because) => this.sessionEnded(me, because),
     });
     this.account.set(account);
@@ -307,6 +310,15 @@ export class Chat implements ChatClient {
 
   setTyping(conversation: ConversationId, on: boolean): void {
     this.account.get()?.signals.setTyping(conversation, on);
+  }
+
+  attend(conversation: ConversationId | null): void {
+    this.account.get()?.attention.attend(conversation);
+  }
+
+  onIncoming(listener: (message: IncomingMessage) => void): () => void {
+    this.incoming.add(listener);
+    return () => void this.incoming.delete(listener);
   }
 
   draft(conversation: ConversationId): string {

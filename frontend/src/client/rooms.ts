@@ -1,6 +1,6 @@
 // One room for each conversation that this page has to do with: its log, its pages, its members, and
 // what of it is on screen. Knows how to load; what events mean to others it hands on.
-import type { Api } from "../api";
+import { PAGE, type Api } from "../api";
 import { membersAfter, membersWithMarker, messageStates, type MemberList, type Summary } from "../model/conversations";
 import type { Amendments } from "../model/amendments";
 import { entries, held } from "../model/entries";
@@ -46,6 +46,8 @@ export interface Room {
   readonly pinPage: Store<PageBody | "loading" | "failed">;
   pinWatchers: number;
   pinsLoading: boolean;
+  /** How often older pages came: whoever keeps reading up gets more at once. */
+  olderLoads: number;
   /** The older page that is on its way. */
   olderPage: Promise<void> | null;
   /** Quoted messages that were asked for. */
@@ -55,8 +57,11 @@ export interface Room {
 }
 
 const MEMBER_PAGES_MAX = 20;
-/** How far back a jump goes: two thousand events are a few seconds, and more rows than anybody scrolls. */
-const REACH_PAGES_MAX = 40;
+/** Older pages asked for at once, and after how many loads it is one more: each load looks at everything that is held. */
+const OLDER_PAGES_MAX = 16;
+const OLDER_PAGES_GROW = 3;
+/** How far back a jump goes: some four thousand events are a few seconds. */
+const REACH_LOADS_MAX = 20;
 
 export class Rooms {
   private readonly rooms = new Map<ConversationId, Room>();
@@ -106,6 +111,7 @@ export class Rooms {
     room.quoted.set(new Map());
     room.asked.clear();
     room.olderPage = null;
+    room.olderLoads = 0;
     if (room.pinWatchers > 0) void this.loadPins(room);
     else room.pinPage.set("loading");
   }
@@ -138,7 +144,7 @@ export class Rooms {
 
   /** Until the message is held. */
   async reach(room: Room, message: Seq): Promise<Outcome<null>> {
-    for (let page = 0; page < REACH_PAGES_MAX; page += 1) {
+    for (let page = 0; page < REACH_LOADS_MAX; page += 1) {
       if (held(room.log.get().run, message) !== undefined) return { ok: true, value: null };
       const first = room.log.get().run[0]?.seq;
       if (room.older.get() === "start-reached" || (first !== undefined && message > first)) return { ok: false, problem: NOT_HERE };
@@ -155,15 +161,20 @@ export class Rooms {
     if (room.older.get() === "loading" || room.older.get() === "start-reached") return;
     room.older.set("loading");
     const { life } = room;
-    const page = await this.options.api.events(room.id, first);
+    // The numbers have no gaps, so that several pages can be asked for at once.
+    const pages = Math.min(OLDER_PAGES_MAX, 1 + Math.floor(room.olderLoads / OLDER_PAGES_GROW));
+    const ends = Array.from({ length: pages }, (_, page) => first - page * PAGE).filter((before) => before > 1);
+    const answers = await Promise.all(ends.map((before) => this.options.api.events(room.id, before)));
     if (this.ended || room.life !== life) return;
-    if (!page.ok) {
-      room.older.set("failed");
-      return;
-    }
+    room.olderLoads += 1;
+    // From the newest of them on, as far as they came.
+    const failed = answers.findIndex((answer) => !answer.ok);
+    const came = failed === -1 ? answers : answers.slice(0, failed);
+    const events = came.flatMap((answer) => (answer.ok ? [answer.value] : [])).reverse().flat();
     // A newest page may have put another run in its place meanwhile.
-    if (room.log.get().run[0]?.seq === first) this.apply(room, applyPage(room.log.get(), page.value), page.value);
-    room.older.set(page.value.length === 0 || startReached(room.log.get()) ? "start-reached" : "more");
+    if (room.log.get().run[0]?.seq === first) this.apply(room, applyPage(room.log.get(), events), events);
+    if (failed !== -1) room.older.set("failed");
+    else room.older.set(events.length === 0 || startReached(room.log.get()) ? "start-reached" : "more");
   }
 
   merge(id: ConversationId, marker: MarkerOf): void {
@@ -319,6 +330,7 @@ export class Rooms {
       pinPage,
       pinWatchers: 0,
       pinsLoading: false,
+      olderLoads: 0,
       olderPage: null,
       asked: new Set(),
       versions: (message) => {

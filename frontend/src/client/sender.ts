@@ -17,7 +17,6 @@ export class Sender {
   private holder = false;
   private inFlightMax = 32;
   private cancel = (): void => {};
-  private release = (): void => {};
   private ended = false;
 
   constructor(
@@ -29,18 +28,28 @@ export class Sender {
   /** Takes up what an earlier page, or a tab that closed, left behind. */
   async start(): Promise<void> {
     await this.restore();
-    if (this.ended) return;
-    this.release = this.env.tabs.holdOutbox(() => {
-      this.holder = true;
-      void this.restore().then(() => this.pump());
-    });
+  }
+
+  /** From here on this tab sends for all, or another one does. */
+  lead(on: boolean): void {
+    if (this.holder === on || this.ended) return;
+    this.holder = on;
+    this.cancel();
+    if (!on) return;
+    // What another tab had on its way may have arrived; its key will tell.
+    this.set(outbox.disconnected(this.outbox.get()));
+    void this.restore().then(() => this.pump());
   }
 
   end(): void {
     this.ended = true;
     this.holder = false;
     this.cancel();
-    this.release();
+  }
+
+  /** Whether this tab speaks for all of this browser. */
+  leads(): boolean {
+    return this.holder;
   }
 
   send(conversation: ConversationId, text: string, replyTo?: Seq, files: readonly FileInfo[] = []): void {

@@ -9,7 +9,7 @@ import { useChat } from "../hooks/ChatProvider";
 import { useConnection } from "../hooks/useConnection";
 import { useConversations } from "../hooks/useConversations";
 import { rich, t } from "../i18n/text";
-import type { ConversationId, ConversationItem, Profile } from "../model/types";
+import type { ConversationId, ConversationItem, Profile, Seq } from "../model/types";
 import { ConnectionBar, spokenConnection } from "./ConnectionBar";
 import { Conversation, type ConversationHandle } from "./Conversation";
 import { ErrorBoundary } from "./ErrorBoundary";
@@ -22,6 +22,10 @@ interface ChatProps {
   me: Profile;
   selected: ConversationId | null;
   onSelect: (id: ConversationId | null) => void;
+  /** A message of the open conversation that is to be shown. */
+  goTo?: Seq | null;
+  /** It is shown, or cannot be. */
+  onGone?: () => void;
 }
 
 // Loaded right after the screen stands, not when asked for: there may be no network by then.
@@ -55,7 +59,7 @@ function NotFound({ onBack }: { onBack: () => void }) {
   );
 }
 
-export function Chat({ me, selected, onSelect }: ChatProps) {
+export function Chat({ me, selected, onSelect, goTo = null, onGone = () => {} }: ChatProps) {
   const chat = useChat();
   const { items, state } = useConversations();
   const connection = useConnection();
@@ -127,7 +131,7 @@ export function Chat({ me, selected, onSelect }: ChatProps) {
       >
         <ErrorBoundary resetKey={selected ?? ""} onBack={back}>
           {open !== null ? (
-            <Conversation key={open.id} ref={conversation} item={open} detailsOpen={details} onDetails={() => setDetails(!details)} onBack={back} />
+            <Conversation key={open.id} ref={conversation} item={open} goTo={goTo} onGone={onGone} detailsOpen={details} onDetails={() => setDetails(!details)} onBack={back} />
           ) : (
             <>
               {!onePane && <ConnectionBar connection={connection} onRetry={retry} onReload={() => window.location.reload()} />}

@@ -1,6 +1,6 @@
 // The open conversation: header, connection, messages, composer. Mounted anew for each conversation.
 import clsx from "clsx";
-import { useCallback, useImperativeHandle, useRef, useState, type Ref } from "react";
+import { useCallback, useEffect, useImperativeHandle, useRef, useState, type Ref } from "react";
 import { useAnnounce } from "../a11y/Announcer";
 import { useShortcuts } from "../a11y/useShortcuts";
 import { useTypeAnywhere } from "../a11y/useTypeAnywhere";
@@ -44,6 +44,9 @@ function messageAt(entries: TimelineEntry[], seq: number): TimelineMessage | nul
 
 interface ConversationProps {
   item: ConversationItem;
+  /** A message that is to be shown. */
+  goTo: number | null;
+  onGone: () => void;
   detailsOpen: boolean;
   onDetails: () => void;
   onBack: () => void;
@@ -52,7 +55,7 @@ interface ConversationProps {
 
 const reload = () => window.location.reload();
 
-export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: ConversationProps) {
+export function Conversation({ item, goTo, onGone, detailsOpen, onDetails, onBack, ref }: ConversationProps) {
   const chat = useChat();
   const { id } = item;
   const timeline = useTimeline(id);
@@ -82,6 +85,18 @@ export function Conversation({ item, detailsOpen, onDetails, onBack, ref }: Conv
     }
   };
   useImperativeHandle(ref, () => ({ jumpTo: (seq) => void jumpTo(seq) }));
+
+  // From outside, like a notification; once there is enough to know where it is.
+  const held = timeline.loaded && timeline.entries.some((entry) => entry.seq !== null && goTo !== null && entry.seq >= goTo);
+  const go = useRef<() => void>(() => {});
+  useEffect(() => {
+    go.current = () => {
+      if (goTo === null) return;
+      void jumpTo(goTo);
+      onGone();
+    };
+  });
+  useEffect(() => { if (held) go.current(); }, [held, goTo]);
 
   const stop = () => {
     setWriting(PLAIN);

@@ -7,6 +7,7 @@ import { useConversations } from "../hooks/useConversations";
 import { t } from "../i18n/text";
 import type { ConversationId, Profile } from "../model/types";
 import { ConversationList } from "./conversations/ConversationList";
+import { NotifyPrompt } from "./NotifyPrompt";
 import { Avatar } from "./ui/Avatar";
 import { IconButton } from "./ui/IconButton";
 
@@ -49,6 +50,7 @@ export function Sidebar({ me, selected, onOpen, onNewChat, onSwitch, onShortcuts
         </button>
       </div>
       <ConversationList items={items} state={state} selected={selected} onOpen={onOpen} onNewChat={onNewChat} onRetry={onRetry} />
+      {items.length > 0 && <NotifyPrompt />}
     </nav>
   );
 }

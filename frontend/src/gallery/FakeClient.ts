@@ -79,6 +79,9 @@ export class FakeClient implements ChatClient {
   }
   members(): Readable<Member[]> { return this.memberList; }
 
+  attend(): void {}
+  onIncoming(): () => void { return () => {}; }
+
   private answer<T>(verb: string, args: unknown[], value: T): Promise<Outcome<T>> {
     this.calls.push([verb, ...args]);
     const { refusal } = this.world;

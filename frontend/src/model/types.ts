@@ -202,6 +202,18 @@ export interface Member {
   marker: Marker;
 }
 
+/** Somebody else just wrote. */
+export interface IncomingMessage {
+  conversation: ConversationId;
+  kind: ConversationKind;
+  /** Of the conversation. */
+  name: string;
+  /** Display name; empty for one that is not known yet. */
+  author: string;
+  seq: Seq;
+  text: string;
+}
+
 export type ConnectionView =
   | { at: "connecting"; since: number }
   | { at: "online"; since: number; /** true for the first two seconds after a loss */ justBack: boolean }
@@ -287,6 +299,10 @@ export interface ChatClient {
   /** The person has seen everything up to here (visible, at the bottom, page focused). */
   markRead(conversation: ConversationId, seq: Seq): void;
   setTyping(conversation: ConversationId, on: boolean): void;
+  /** The conversation that somebody is looking at on this page right now. */
+  attend(conversation: ConversationId | null): void;
+  /** New messages that nobody looks at in any tab of this browser; told in one tab only. */
+  onIncoming(listener: (message: IncomingMessage) => void): () => void;
   draft(conversation: ConversationId): string;
   setDraft(conversation: ConversationId, text: string): void;
   /** Cut the back-off short. */

@@ -48,10 +48,12 @@ export function MessageList(props: MessageListProps) {
   const [pillClosed, setPillClosed] = useState(false);
   const [active, setActive] = useState<string | null>(null);
 
-  const rows = useMemo(() => toRows(entries, visit.read), [entries, visit]);
+  // With more unread than loaded there is no divider yet: it would move on with each older page, and what
+  // stood below it would jump. Start at the end and offer the way up.
+  const allUnread = older === "start-reached" || (entries[0]?.seq ?? 0) <= (visit.read ?? 0) + 1;
+  const rows = useMemo(() => toRows(entries, allUnread ? visit.read : null), [entries, allUnread, visit]);
   const divider = rows.findIndex((row) => row.startsUnread);
-  // With more unread than loaded, the divider is not where they begin: start at the end and offer the way up.
-  const unreadComplete = divider !== -1 && (older === "start-reached" || (entries[0]?.seq ?? 0) <= (visit.read ?? 0) + 1);
+  const unreadComplete = divider !== -1;
   const activeRow = active === null ? -1 : rows.findIndex((row) => row.key === active);
   const activeIndex = activeRow === -1 ? rows.length - 1 : activeRow;
 

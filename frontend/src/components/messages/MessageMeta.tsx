@@ -4,6 +4,7 @@ import { Clock3, Pin } from "lucide-react";
 import * as format from "../../format";
 import type { TimelineMessage } from "../../model/types";
 import { Tip } from "../ui/Tip";
+import { direction, speech } from "../../i18n/language";
 import { t } from "../../i18n/text";
 import { MessageTick } from "./MessageTick";
 
@@ -14,15 +15,15 @@ interface MessageMetaProps {
 }
 
 /**
- * Floats into the last line when there is room, below it when not. Always left to right: the place of the
- * time must not depend on the language of the text.
+ * Floats into the last line when there is room, below it when not. In the direction of the screen: the place
+ * of the time must not depend on the language of the text.
  */
 export function MessageMeta({ message, endsRun, onHistory }: MessageMetaProps) {
   const { mine, state, at, editedAt, pinned, amending } = message;
   return (
     <span
-      dir="ltr"
-      className={clsx("relative float-right mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "ms-4 text-own-muted" : "ms-3 text-peer-muted")}
+      dir={direction(speech().language)}
+      className={clsx("relative float-right rtl:float-left mt-2 -mb-0.5 flex h-4 items-center gap-1 text-[0.6875rem] leading-4 whitespace-nowrap select-none", mine ? "ms-4 text-own-muted" : "ms-3 text-peer-muted")}
     >
       {pinned && <Tip label={t("message.isPinned")}><span className="inline-grid size-3.5 place-items-center"><Pin aria-hidden size={12} className="fill-current" /></span></Tip>}
       {editedAt !== null && (

@@ -1,6 +1,6 @@
 // From entries to rows: where a day begins, what belongs together, where the unread ones begin.
 // Pure; the list renders what this returns.
-import { dayKey } from "../../format";
+import { dayOf, type Day } from "../../format";
 import type { TimelineEntry, TimelineMessage } from "../../model/types";
 
 export interface Row {
@@ -28,13 +28,13 @@ const isUnread = (entry: TimelineEntry, visitRead: number): boolean =>
 /** `visitRead`: the read marker when this visit began; null: there was nothing unread. */
 export function rows(entries: TimelineEntry[], visitRead: number | null): Row[] {
   const firstUnread = visitRead === null ? -1 : entries.findIndex((entry) => isUnread(entry, visitRead));
-  let day = "";
+  let day: Day = { start: 0, end: 0 };
   let previous: Row | null = null;
   const all: Row[] = [];
   for (const [index, entry] of entries.entries()) {
-    const today: string = dayKey(entry.at);
-    const startsDay = today !== day;
-    day = today;
+    // The calendar is asked once a day, not once a message: of a long conversation there are very many.
+    const startsDay: boolean = entry.at < day.start || entry.at >= day.end;
+    if (startsDay) day = dayOf(entry.at);
     const startsUnread = index === firstUnread;
     const continues: boolean = previous !== null && !startsDay && !startsUnread && belongs(previous.entry, entry);
     if (previous !== null) {
