@@ -108,7 +108,7 @@ const SIZES = [
 export function bytes(value: number): string {
   const [scale, unit] = SIZES.find(([least]) => value >= least) ?? [1, "byte"];
   const digits = value / scale < 10 && scale > 1 ? 1 : 0;
-  return new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: unit === "byte" ? "long" : "short", maximumFractionDigits: digits }).format(value / scale);
+  return new Intl.NumberFormat(speech().locale, { style: "unit", unit, unitDisplay: unit === "byte" ? "long" : "short", maximumFractionDigits: digits }).format(value / scale);
 }
 
 /** A badge stays narrow; the accessible name beside it has the exact number. */

@@ -1,7 +1,7 @@
 // Files on their way to the server: a few at a time, in pieces, so that what breaks off goes on where
 // it was. What is ready waits for the next message of its conversation.
 import type { Api } from "../api";
-import type { ConversationId, FileInfo, Outcome, ProblemView, Readable, Upload } from "../model/types";
+import type { ConversationId, FileInfo, Outcome, ProblemView, Readable, Upload, UploadProblem } from "../model/types";
 import { createStore, derive } from "../store";
 
 /** Few enough that a message is not long in waiting for the bytes of a piece, and many enough to see something move. */
@@ -61,9 +61,9 @@ export class Uploads {
     for (const file of files) {
       this.last += 1;
       const upload: Upload = { id: this.last, conversation, name: file.name, size: file.size, sent: 0, state: { at: "uploading" } };
-      const reason = refusal(file.size, bytes, room, count);
+      const problem = refusal(file.size, bytes, room, count);
       room -= 1;
-      const state = reason === null ? upload.state : { at: "failed" as const, reason, again: false };
+      const state = problem === null ? upload.state : { at: "failed" as const, problem, again: false };
       this.jobs.set(upload.id, { upload: { ...upload, state }, file, remote: null, running: false, abort: new AbortController() });
     }
     this.changed();
@@ -109,7 +109,7 @@ export class Uploads {
       job.running = true;
       void this.run(job).then((outcome) => {
         job.running = false;
-        if (!outcome.ok) this.set(job, { state: { at: "failed", reason: outcome.problem.message, again: !FINAL.has(outcome.problem.code) } });
+        if (!outcome.ok) this.set(job, { state: { at: "failed", problem: outcome.problem, again: !FINAL.has(outcome.problem.code) } });
         else this.set(job, { sent: job.file.size, state: { at: "ready", file: outcome.value } });
         this.pump();
       });
@@ -172,12 +172,14 @@ export class Uploads {
   }
 }
 
-const CANCELLED: ProblemView = { code: "cancelled", message: "Cancelled.", retryAfterMs: null };
-const LOST: ProblemView = { code: "not_found", message: "The server has lost this file. Attach it again.", retryAfterMs: null };
+const CANCELLED: ProblemView = { code: "cancelled", retryAfterMs: null };
+const LOST: ProblemView = { code: "file_lost", retryAfterMs: null };
 
-function refusal(size: number, bytesMax: number, room: number, count: number): string | null {
-  if (bytesMax === 0) return "Files are not taken here.";
-  if (room <= 0) return `A message takes at most ${count} files.`;
-  if (size === 0) return "This file is empty.";
-  return size > bytesMax ? `Larger than ${Math.floor(bytesMax / 1_048_576)} MB.` : null;
+/** Before a byte is sent. */
+function refusal(size: number, bytesMax: number, room: number, count: number): UploadProblem | null {
+  const problem = (code: string, max?: number): UploadProblem => ({ code, retryAfterMs: null, max });
+  if (bytesMax === 0) return problem("files_off");
+  if (room <= 0) return problem("too_many_files", count);
+  if (size === 0) return problem("empty_file");
+  return size > bytesMax ? problem("file_too_large", bytesMax) : null;
 }

@@ -4,7 +4,6 @@ import { useCallback, useEffect, useImperativeHandle, useRef, useState, type Ref
 import { useAnnounce } from "../a11y/Announcer";
 import { useShortcuts } from "../a11y/useShortcuts";
 import { useTypeAnywhere } from "../a11y/useTypeAnywhere";
-import * as format from "../format";
 import { useChat } from "../hooks/ChatProvider";
 import { useConnection } from "../hooks/useConnection";
 import { useReadable } from "../hooks/useReadable";
@@ -144,7 +143,7 @@ export function Conversation({ item, goTo, onGone, detailsOpen, onDetails, onBac
   const takesFiles = writable && fileLimits.bytes > 0 && doing.at !== "edit";
   const attach = (files: File[]) => {
     chat.attach(id, files);
-    announce.polite(`${format.count(files.length, "file", "files")} attached`);
+    announce.polite(t("files.attached", { count: files.length }));
     write();
   };
   const drop = useFileDrop(takesFiles ? attach : null);

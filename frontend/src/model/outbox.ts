@@ -3,7 +3,7 @@
 // whatever is repeated happens once.
 import type { Problem } from "../protocol";
 import { assertNever } from "./assertNever";
-import { UNANSWERED, viewOf } from "./problems";
+import { UNANSWERED } from "./problems";
 import type { ClientKey, ConversationId, FileInfo, Seq } from "./types";
 
 export type SendState =

@@ -72,6 +72,11 @@ export interface FileAddress {
   expiresAt: number;
 }
 
+/** Why a file was not taken; `max` is the limit that it met: of bytes, or of files. */
+export interface UploadProblem extends ProblemView {
+  max?: number | undefined;
+}
+
 /** A file on its way to the server, or there and not sent yet. */
 export interface Upload {
   id: number;
@@ -82,7 +87,7 @@ export interface Upload {
   sent: number;
   state:
     | { at: "uploading" }
-    | { at: "failed"; reason: string; again: boolean }
+    | { at: "failed"; problem: UploadProblem; again: boolean }
     | { at: "ready"; file: FileInfo };
 }
 

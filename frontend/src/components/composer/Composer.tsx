@@ -122,7 +122,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, attachm
               type="file"
               multiple
               hidden
-              aria-label="Files to attach"
+              aria-label={t("files.choose")}
               onChange={(event) => {
                 attachments.onFiles([...(event.target.files ?? [])]);
                 // The same file may be chosen again.
@@ -130,7 +130,7 @@ export function Composer({ to, draft, limits, onDraft, onSend, onTyping, attachm
                 field.current?.focus();
               }}
             />
-            <IconButton label="Attach files" icon={Paperclip} side="top" onClick={() => chooser.current?.click()} />
+            <IconButton label={t("files.attach")} icon={Paperclip} side="top" onClick={() => chooser.current?.click()} />
           </>
         )}
         <textarea

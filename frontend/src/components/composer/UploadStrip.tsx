@@ -1,7 +1,9 @@
 // Files that go with the next message: how far each is, and the way to give one up or to try again.
 import { RotateCw, TriangleAlert, X } from "lucide-react";
 import * as format from "../../format";
-import type { Upload } from "../../model/types";
+import { t } from "../../i18n/text";
+import type { Upload, UploadProblem } from "../../model/types";
+import { problemWords } from "../problemWords";
 import { FileIcon } from "../messages/FileIcon";
 import { IconButton } from "../ui/IconButton";
 
@@ -11,21 +13,42 @@ interface UploadStripProps {
   onRetry: (id: number) => void;
 }
 
+function why(problem: UploadProblem): string {
+  switch (problem.code) {
+    case "files_off":
+      return t("files.off");
+    case "too_many_files":
+      return t("files.tooMany", { count: problem.max ?? 0 });
+    case "empty_file":
+      return t("files.empty");
+    case "file_too_large":
+      return t("files.tooLarge", { max: format.bytes(problem.max ?? 0) });
+    case "too_large":
+      return t("files.refusedSize");
+    case "quota_exceeded":
+      return t("files.quota");
+    case "file_lost":
+      return t("files.lost");
+    default:
+      return problemWords(problem);
+  }
+}
+
 function stateOf({ state, sent, size }: Upload): string {
   switch (state.at) {
     case "uploading":
-      return `${format.bytes(sent)} of ${format.bytes(size)}`;
+      return t("files.progress", { sent: format.bytes(sent), size: format.bytes(size) });
     case "ready":
       return format.bytes(size);
     case "failed":
-      return state.reason;
+      return why(state.problem);
   }
 }
 
 export function UploadStrip({ uploads, onCancel, onRetry }: UploadStripProps) {
   if (uploads.length === 0) return null;
   return (
-    <ul aria-label="Files of this message" className="mb-1 flex max-h-48 flex-col gap-1 overflow-y-auto">
+    <ul aria-label={t("files.ofMessage")} className="mb-1 flex max-h-48 flex-col gap-1 overflow-y-auto">
       {uploads.map((upload) => {
         const { id, name, state, sent, size } = upload;
         return (
@@ -39,13 +62,13 @@ export function UploadStrip({ uploads, onCancel, onRetry }: UploadStripProps) {
                 {stateOf(upload)}
               </span>
               {state.at === "uploading" && (
-                <div role="progressbar" aria-label={`Uploading ${name}`} aria-valuemin={0} aria-valuemax={size} aria-valuenow={sent} className="mt-1 mb-0.5 h-1 overflow-hidden rounded-full bg-hover">
+                <div role="progressbar" aria-label={t("files.uploading", { name })} aria-valuemin={0} aria-valuemax={size} aria-valuenow={sent} className="mt-1 mb-0.5 h-1 overflow-hidden rounded-full bg-hover">
                   <div className="h-full rounded-full bg-accent transition-[inline-size] motion-reduce:transition-none" style={{ inlineSize: `${(sent / Math.max(size, 1)) * 100}%` }} />
                 </div>
               )}
             </div>
-            {state.at === "failed" && state.again && <IconButton label={`Try ${name} again`} icon={RotateCw} side="top" onClick={() => onRetry(id)} />}
-            <IconButton label={state.at === "uploading" ? `Cancel ${name}` : `Remove ${name}`} icon={X} side="top" onClick={() => onCancel(id)} />
+            {state.at === "failed" && state.again && <IconButton label={t("files.again", { name })} icon={RotateCw} side="top" onClick={() => onRetry(id)} />}
+            <IconButton label={state.at === "uploading" ? t("files.cancel", { name }) : t("files.remove", { name })} icon={X} side="top" onClick={() => onCancel(id)} />
           </li>
         );
       })}

@@ -3,6 +3,7 @@ import { Download } from "lucide-react";
 import clsx from "clsx";
 import * as format from "../../format";
 import { useFileAddress } from "../../hooks/useFileAddress";
+import { t } from "../../i18n/text";
 import type { FileInfo } from "../../model/types";
 import { FileIcon } from "./FileIcon";
 
@@ -35,7 +36,7 @@ function Picture({ file, tabIndex }: FileProps) {
   const source = address === null ? undefined : file.type === "image/gif" ? address.content : address.thumbnail ?? address.content;
   return (
     // One element before and after it is known where the picture is, so that it is not made anew.
-    <a href={address?.content} target="_blank" rel="noreferrer" tabIndex={tabIndex} aria-label={`Open ${file.name}`} className="block rounded-control">
+    <a href={address?.content} target="_blank" rel="noreferrer" tabIndex={tabIndex} aria-label={t("files.open", { name: file.name })} className="block rounded-control">
       <img
         src={source}
         alt={file.name}
@@ -79,7 +80,7 @@ function Saved({ file, mine, tabIndex }: FileProps) {
 
 export function MessageFiles({ files, mine, tabIndex }: { files: readonly FileInfo[]; mine: boolean; tabIndex: 0 | -1 }) {
   return (
-    <ul aria-label="Files" className="my-1 flex flex-col gap-1.5">
+    <ul aria-label={t("files.label")} className="my-1 flex flex-col gap-1.5">
       {files.map((file) => {
         const One = PICTURES.has(file.type) ? Picture : SOUNDS.has(file.type) || FILMS.has(file.type) ? Player : Saved;
         return <li key={file.id} className="max-w-full"><One file={file} mine={mine} tabIndex={tabIndex} /></li>;
