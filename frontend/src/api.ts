@@ -99,6 +99,50 @@ export class Api {
     return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { topic } satisfies wire.NewDescription });
   }
 
+  setAccess(id: ConversationId, access: protocol.Access) {
+    return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { access } satisfies wire.NewDescription });
+  }
+
+  setHistory(id: ConversationId, history: protocol.History) {
+    return this.done({ method: "PATCH", path: `/conversations/${id}`, body: { history } satisfies wire.NewDescription });
+  }
+
+  links(id: ConversationId) {
+    return this.read({ method: "GET", path: `/conversations/${id}/links` }, listOf(protocol.linkBody));
+  }
+
+  /** Its token. */
+  makeLink(id: ConversationId, expiresAt: number | null, usesMax: number | null) {
+    const end = expiresAt === null ? {} : { expires_at: new Date(expiresAt).toISOString() };
+    const body: wire.NewLink = { ...end, ...(usesMax === null ? {} : { uses_max: usesMax }) };
+    return this.read({ method: "POST", path: `/conversations/${id}/links`, body }, protocol.madeLinkBody);
+  }
+
+  revokeLink(id: ConversationId, link: protocol.LinkId) {
+    return this.done({ method: "DELETE", path: `/conversations/${id}/links/${link}` });
+  }
+
+  lookIn(token: string) {
+    return this.read({ method: "GET", path: `/join/${encodeURIComponent(token)}` }, protocol.behindBody);
+  }
+
+  join(token: string) {
+    return this.read({ method: "POST", path: `/join/${encodeURIComponent(token)}` }, protocol.conversationBody);
+  }
+
+  joinPublic(id: ConversationId) {
+    return this.read({ method: "POST", path: `/conversations/${id}/join` }, protocol.conversationBody);
+  }
+
+  /** By title; `next` leads on, null at the end. */
+  async directory(cursor: string | null): Promise<Outcome<{ listings: protocol.Listing[]; next: string | null }>> {
+    const query = { cursor: cursor ?? undefined, limit: LIST_MAX };
+    const answer = await this.ask({ method: "GET", path: "/directory", query });
+    if (!answer.ok) return answer;
+    const listings = list(parse(answer.value.text), protocol.listingBody);
+    return listings === null ? failed(NOT_UNDERSTOOD) : { ok: true, value: { listings, next: cursorOf(answer.value.link) } };
+  }
+
   /** Ascending; the newest page without `before`. */
   events(id: ConversationId, before?: Seq) {
     const query = { before, limit: PAGE };
@@ -205,7 +249,7 @@ export class Api {
   private async read<T>(ask: Ask, decode: (value: unknown) => T | null): Promise<Outcome<T>> {
     const answer = await this.ask(ask);
     if (!answer.ok) return answer;
-    const value = decode(parse(answer.value));
+    const value = decode(parse(answer.value.text));
     return value === null ? failed(NOT_UNDERSTOOD) : { ok: true, value };
   }
 
@@ -214,7 +258,7 @@ export class Api {
     return answer.ok ? { ok: true, value: null } : answer;
   }
 
-  private async ask(ask: Ask): Promise<Outcome<string>> {
+  private async ask(ask: Ask): Promise<Outcome<{ text: string; link: string | null }>> {
     const { method, path, query = {}, body, key } = ask;
     const token = ask.token === undefined ? this.options.token() : ask.token;
     const headers: Record<string, string> = { accept: "application/json" };
@@ -232,7 +276,7 @@ export class Api {
         cache: "no-store",
       });
       const text = await response.text();
-      if (response.ok) return { ok: true, value: text };
+      if (response.ok) return { ok: true, value: { text, link: response.headers.get("link") } };
       const problem = protocol.problem(parse(text));
       // A proxy that answers for a dead server does not speak our problems.
       if (problem === null) return failed(response.status >= 502 ? UNREACHABLE : NOT_UNDERSTOOD);
@@ -248,6 +292,12 @@ export class Api {
 
 function failed(problem: ProblemView): { ok: false; problem: ProblemView } {
   return { ok: false, problem };
+}
+
+/** Of the link to what comes next (RFC 8288), which has one. */
+function cursorOf(link: string | null): string | null {
+  const query = link === null ? undefined : /<\?([^>]*)>;\s*rel="next"/.exec(link)?.[1];
+  return query === undefined ? null : new URLSearchParams(query).get("cursor");
 }
 
 function offsetOf(answer: Outcome<Headers>): Outcome<number> {

@@ -477,6 +477,12 @@ export interface Conversation {
   updatedAt: number;
   last: LoggedEvent | null;
   markers: MarkerOf[];
+  /** Left out: `private`. */
+  access?: Access | undefined;
+  /** Left out: `all`. */
+  history?: History | undefined;
+  /** Where the log begins for this user, if not at its beginning. */
+  visibleFrom?: Seq | undefined;
 }
 
 export interface MemberOf extends MarkerOf {
@@ -525,7 +531,12 @@ export function conversationBody(value: unknown): Conversation | null {
   if (received === null || read === null || unread === null || updatedAt === null || markers === null) return null;
   const peer = userId(value["user"]);
   const last = saidLast(value["last"]);
-  return { id, kind, title: text(value["title"]), topic: text(value["topic"]), peer, role, memberCount, head, received, read, unread, updatedAt, last, markers };
+  const entrance = {
+    access: accessOf(value["access"]) ?? undefined,
+    history: historyOf(value["history"]) ?? undefined,
+    visibleFrom: count(value["visible_from"]) ?? undefined,
+  };
+  return { id, kind, title: text(value["title"]), topic: text(value["topic"]), peer, role, memberCount, head, received, read, unread, updatedAt, last, markers, ...entrance };
 }
 
 /** A link by which people may come in. */
@@ -539,7 +550,7 @@ export interface InvitationLink {
 }
 
 export function linkBody(value: unknown): InvitationLink | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Link>(value)) return null;
   const id = text(value["id"]);
   const at = time(value["at"]);
   const uses = count(value["uses"]);
@@ -557,12 +568,28 @@ export interface Listing {
 }
 
 export function listingBody(value: unknown): Listing | null {
-  if (!isObject(value)) return null;
+  if (!isShape<wire.Listing>(value)) return null;
   const id = conversationId(value["id"]);
   const kind = conversationKind(value["kind"]);
   const memberCount = count(value["member_count"]);
   if (id === null || kind === null || memberCount === null) return null;
   return { id, kind, title: text(value["title"]), topic: text(value["topic"]), memberCount };
+}
+
+/** What stands behind a link. */
+export interface BehindLink extends Listing {
+  /** Whether one is in already. */
+  member: boolean;
+}
+
+export function behindBody(value: unknown): BehindLink | null {
+  const listing = listingBody(value);
+  return listing === null || !isShape<wire.BehindLink>(value) ? null : { ...listing, member: value["member"] === true };
+}
+
+/** The token of a link that was made just now: it is told once. */
+export function madeLinkBody(value: unknown): string | null {
+  return isShape<wire.MadeLink>(value) ? text(value["token"]) : null;
 }
 
 /** With what it says now in place of what it said. */

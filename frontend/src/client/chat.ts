@@ -23,7 +23,9 @@ import type {
   UserId,
   Version,
 } from "../model/types";
-import { clientKey, type Conversation, type Token, type Role } from "../protocol";
+import {
+  clientKey, type Access, type BehindLink, type Conversation, type History, type InvitationLink, type LinkId, type Listing, type Role, type Token,
+} from "../protocol";
 import { constant, createStore, follow } from "../store";
 import type { CloseReason, Renewal } from "../ws";
 import { Account, type ListView } from "./account";
@@ -234,6 +236,42 @@ export class Chat implements ChatClient {
 
   setTopic(conversation: ConversationId, topic: string | null): Promise<Outcome<null>> {
     return this.api.setTopic(conversation, topic);
+  }
+
+  setAccess(conversation: ConversationId, access: Access): Promise<Outcome<null>> {
+    return this.api.setAccess(conversation, access);
+  }
+
+  setHistory(conversation: ConversationId, history: History): Promise<Outcome<null>> {
+    return this.api.setHistory(conversation, history);
+  }
+
+  links(conversation: ConversationId): Promise<Outcome<InvitationLink[]>> {
+    return this.api.links(conversation);
+  }
+
+  makeLink(conversation: ConversationId, expiresAt: number | null, usesMax: number | null): Promise<Outcome<string>> {
+    return this.api.makeLink(conversation, expiresAt, usesMax);
+  }
+
+  revokeLink(conversation: ConversationId, link: LinkId): Promise<Outcome<null>> {
+    return this.api.revokeLink(conversation, link);
+  }
+
+  lookIn(token: string): Promise<Outcome<BehindLink>> {
+    return this.api.lookIn(token);
+  }
+
+  async join(token: string): Promise<Outcome<ConversationId>> {
+    return this.adopt(await this.api.join(token));
+  }
+
+  directory(cursor: string | null): Promise<Outcome<{ listings: Listing[]; next: string | null }>> {
+    return this.api.directory(cursor);
+  }
+
+  async joinPublic(conversation: ConversationId): Promise<Outcome<ConversationId>> {
+    return this.adopt(await this.api.joinPublic(conversation));
   }
 
   async leave(conversation: ConversationId): Promise<Outcome<null>> {

@@ -49,6 +49,9 @@ function itemOf(summary: Summary, send: Send | undefined, of: ListOf): Conversat
     updatedAt,
     unread,
     online: peer !== null && of.presence.online.has(peer),
+    access: summary.access ?? "private",
+    history: summary.history ?? "all",
+    hidden: summary.visibleFrom !== undefined,
     typing: [...(of.presence.typing.get(id)?.keys() ?? [])].map(nameOf).filter((name) => name !== ""),
   };
 }

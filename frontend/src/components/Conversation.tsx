@@ -173,7 +173,7 @@ export function Conversation({ item, goTo, onGone, detailsOpen, onDetails, onBac
               timeline={timeline}
               unread={item.unread}
               showAuthors={item.kind !== "direct"}
-              beginning={t(item.kind === "direct" ? "messages.beginning" : "messages.beginningOf", { name: item.name })}
+              beginning={item.hidden ? t("messages.hiddenBefore") : t(item.kind === "direct" ? "messages.beginning" : "messages.beginningOf", { name: item.name })}
               onLoadOlder={loadOlder}
               onMarkRead={markRead}
               onRetry={retry}

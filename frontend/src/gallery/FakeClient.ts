@@ -5,7 +5,7 @@ import type {
   TimelineMessage, Upload, UserId, Version,
 } from "../model/types";
 import { fold, UNCHANGED } from "../model/fold";
-import { clientKey, type Role } from "../protocol";
+import { clientKey, type Access, type History, type InvitationLink, type Listing, type Role } from "../protocol";
 import { everybody, me } from "./people";
 
 class Cell<T> implements Readable<T> {
@@ -30,6 +30,7 @@ export interface World {
   timelines: Map<ConversationId, Timeline>;
   members: Member[];
   pins: Pins;
+  links?: InvitationLink[];
   /** What every verb that can fail answers; null: they succeed. */
   refusal: { code: string; retryAfterMs: number | null } | null;
   /** An older page, asked for by `loadOlder`. */
@@ -110,6 +111,20 @@ export class FakeClient implements ChatClient {
   setRole(...args: [ConversationId, UserId, Role]) { return this.answer("setRole", args, null); }
   setTitle(...args: [ConversationId, string]) { return this.answer("setTitle", args, null); }
   setTopic(...args: [ConversationId, string | null]) { return this.answer("setTopic", args, null); }
+  setAccess(...args: [ConversationId, Access]) { return this.answer("setAccess", args, null); }
+  setHistory(...args: [ConversationId, History]) { return this.answer("setHistory", args, null); }
+  links(conversation: ConversationId) { return this.answer("links", [conversation], this.world.links ?? []); }
+  makeLink(...args: [ConversationId, number | null, number | null]) { return this.answer("makeLink", args, "00112233445566778899aabbccddeeff"); }
+  revokeLink(...args: [ConversationId, string]) { return this.answer("revokeLink", args, null); }
+  lookIn(token: string) { return this.answer("lookIn", [token], { ...this.listed(), member: false }); }
+  join(token: string) { return this.answer("join", [token], this.listed().id); }
+  directory(cursor: string | null) { return this.answer("directory", [cursor], { listings: [this.listed()], next: null }); }
+  joinPublic(conversation: ConversationId) { return this.answer("joinPublic", [conversation], conversation); }
+  private listed(): Listing {
+    const item = this.world.items.find((one) => one.kind === "group");
+    if (item === undefined) throw new Error("the gallery needs a group to come into");
+    return { id: item.id, kind: item.kind, title: item.name, topic: item.topic, memberCount: item.memberCount };
+  }
   leave(conversation: ConversationId) { return this.answer("leave", [conversation], null); }
 
   pins(): Readable<Pins> { return this.pinCell; }

@@ -171,7 +171,7 @@ export function olderPage(before: TimelineEntry): TimelineEntry[] {
 }
 
 const item = (n: number, more: Partial<ConversationItem> & Pick<ConversationItem, "name" | "preview">): ConversationItem => ({
-  id: cid(n), kind: "direct", topic: null, peer: null, memberCount: 2, role: "member", draft: null, updatedAt: NOW, unread: 0, online: false, typing: [], ...more,
+  id: cid(n), kind: "direct", topic: null, peer: null, memberCount: 2, role: "member", draft: null, updatedAt: NOW, unread: 0, online: false, access: "private", history: "all", hidden: false, typing: [], ...more,
 });
 
 export const BOB = cid(1);

@@ -1,6 +1,6 @@
 // The address bar as a value. Knows the places this app has and nothing of what they show: /login, /signup,
 // /setup?code=…, /settings with or without a part, and / with or without an open conversation (/c/<id>), in
-// which one may want to see one message (/c/<id>/m/<seq>).
+// which one may want to see one message (/c/<id>/m/<seq>), and /invite/<token>.
 import { useSyncExternalStore } from "react";
 import { conversationId } from "../protocol";
 import type { ConversationId, Seq } from "../model/types";
@@ -13,6 +13,7 @@ export type Route =
   | { at: "signup" }
   | { at: "setup"; code: string }
   | { at: "settings"; tab: SettingsTab | null }
+  | { at: "invitation"; token: string }
   | { at: "chat"; conversation: ConversationId | null; message?: Seq }
   | { at: "unknown"; path: string };
 
@@ -25,6 +26,7 @@ export function parseRoute(path: string, search: string): Route {
   if (parts.length === 1 && first === "setup") {
     return { at: "setup", code: new URLSearchParams(search).get("code") ?? "" };
   }
+  if (first === "invite" && second !== undefined && parts.length === 2) return { at: "invitation", token: second };
   if (first === "settings" && parts.length <= 2) {
     const tab = SETTINGS_TABS.find((each) => each === second);
     if (second === undefined || tab !== undefined) return { at: "settings", tab: tab ?? null };
@@ -46,6 +48,10 @@ export function conversationPath(conversation: ConversationId): string {
 
 export function messagePath(conversation: ConversationId, message: Seq): string {
   return `/c/${conversation}/m/${message}`;
+}
+
+export function invitationPath(token: string): string {
+  return `/invite/${token}`;
 }
 
 export function settingsPath(tab: SettingsTab | null): string {

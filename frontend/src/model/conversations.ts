@@ -1,6 +1,6 @@
 // The conversation list and how far everybody has got. Pure. Events come in log order (timeline.ts
 // sees to that), markers in any order: they only grow.
-import type { Conversation, ConversationKind, LoggedEvent, MarkerOf, MemberOf, Role } from "../protocol";
+import type { Access, Conversation, ConversationKind, History, LoggedEvent, MarkerOf, MemberOf, Role } from "../protocol";
 import { assertNever } from "./assertNever";
 import type { ConversationId, Marker, MessageState, Seq, UserId } from "./types";
 
@@ -21,15 +21,18 @@ export interface Summary {
   last: LoggedEvent | null;
   /** Of the others, by user; empty in very large groups. */
   markers: ReadonlyMap<UserId, Marker>;
+  access?: Access | undefined;
+  history?: History | undefined;
+  visibleFrom?: Seq | undefined;
 }
 
 export function summaryOf(body: Conversation, me: UserId, before: Summary | null): Summary {
   const markers = new Map<UserId, Marker>(before?.markers);
   for (const marker of body.markers) if (marker.user !== me) markers.set(marker.user, grown(markers.get(marker.user), marker));
-  const { id, kind, title, topic, peer, role, memberCount, head, updatedAt, last } = body;
+  const { id, kind, title, topic, peer, role, memberCount, head, updatedAt, last, access, history, visibleFrom } = body;
   const received = Math.max(body.received, before?.received ?? 0);
   const summary: Summary = {
-    id, kind, title, topic, peer, role, memberCount, head, received, read: body.read, unread: body.unread, updatedAt, last, markers,
+    id, kind, title, topic, peer, role, memberCount, head, received, read: body.read, unread: body.unread, updatedAt, last, markers, access, history, visibleFrom,
   };
   // Read here, and the server did not know it yet when it answered.
   return before === null ? summary : withRead(summary, before.read, [], me);
@@ -69,7 +72,11 @@ export function withEvent(summary: Summary, logged: LoggedEvent, me: UserId, run
       next.memberCount += 1;
       return next;
     case "access":
+      next.access = event.access;
+      return next;
     case "history":
+      next.history = event.history;
+      return next;
     case "linked":
     case "unlinked":
       return next;

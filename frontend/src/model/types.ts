@@ -1,7 +1,7 @@
 // What the screen is told: the vocabulary between the client library (ws, api, model, client)
 // and the components. Server facts come in through `protocol.ts` and leave as these.
 
-import type { Access, ConversationKind, History, LinkId, Role } from "../protocol";
+import type { Access, BehindLink, ConversationKind, History, InvitationLink, LinkId, Listing, Role } from "../protocol";
 
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
@@ -197,6 +197,10 @@ export interface ConversationItem {
   updatedAt: number;
   unread: number;
   online: boolean;
+  access: Access;
+  history: History;
+  /** Whether there was something before what this user may see. */
+  hidden: boolean;
   /** Display names of those who type right now; empty for a name that is not known. */
   typing: string[];
 }
@@ -272,7 +276,21 @@ export interface ChatClient {
   setTitle(conversation: ConversationId, title: string): Promise<Outcome<null>>;
   /** `null`: it is about nothing in particular. */
   setTopic(conversation: ConversationId, topic: string | null): Promise<Outcome<null>>;
+  setAccess(conversation: ConversationId, access: Access): Promise<Outcome<null>>;
+  setHistory(conversation: ConversationId, history: History): Promise<Outcome<null>>;
   leave(conversation: ConversationId): Promise<Outcome<null>>;
+
+  /** Those that were not revoked, for admins. */
+  links(conversation: ConversationId): Promise<Outcome<InvitationLink[]>>;
+  /** Its token, which is told this once. */
+  makeLink(conversation: ConversationId, expiresAt: number | null, usesMax: number | null): Promise<Outcome<string>>;
+  revokeLink(conversation: ConversationId, link: LinkId): Promise<Outcome<null>>;
+  /** What stands behind a link. */
+  lookIn(token: string): Promise<Outcome<BehindLink>>;
+  join(token: string): Promise<Outcome<ConversationId>>;
+  /** A page of the public conversations, by title. */
+  directory(cursor: string | null): Promise<Outcome<{ listings: Listing[]; next: string | null }>>;
+  joinPublic(conversation: ConversationId): Promise<Outcome<ConversationId>>;
 
   /** Files being uploaded for the next message here, and those that are ready. */
   uploads(conversation: ConversationId): Readable<readonly Upload[]>;

@@ -11,7 +11,9 @@ import { Button } from "../ui/Button";
 import { Confirm } from "../ui/Confirm";
 import { t } from "../../i18n/text";
 import { AddMembers } from "./AddMembers";
+import { Entrance } from "./Entrance";
 import { GroupTitle } from "./GroupTitle";
+import { Links } from "./Links";
 import { MemberRow } from "./MemberRow";
 import { Topic } from "./Topic";
 import { problemWords } from "../problemWords";
@@ -75,6 +77,14 @@ export function GroupDetails({ item, onLeft, children }: GroupDetailsProps) {
           ))}
         </ul>
       </section>
+      <Entrance
+        access={item.access}
+        history={item.history}
+        mayChange={manages}
+        onAccess={(access) => void run(chat.setAccess(item.id, access))}
+        onHistory={(history) => void run(chat.setHistory(item.id, history))}
+      />
+      {manages && <Links conversation={item.id} />}
       <Button className="mt-4 w-full !text-danger" onClick={() => setOpen({ dialog: "leave" })}><LogOut aria-hidden size={16} className="rtl:-scale-x-100" /> {leaveWords}</Button>
 
       <AddMembers conversation={item.id} what={what} members={members.map((member) => member.user)} open={open?.dialog === "add"} onClose={close} />

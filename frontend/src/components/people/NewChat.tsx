@@ -1,5 +1,5 @@
 // Start a direct chat with somebody; an existing one is simply opened.
-import { Users } from "lucide-react";
+import { Compass, Users } from "lucide-react";
 import { useRef, useState, type RefObject } from "react";
 import { useChat } from "../../hooks/ChatProvider";
 import { useSession } from "../../hooks/useSession";
@@ -16,9 +16,10 @@ interface NewChatProps {
   onClose: () => void;
   onOpenConversation: (id: ConversationId) => void;
   onNewGroup: () => void;
+  onBrowse: () => void;
 }
 
-function Search({ onClose, onOpenConversation, inputRef }: Omit<NewChatProps, "open" | "onNewGroup"> & { inputRef: RefObject<HTMLInputElement | null> }) {
+function Search({ onClose, onOpenConversation, inputRef }: Omit<NewChatProps, "open" | "onNewGroup" | "onBrowse"> & { inputRef: RefObject<HTMLInputElement | null> }) {
   const chat = useChat();
   const session = useSession();
   const [query, setQuery] = useState("");
@@ -49,13 +50,14 @@ function Search({ onClose, onOpenConversation, inputRef }: Omit<NewChatProps, "o
   );
 }
 
-export function NewChat({ open, onClose, onOpenConversation, onNewGroup }: NewChatProps) {
+export function NewChat({ open, onClose, onOpenConversation, onNewGroup, onBrowse }: NewChatProps) {
   const input = useRef<HTMLInputElement>(null);
   return (
     <Modal title={t("list.newMessage")} open={open} onClose={onClose} initialFocus={input}>
       <Search inputRef={input} onClose={onClose} onOpenConversation={onOpenConversation} />
-      <div className="mt-2 border-t border-line pt-4">
+      <div className="mt-2 flex flex-col gap-2 border-t border-line pt-4">
         <Button onClick={onNewGroup} className="w-full"><Users aria-hidden size={18} strokeWidth={1.75} /> {t("newGroup.title")}</Button>
+        <Button onClick={onBrowse} className="w-full"><Compass aria-hidden size={18} strokeWidth={1.75} /> {t("browse.title")}</Button>
       </div>
     </Modal>
   );
