@@ -22,6 +22,19 @@ pub(crate) struct Home {
     defect: Option<String>,
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 impl Home {
     pub(crate) fn new() -> Self {
         Self {
@@ -35,11 +48,7 @@ impl Home {
     pub(crate) fn copy(&self) -> Self {
         let mut copy = Self::new();
         copy.defect.clone_from(&self.defect);
-        std::fs::create_dir(copy.data()).unwrap();
-        for file in std::fs::read_dir(self.data()).unwrap() {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), copy.data().join(file.file_name())).unwrap();
-        }
+        copy_folder(&self.data(), &copy.data());
         copy
     }
 
