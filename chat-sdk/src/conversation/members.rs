@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// These become members, with this role or, else, that of [`Kind::newcomer`].
+    /// These become members, with this role or, else, that of [`Kind::newcomer`](crate::model::Kind::newcomer).
     Add(Vec<UserId>, Option<Role>),
     /// This one no longer is.
     Remove(UserId),
