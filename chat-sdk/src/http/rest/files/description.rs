@@ -16,10 +16,13 @@ fn bytes(_: &mut Schemas) -> Value {
 
 pub(in crate::http) fn operations() -> Vec<Operation> {
     let number = || json!({"type": "integer", "minimum": 0});
-    let version = || json!({"const": "1.0.0"});
     let tus = |method, path, name, summary| {
         operation(method, path, name, summary)
-            .header("Tus-Resumable", version(), "The version of tus that the client speaks.")
+            .header(
+                "Tus-Resumable",
+                json!({"type": "string"}),
+                "The version of tus that the client speaks: 1.0.0.",
+            )
             .may(&[Code::UploadVersion])
     };
     let download = |path, name, summary| {
